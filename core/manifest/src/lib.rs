@@ -1,1 +1,14 @@
-//! Placeholder.
+//! What a bundle says about itself: `export.json`, the provenance statement, the files for people,
+//! and the deterministic tar that carries it all.
+
+pub mod export;
+pub mod layout;
+pub mod people;
+pub mod provenance;
+pub mod tar;
+
+pub use export::{
+    Counts, DigestMap, ExportManifest, FORMAT_VERSION, ManifestError, OutputEntry, PartEntry,
+    RedactionReport,
+};
+pub use provenance::Statement;

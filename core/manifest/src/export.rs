@@ -1,0 +1,197 @@
+//! `export.json`, the manifest of a bundle.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use stella_model::{Digest, FeedName, Instant, Kind, PartName, RecordId, TenantId, rfc8785};
+pub use stella_plan::run_plan::FORMAT_VERSION;
+use stella_plan::{FeedEntry, Handling, ProfileId, SetEntry};
+
+/// The manifest: what the bundle holds, from what it was made, and the digest of every part.
+///
+/// The file equals the RFC 8785 form of itself, without a line feed; unknown members are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExportManifest {
+    /// The one second from which everything time-like derives.
+    pub as_of: Instant,
+    /// Totals.
+    pub counts: Counts,
+    /// What scanners would and would not see; empty for outputs that say nothing of it.
+    pub coverage: Vec<Coverage>,
+    /// The feeds, sorted by name.
+    pub feeds: Vec<FeedEntry>,
+    /// Always [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Handling marks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handling: Option<Handling>,
+    /// The outputs, sorted by adapter.
+    pub outputs: Vec<OutputEntry>,
+    /// Every file except the envelope, sorted by path.
+    pub parts: Vec<PartEntry>,
+    /// Digest of the plan.
+    pub plan_hash: Digest,
+    /// The profile.
+    pub profile: ProfileId,
+    /// What was redacted.
+    pub redaction: RedactionReport,
+    /// Features that a reader must understand.
+    pub requires: Vec<String>,
+    /// The carried sets after redaction, sorted by kind and feed.
+    pub sets: Vec<SetEntry>,
+    /// The tenant.
+    pub tenant: TenantId,
+}
+
+/// What one ecosystem or distribution is covered by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coverage {
+    /// The ecosystem or distribution.
+    pub ecosystem: String,
+    /// `full`, `partial` or `absent`.
+    pub state: String,
+}
+
+/// Totals over the bundle.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Counts {
+    /// Stored bytes of all parts.
+    pub bytes: u64,
+    /// Carried records per kind.
+    pub kinds: BTreeMap<Kind, u64>,
+    /// Selected records that are not carried, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_carried: BTreeMap<String, u64>,
+    /// Number of parts.
+    pub parts: u64,
+    /// Carried records.
+    pub records: u64,
+    /// Uncompressed bytes of the data parts.
+    pub uncompressed_bytes: u64,
+}
+
+/// One output of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OutputEntry {
+    /// Name of the adapter.
+    pub adapter: String,
+    /// Its version.
+    pub adapter_version: u32,
+    /// Whether a site may import the output.
+    pub importable: bool,
+}
+
+/// What redaction did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedactionReport {
+    /// Redacted values by rule.
+    pub counts: BTreeMap<String, u64>,
+    /// Digest of the rules; absent for `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// `none`, `standard`, or the name a file gives itself.
+    pub name: String,
+    /// Records in which something was redacted.
+    pub records: u64,
+}
+
+/// A digest by algorithm, as in-toto has it, so that an algorithm can be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DigestMap {
+    /// SHA-256.
+    pub sha256: Digest,
+}
+
+impl From<Digest> for DigestMap {
+    fn from(sha256: Digest) -> DigestMap {
+        DigestMap { sha256 }
+    }
+}
+
+/// One file of the bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PartEntry {
+    /// Digest of the stored bytes.
+    pub digest: DigestMap,
+    /// Feed of a data or index part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<FeedName>,
+    /// Id of the first record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_id: Option<RecordId>,
+    /// Kind of a data or index part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// Id of the last record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_id: Option<RecordId>,
+    /// Media type of the stored bytes.
+    pub media_type: String,
+    /// Path within the bundle.
+    pub path: PartName,
+    /// Number of records (lines).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<u64>,
+    /// Size of the stored bytes.
+    pub size: u64,
+    /// Size after decompression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncompressed_size: Option<u64>,
+}
+
+/// Why bytes are no manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not JSON, an unknown or missing member, or a wrong type.
+    #[error("export.json is not a manifest: {0}")]
+    Syntax(String),
+    /// Another spelling than RFC 8785.
+    #[error("export.json is not in RFC 8785 form")]
+    NotCanonical,
+    /// A newer format version.
+    #[error("export.json has formatVersion {0}; this version reads {FORMAT_VERSION}")]
+    Version(u64),
+    /// A required feature is unknown.
+    #[error("the bundle requires `{0}`, which this version does not know")]
+    Requires(String),
+}
+
+impl ExportManifest {
+    /// The bytes of the file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        rfc8785::to_vec(self)
+    }
+
+    /// Reads the file strictly.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; version and required features are looked at before anything else, so
+    /// that a newer bundle is told apart from a broken one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<ExportManifest, ManifestError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Head {
+            format_version: u64,
+            #[serde(default)]
+            requires: Vec<String>,
+        }
+        let syntax = |error: serde_json::Error| ManifestError::Syntax(error.to_string());
+        let head: Head = serde_json::from_slice(bytes).map_err(syntax)?;
+        if head.format_version != u64::from(FORMAT_VERSION) {
+            return Err(ManifestError::Version(head.format_version));
+        }
+        if let Some(feature) = head.requires.into_iter().next() {
+            return Err(ManifestError::Requires(feature));
+        }
+        let manifest: ExportManifest = serde_json::from_slice(bytes).map_err(syntax)?;
+        if manifest.to_bytes() == bytes { Ok(manifest) } else { Err(ManifestError::NotCanonical) }
+    }
+}

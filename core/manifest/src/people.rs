@@ -1,0 +1,142 @@
+//! The files of a bundle that people read: `README.md`, `NOTICE.md`, `SHA256SUMS`.
+//!
+//! They are parts like any other: a function of the plan, without key ids, run ids, hosts or clock
+//! times.
+
+use std::fmt::Write as _;
+
+use stella_model::Instant;
+use stella_model::screen::Safe;
+use stella_plan::{FeedEntry, OutputPlan, ProfileId, RedactionId, SetEntry};
+
+use crate::{PartEntry, layout};
+
+/// What `README.md` and `NOTICE.md` tell.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// `asOf` of the plan.
+    pub as_of: Instant,
+    /// The profile.
+    pub profile: &'a ProfileId,
+    /// The outputs.
+    pub outputs: &'a [OutputPlan],
+    /// The carried sets.
+    pub sets: &'a [SetEntry],
+    /// The feeds.
+    pub feeds: &'a [FeedEntry],
+    /// The redaction rules.
+    pub redaction: &'a RedactionId,
+    /// Values that were redacted.
+    pub redacted_values: u64,
+    /// Records that were left out because no rule reads their format.
+    pub left_out: u64,
+}
+
+/// `README.md`: what the bundle is and how to check it.
+#[must_use]
+pub fn readme(facts: &Facts<'_>) -> String {
+    let outputs: Vec<&str> = facts.outputs.iter().map(|output| output.adapter.as_str()).collect();
+    let mut text = format!(
+        "# Evidence bundle\n\n\
+         Profile `{}`, outputs {}, evidence as of {}.\n\n\
+         | kind | feed | records |\n| --- | --- | ---: |\n",
+        facts.profile.name,
+        outputs.join(", "),
+        facts.as_of
+    );
+    for set in facts.sets {
+        let _ = writeln!(text, "| {} | {} | {} |", set.kind, set.feed, set.count);
+    }
+    text.push_str(CHECKING);
+    text.push_str(CONTENTS);
+    let _ = writeln!(text, "\nRedaction: {}", redaction(facts));
+    text.push_str("\nLicences and attributions: see `NOTICE.md`.\n");
+    text
+}
+
+const CHECKING: &str = "
+## Checking it
+
+Get the public key of the publisher from somewhere else than this bundle, then:
+
+```
+stella export verify . --key PUBLISHER.pub
+```
+
+The same with cosign 2 or 3, without a network:
+
+```
+cosign verify-blob --key PUBLISHER.pub --insecure-ignore-tlog \\
+  --trusted-root trusted_root.json --bundle export.json.sigstore.json export.json
+cosign verify-blob-attestation --type slsaprovenance1 --key PUBLISHER.pub --insecure-ignore-tlog \\
+  --trusted-root trusted_root.json --bundle provenance.json.sigstore.json export.json
+sha256sum -c SHA256SUMS
+```
+
+cosign warns that no transparency log was used; with a key of one's own that is as it should be.
+cosign checks the manifest alone; `stella export verify` also checks every file that it lists.
+";
+
+const CONTENTS: &str = "
+## What is where
+
+- `export.json`: the manifest. It lists every file with its size and SHA-256.
+- `provenance.json`: what the bundle was made from, as an in-toto statement.
+- `data/raw/KIND/FEED/p-*.jsonl.zst`: the records, one JSON object a line, compressed with zstd.
+  The member `raw` (or `text`) of a line is the document.
+- `indexes/KIND/FEED/p-*.jsonl.zst`: where each record lies in the part of the same name.
+
+To read records: `stella export cat .`, or `zstd -dc data/raw/KIND/FEED/*.zst | jq .raw`.
+";
+
+fn redaction(facts: &Facts<'_>) -> String {
+    match facts.redaction.digest {
+        None => "none; documents are carried as they were received, in canonical form.".to_owned(),
+        Some(_) => format!(
+            "rules `{}`; {} values redacted, {} records left out because the rules cannot read their format.",
+            Safe(&facts.redaction.name),
+            facts.redacted_values,
+            facts.left_out
+        ),
+    }
+}
+
+/// `NOTICE.md`: licences, attributions, and what was changed.
+#[must_use]
+pub fn notice(facts: &Facts<'_>) -> String {
+    let mut text = String::from("# Notices\n\nThis bundle carries records of these feeds.\n");
+    for feed in facts.feeds {
+        let _ = write!(text, "\n## {}\n\n", feed.feed);
+        let told = |value: &Option<String>| match value {
+            Some(value) => Safe(value).to_string(),
+            None => "not told".to_owned(),
+        };
+        let _ = writeln!(text, "- Publisher: {}", told(&feed.publisher));
+        let _ = writeln!(text, "- Licence: {}", told(&feed.licence));
+        let _ = writeln!(text, "- Attribution: {}", told(&feed.attribution));
+        let redistribution = match feed.redistribution {
+            Some(true) => "allowed",
+            Some(false) => "not allowed",
+            None => "not told",
+        };
+        let _ = writeln!(text, "- Redistribution: {redistribution}");
+    }
+    text.push_str(
+        "\n## Changes\n\n\
+         JSON documents are carried in canonical form: the order of members, the escapes of strings \
+         and white space differ from the publisher's files, values do not. Other documents are \
+         carried byte for byte. Scanner reports are cut into one document a finding.\n",
+    );
+    let _ = writeln!(text, "\nRedaction: {}", redaction(facts));
+    text
+}
+
+/// `SHA256SUMS` over the given parts, sorted by path, for `sha256sum -c`.
+#[must_use]
+pub fn sha256sums(parts: &[PartEntry]) -> String {
+    let mut text = String::new();
+    for part in parts.iter().filter(|part| part.path.as_str() != layout::SHA256SUMS) {
+        let _ = writeln!(text, "{}  {}", part.digest.sha256, part.path);
+    }
+    text
+}

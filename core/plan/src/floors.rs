@@ -1,0 +1,183 @@
+//! INV-EMPTY: a selected feed that yields nothing, or far less than last time, is an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stella_model::{FeedName, SetKey};
+
+use crate::Selectors;
+
+/// What planning holds a snapshot against. Floors are not hashed: they decide whether a run
+/// happens, never what is in it.
+#[derive(Debug, Clone, Default)]
+pub struct Floors {
+    /// Least number of records of a set.
+    pub least: BTreeMap<SetKey, u64>,
+    /// Sets that may be empty or shrink.
+    pub allow_empty: BTreeSet<SetKey>,
+    /// Counts of the last successful run of the profile.
+    pub last: BTreeMap<SetKey, u64>,
+    /// Most records of a set that may be gone since the last run, in percent.
+    pub max_drop_percent: u8,
+}
+
+/// A floor that a snapshot breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FloorBroken {
+    /// Nothing at all was selected.
+    #[error("the selection is empty: no record matches")]
+    NothingSelected,
+    /// A feed yields no record.
+    #[error("feed {feed} yields no record")]
+    FeedEmpty {
+        /// The feed.
+        feed: FeedName,
+        /// The sets to name in `--allow-empty`.
+        sets: Vec<SetKey>,
+    },
+    /// A set has fewer records than its floor.
+    #[error("{set} has {count} records, its floor is {least}")]
+    BelowFloor {
+        /// The set.
+        set: SetKey,
+        /// Its records.
+        count: u64,
+        /// Its floor.
+        least: u64,
+    },
+    /// A set lost too many records since the last run.
+    #[error("{set} has {count} records, the last run had {last}: more than {max_drop_percent} % are gone")]
+    Dropped {
+        /// The set.
+        set: SetKey,
+        /// Its records.
+        count: u64,
+        /// Its records in the last run.
+        last: u64,
+        /// The drop that is allowed.
+        max_drop_percent: u8,
+    },
+}
+
+impl Floors {
+    /// Every floor that the selected counts break, in the order of sets.
+    ///
+    /// `ledger_feeds` are all feeds that the ledger knows with the sets they have live records in;
+    /// `selected` holds the counts after selection.
+    #[must_use]
+    pub fn check(
+        &self,
+        selectors: &Selectors,
+        ledger_feeds: &BTreeMap<FeedName, Vec<SetKey>>,
+        selected: &BTreeMap<SetKey, u64>,
+    ) -> Vec<FloorBroken> {
+        if selected.values().all(|count| *count == 0) && self.allow_empty.is_empty() {
+            return vec![FloorBroken::NothingSelected];
+        }
+        let mut broken = self.empty_feeds(selectors, ledger_feeds, selected);
+        let sets: BTreeSet<&SetKey> = self.least.keys().chain(self.last.keys()).collect();
+        for set in sets {
+            let count = selected.get(set).copied().unwrap_or(0);
+            let least = self.least.get(set).copied().unwrap_or(0);
+            let last = self.last.get(set).copied().unwrap_or(0);
+            let kept = u128::from(last) * u128::from(100 - self.max_drop_percent.min(100));
+            if self.allow_empty.contains(set) {
+                continue;
+            }
+            if count < least {
+                broken.push(FloorBroken::BelowFloor { set: set.clone(), count, least });
+            } else if u128::from(count) * 100 < kept {
+                broken.push(FloorBroken::Dropped {
+                    set: set.clone(),
+                    count,
+                    last,
+                    max_drop_percent: self.max_drop_percent,
+                });
+            }
+        }
+        broken
+    }
+
+    fn empty_feeds(
+        &self,
+        selectors: &Selectors,
+        ledger_feeds: &BTreeMap<FeedName, Vec<SetKey>>,
+        selected: &BTreeMap<SetKey, u64>,
+    ) -> Vec<FloorBroken> {
+        let yields = |feed: &FeedName| selected.iter().any(|(set, n)| set.feed == *feed && *n > 0);
+        let allowed = |feed: &FeedName| self.allow_empty.iter().any(|set| set.feed == *feed);
+        let named = selectors.feeds.iter();
+        // A feed that the ledger knows but holds no record of was emptied by mistake or never
+        // filled: a run over all feeds must not pass over it in silence.
+        let hollow = ledger_feeds
+            .iter()
+            .filter(|(feed, sets)| sets.is_empty() && selectors.admits_feed(feed))
+            .map(|(feed, _)| feed);
+        let suspects: BTreeSet<&FeedName> = named.chain(hollow).collect();
+        suspects
+            .into_iter()
+            .filter(|feed| !yields(feed) && !allowed(feed))
+            .map(|feed| FloorBroken::FeedEmpty {
+                feed: feed.clone(),
+                sets: ledger_feeds.get(feed).cloned().unwrap_or_default(),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> SetKey {
+        text.parse().expect("a set")
+    }
+
+    fn check(floors: &Floors, feeds: &[&str], counts: &[(&str, u64)]) -> Vec<String> {
+        let selectors = Selectors {
+            feeds: feeds.iter().map(|feed| feed.parse().expect("a feed")).collect(),
+            ..Selectors::default()
+        };
+        let selected: BTreeMap<_, _> = counts.iter().map(|(name, n)| (set(name), *n)).collect();
+        let mut known: BTreeMap<FeedName, Vec<SetKey>> = BTreeMap::new();
+        for key in selected.keys() {
+            known.entry(key.feed.clone()).or_default().push(key.clone());
+        }
+        known.insert("hollow".parse().expect("a feed"), Vec::new());
+        let broken = floors.check(&selectors, &known, &selected);
+        broken.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_empty_selection_is_an_error() {
+        let floors = Floors::default();
+        assert_eq!(check(&floors, &["a"], &[]), ["the selection is empty: no record matches"]);
+    }
+
+    #[test]
+    fn a_named_or_hollow_feed_that_yields_nothing_is_an_error() {
+        let mut floors = Floors { max_drop_percent: 50, ..Floors::default() };
+        let counts = [("advisory/a", 5), ("advisory/b", 0)];
+        assert_eq!(check(&floors, &["a", "b"], &counts), ["feed b yields no record"]);
+        assert_eq!(check(&floors, &[], &counts), ["feed hollow yields no record"]);
+        floors.allow_empty.insert(set("advisory/b"));
+        assert!(check(&floors, &["a", "b"], &counts).is_empty());
+    }
+
+    #[test]
+    fn a_set_below_its_floor_or_far_below_the_last_run_is_an_error() {
+        let mut floors = Floors { max_drop_percent: 50, ..Floors::default() };
+        floors.least.insert(set("advisory/a"), 6);
+        floors.last.insert(set("vex/a"), 100);
+        let counts = |advisories, vex| [("advisory/a", advisories), ("vex/a", vex)];
+        assert!(check(&floors, &["a"], &counts(6, 50)).is_empty());
+        assert_eq!(
+            check(&floors, &["a"], &counts(5, 49)),
+            [
+                "advisory/a has 5 records, its floor is 6",
+                "vex/a has 49 records, the last run had 100: more than 50 % are gone"
+            ]
+        );
+        floors.allow_empty.extend([set("advisory/a"), set("vex/a")]);
+        assert!(check(&floors, &["a"], &counts(5, 0)).is_empty());
+    }
+}

@@ -1,0 +1,445 @@
+//! Profiles: the recipe of a run, from a TOML file or a built-in name.
+//!
+//! ```toml
+//! name = "nightly"
+//! outputs = ["mirror:full"]
+//! redaction = "none"                 # none | standard | a rules file
+//! max-drop = 50                      # percent of a set that may be gone since the last run
+//! allow-empty = ["vex/acme"]
+//!
+//! [select]
+//! kinds = ["advisory", "vex"]
+//! feeds = ["npm", "pypi"]
+//! modified-since = "30d"             # relative, or an RFC 3339 time
+//! severity = "high"
+//!
+//! [floors]
+//! "advisory/npm" = 100
+//!
+//! [partition]                        # bytes
+//! min = 1048576
+//! target = 4194304
+//! max = 16777216
+//!
+//! [codec]
+//! level = 3
+//!
+//! [handling]
+//! classification = "OFFICIAL"
+//! ```
+//!
+//! Unknown members are errors: a misspelt selector must not widen an export in silence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use stella_model::{Digest, FeedName, Instant, Kind, SetKey, rfc8785};
+use stella_records::Severity;
+
+use crate::{AdapterSpec, DefaultRedaction, Handling, Partition, Selectors};
+
+/// Names that no profile may have, because they are verbs of `stella export`.
+pub const RESERVED_NAMES: &[&str] = &[
+    "cancel", "cat", "coverage", "decrypt", "diff", "download", "explain", "get", "help", "inspect", "list",
+    "logs", "plan", "profile", "prove", "reproduce", "retry", "run", "start", "status", "verify",
+    "verify-proof", "watch",
+];
+
+/// A recipe, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// Its outputs, sorted by adapter.
+    pub outputs: Vec<&'static AdapterSpec>,
+    /// Which records it takes, times still relative.
+    pub select: Select,
+    /// Which redaction it asks for.
+    pub redaction: RedactionChoice,
+    /// Where parts end.
+    pub partition: Partition,
+    /// zstd level.
+    pub level: i32,
+    /// Handling marks.
+    pub handling: Option<Handling>,
+    /// Least records per set.
+    pub floors: BTreeMap<SetKey, u64>,
+    /// Sets that may be empty.
+    pub allow_empty: BTreeSet<SetKey>,
+    /// Percent of a set that may be gone since the last run.
+    pub max_drop_percent: u8,
+}
+
+/// Which redaction rules a run uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RedactionChoice {
+    /// No redaction.
+    None,
+    /// The built-in rules.
+    Standard,
+    /// Rules from a file, relative to the profile.
+    File(String),
+}
+
+/// Selectors as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Select {
+    /// Kinds.
+    pub kinds: BTreeSet<Kind>,
+    /// Feeds.
+    pub feeds: BTreeSet<FeedName>,
+    /// Ecosystems.
+    pub ecosystems: BTreeSet<String>,
+    /// Package URLs without version.
+    pub packages: BTreeSet<String>,
+    /// Ids or aliases.
+    pub ids: BTreeSet<String>,
+    /// `30d`, `12h`, or an RFC 3339 time.
+    pub modified_since: Option<String>,
+    /// Least severity.
+    pub severity: Option<Severity>,
+}
+
+/// Why a profile is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// Not TOML, or a member that is unknown or of the wrong type.
+    #[error("the profile cannot be read")]
+    Syntax(#[source] toml::de::Error),
+    /// A member has an unusable value.
+    #[error("profile member `{member}`: {rule}")]
+    Member {
+        /// The path of the member.
+        member: String,
+        /// What it must be.
+        rule: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Written {
+    name: String,
+    outputs: Vec<String>,
+    #[serde(default)]
+    select: Select,
+    redaction: Option<String>,
+    partition: Option<WrittenPartition>,
+    codec: Option<WrittenCodec>,
+    handling: Option<Handling>,
+    #[serde(default)]
+    floors: BTreeMap<String, u64>,
+    #[serde(default)]
+    allow_empty: Vec<String>,
+    max_drop: Option<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPartition {
+    min: u64,
+    target: u64,
+    max: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenCodec {
+    level: i32,
+}
+
+/// Drop that is allowed when a profile does not say: half a set gone is a mistake somewhere.
+const DEFAULT_MAX_DROP_PERCENT: u8 = 50;
+
+/// zstd level when a profile does not say.
+pub const DEFAULT_LEVEL: i32 = 3;
+
+fn member(member: impl Into<String>, rule: impl Into<String>) -> ProfileError {
+    ProfileError::Member { member: member.into(), rule: rule.into() }
+}
+
+impl Profile {
+    /// The built-in profile with one adapter as its only output.
+    #[must_use]
+    pub fn built_in(adapter: &'static AdapterSpec) -> Profile {
+        Profile {
+            name: adapter.id.to_owned(),
+            redaction: default_redaction(adapter),
+            outputs: vec![adapter],
+            select: Select::default(),
+            partition: Partition::DEFAULT,
+            level: DEFAULT_LEVEL,
+            handling: None,
+            floors: BTreeMap::new(),
+            allow_empty: BTreeSet::new(),
+            max_drop_percent: DEFAULT_MAX_DROP_PERCENT,
+        }
+    }
+
+    /// Reads a profile from TOML.
+    ///
+    /// # Errors
+    /// [`ProfileError`] names the member and what it must be.
+    pub fn from_toml(
+        text: &str,
+        adapters: &[&'static AdapterSpec],
+    ) -> Result<Profile, ProfileError> {
+        let written: Written = toml::from_str(text).map_err(ProfileError::Syntax)?;
+        check_name(&written.name)?;
+        let outputs = outputs(&written.outputs, adapters)?;
+        let redaction = match written.redaction.as_deref() {
+            Some("none") => RedactionChoice::None,
+            Some("standard") => RedactionChoice::Standard,
+            Some(file) => RedactionChoice::File(file.to_owned()),
+            None => common_redaction(&outputs)?,
+        };
+        let partition = match &written.partition {
+            Some(p) => Partition::new(p.min, p.target, p.max)
+                .map_err(|error| member("partition", error.to_string()))?,
+            None => Partition::DEFAULT,
+        };
+        let level = written.codec.map_or(DEFAULT_LEVEL, |codec| codec.level);
+        if !(1..=19).contains(&level) {
+            return Err(member("codec.level", "must be 1 to 19"));
+        }
+        let max_drop_percent = written.max_drop.unwrap_or(DEFAULT_MAX_DROP_PERCENT);
+        if max_drop_percent > 100 {
+            return Err(member("max-drop", "must be 0 to 100 percent"));
+        }
+        let set = |name: &'static str, text: &str| -> Result<SetKey, ProfileError> {
+            text.parse().map_err(|error: stella_model::NameError| member(name, error.to_string()))
+        };
+        let floors = written.floors.iter().map(|(key, least)| Ok((set("floors", key)?, *least)));
+        let allow_empty = written.allow_empty.iter().map(|key| set("allow-empty", key));
+        Ok(Profile {
+            name: written.name,
+            outputs,
+            select: written.select,
+            redaction,
+            partition,
+            level,
+            handling: written.handling,
+            floors: floors.collect::<Result<_, ProfileError>>()?,
+            allow_empty: allow_empty.collect::<Result<_, _>>()?,
+            max_drop_percent,
+        })
+    }
+
+    /// Digest of the members that decide bytes: floors and drop alarms do not, nor does the name.
+    #[must_use]
+    pub fn revision(&self) -> Digest {
+        #[derive(Serialize)]
+        struct Revision<'a> {
+            handling: &'a Option<Handling>,
+            level: i32,
+            outputs: Vec<&'a str>,
+            partition: &'a Partition,
+            redaction: &'a RedactionChoice,
+            select: &'a Select,
+        }
+        Digest::of(&rfc8785::to_vec(&Revision {
+            handling: &self.handling,
+            level: self.level,
+            outputs: self.outputs.iter().map(|adapter| adapter.id).collect(),
+            partition: &self.partition,
+            redaction: &self.redaction,
+            select: &self.select,
+        }))
+    }
+}
+
+impl Select {
+    /// Makes relative times absolute; `now` is the time of planning.
+    ///
+    /// # Errors
+    /// [`ProfileError::Member`] if `modified-since` is neither a duration nor a time, or an
+    /// ecosystem, package or id is empty.
+    pub fn resolve(&self, now: Instant) -> Result<Selectors, ProfileError> {
+        let modified_since =
+            self.modified_since.as_deref().map(|text| since(text, now)).transpose()?;
+        for (name, values) in
+            [("ecosystems", &self.ecosystems), ("packages", &self.packages), ("ids", &self.ids)]
+        {
+            if values.contains("") {
+                return Err(member(format!("select.{name}"), "must not be empty"));
+            }
+        }
+        Ok(Selectors {
+            ecosystems: self.ecosystems.clone(),
+            feeds: self.feeds.clone(),
+            ids: self.ids.clone(),
+            kinds: self.kinds.clone(),
+            modified_since,
+            packages: self.packages.clone(),
+            severity: self.severity,
+        })
+    }
+}
+
+fn since(text: &str, now: Instant) -> Result<Instant, ProfileError> {
+    if let Ok(instant) = Instant::parse(text) {
+        return Ok(instant);
+    }
+    let seconds = seconds(text).and_then(|age| now.unix_seconds().checked_sub_unsigned(age));
+    seconds.and_then(Instant::from_unix_seconds).ok_or_else(|| {
+        member("select.modified-since", "must be an RFC 3339 time or an age such as 36h, 30d or 4w")
+    })
+}
+
+/// Seconds of an age such as `90s`, `15m`, `36h`, `30d` or `4w`.
+#[must_use]
+pub fn seconds(text: &str) -> Option<u64> {
+    let unit = match text.as_bytes().last()? {
+        b's' => 1,
+        b'm' => 60,
+        b'h' => 3_600,
+        b'd' => 86_400,
+        b'w' => 7 * 86_400,
+        _ => return None,
+    };
+    let number: u64 = text[..text.len() - 1].parse().ok()?;
+    number.checked_mul(unit)
+}
+
+fn check_name(name: &str) -> Result<(), ProfileError> {
+    let shape = (1..=64).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':'));
+    if !shape {
+        return Err(member("name", "must be 1 to 64 characters of a-z, 0-9, '-', '_', '.' and ':', the first a letter"));
+    }
+    if RESERVED_NAMES.contains(&name) {
+        return Err(member("name", format!("`{name}` is a command of stella export")));
+    }
+    Ok(())
+}
+
+fn outputs(
+    names: &[String],
+    adapters: &[&'static AdapterSpec],
+) -> Result<Vec<&'static AdapterSpec>, ProfileError> {
+    let find = |name: &String| {
+        let known = || adapters.iter().map(|adapter| adapter.id).collect::<Vec<_>>().join(", ");
+        let found = adapters.iter().find(|adapter| adapter.id == name);
+        found.copied().ok_or_else(|| member("outputs", format!("`{name}` is no adapter; there are {}", known())))
+    };
+    let mut outputs = names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    outputs.sort_by_key(|adapter| adapter.id);
+    if outputs.is_empty() || outputs.windows(2).any(|two| two[0].id == two[1].id) {
+        return Err(member("outputs", "must name at least one adapter, each once"));
+    }
+    Ok(outputs)
+}
+
+fn default_redaction(adapter: &AdapterSpec) -> RedactionChoice {
+    match adapter.default_redaction {
+        DefaultRedaction::None => RedactionChoice::None,
+        DefaultRedaction::Standard => RedactionChoice::Standard,
+    }
+}
+
+/// The redaction that all outputs ask for; one run has one (FORMATS "One run, several outputs").
+fn common_redaction(outputs: &[&'static AdapterSpec]) -> Result<RedactionChoice, ProfileError> {
+    let mut wanted = outputs.iter().map(|adapter| default_redaction(adapter));
+    let first = wanted.next().unwrap_or(RedactionChoice::None);
+    if wanted.all(|other| other == first) {
+        return Ok(first);
+    }
+    let names: Vec<&str> = outputs.iter().map(|adapter| adapter.id).collect();
+    Err(member(
+        "redaction",
+        format!("{} differ in their default, so the profile must say `none`, `standard` or a file", names.join(" and ")),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RAW: AdapterSpec = AdapterSpec {
+        id: "json:raw",
+        version: 1,
+        about: "",
+        default_redaction: DefaultRedaction::Standard,
+        importable: false,
+    };
+    const MIRROR: AdapterSpec = AdapterSpec {
+        id: "mirror:full",
+        version: 1,
+        about: "",
+        default_redaction: DefaultRedaction::None,
+        importable: true,
+    };
+
+    fn read(text: &str) -> Result<Profile, String> {
+        use std::error::Error as _;
+        Profile::from_toml(text, &[&RAW, &MIRROR]).map_err(|error| {
+            let source = error.source().map(ToString::to_string).unwrap_or_default();
+            format!("{error} {source}")
+        })
+    }
+
+    #[test]
+    fn the_example_of_the_module_reads() {
+        let text: String = include_str!("profile.rs")
+            .lines()
+            .skip_while(|line| !line.contains("```toml"))
+            .skip(1)
+            .take_while(|line| !line.contains("```"))
+            .map(|line| line.trim_start_matches("//!").trim_start().to_owned() + "\n")
+            .collect();
+        let profile = read(&text).expect("the example is valid");
+        assert_eq!(profile.name, "nightly");
+        assert_eq!(profile.select.severity, Some(Severity::High));
+        assert_eq!(profile.floors.len() + profile.allow_empty.len(), 2);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let cases = [
+            ("name='x'\noutputs=['json:raw']\ncolour='red'", "unknown field `colour`"),
+            ("name='x'\noutputs=['json:raw']\n[select]\nkind=['vex']", "unknown field `kind`"),
+            ("name='x'\noutputs=['json:best']", "`json:best` is no adapter; there are json:raw, mirror:full"),
+            ("name='x'\noutputs=[]", "at least one adapter"),
+            ("name='verify'\noutputs=['json:raw']", "`verify` is a command"),
+            ("name='X y'\noutputs=['json:raw']", "profile member `name`"),
+            ("name='x'\noutputs=['json:raw','mirror:full']", "differ in their default"),
+            ("name='x'\noutputs=['json:raw']\n[partition]\nmin=4\ntarget=2\nmax=9", "0 < min < target"),
+            ("name='x'\noutputs=['json:raw']\n[codec]\nlevel=99", "1 to 19"),
+            ("name='x'\noutputs=['json:raw']\nallow-empty=['vex']", "KIND/FEED"),
+            ("name='x'\noutputs=['json:raw']\nmax-drop=101", "0 to 100"),
+        ];
+        for (text, expected) in cases {
+            let error = read(text).expect_err(text);
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_revision_covers_what_decides_bytes_and_only_that() {
+        let base = read("name='x'\noutputs=['json:raw']").expect("valid").revision();
+        let same = "name='y'\noutputs=['json:raw']\nmax-drop=9\n[floors]\n'vex/a'=1";
+        assert_eq!(read(same).expect("valid").revision(), base);
+        for other in ["redaction='none'", "[codec]\nlevel=4", "[select]\nkinds=['vex']"] {
+            let text = format!("name='x'\noutputs=['json:raw']\n{other}");
+            assert_ne!(read(&text).expect("valid").revision(), base, "{other}");
+        }
+    }
+
+    #[test]
+    fn ages_become_times() {
+        let now = Instant::parse("2026-11-23T12:00:00Z").expect("a time");
+        let resolve = |text: &str| {
+            let select = Select { modified_since: Some(text.into()), ..Select::default() };
+            select.resolve(now).map(|s| s.modified_since.expect("set").to_string())
+        };
+        assert_eq!(resolve("36h").expect("an age"), "2026-11-22T00:00:00Z");
+        assert_eq!(resolve("2w").expect("an age"), "2026-11-09T12:00:00Z");
+        assert_eq!(resolve("2026-01-01").expect("a date"), "2026-01-01T00:00:00Z");
+        for bad in ["", "d", "5", "-5d", "5y", "99999999999999999w"] {
+            assert!(resolve(bad).is_err(), "{bad}");
+        }
+    }
+}
