@@ -1,1 +1,60 @@
-//! Placeholder.
+//! What the tests of every crate share: where the real data and the samples are, temporary folders,
+//! small documents to feed in, and the built `stella` binary.
+//!
+//! Depends on no crate of the product, so every crate may use it in its tests.
+//!
+//! # Tests that need something the machine may not have
+//! [`data_dir`], [`stella`] and [`skip`] follow one rule: what is missing makes a test **skip
+//! visibly** on a developer's machine and **fail** where `CI` is set, so that CI cannot grow green
+//! by losing its data. `STELLA_ALLOW_SKIP=1` is the explicit way out; `.ci/run` sets it, and says
+//! so, where no data lies beside the checkout.
+
+mod osv;
+mod places;
+
+pub use osv::Osv;
+pub use places::{data_archive, data_dir, sample_files, samples, stella, temp_dir, workspace_root};
+
+use std::io::Write as _;
+
+/// The file that [`skip`] appends its reasons to, if the variable names one.
+pub const SKIP_LOG: &str = "STELLA_SKIP_LOG";
+
+/// Says that the running test is skipped and why.
+///
+/// Returns on a developer's machine, after a line `skipped: TEST: REASON` on standard error and in
+/// the file that [`SKIP_LOG`] names; the test then returns.
+///
+/// # Panics
+/// Where `CI` is set and `STELLA_ALLOW_SKIP` is not `1`.
+pub fn skip(reason: &str) {
+    let test = std::thread::current().name().unwrap_or("test").to_owned();
+    let line = format!("skipped: {test}: {reason}\n");
+    assert!(may_skip(), "{line}this must not be skipped in CI (STELLA_ALLOW_SKIP=1 allows it)");
+    std::io::stderr().write_all(line.as_bytes()).ok();
+    if let Some(log) = std::env::var_os(SKIP_LOG) {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(log);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).ok();
+    }
+}
+
+/// Whether the long form of tests is asked for (`STELLA_FULL=1`, set by `cargo xtask full`).
+#[must_use]
+pub fn full() -> bool {
+    is_set_to_one("STELLA_FULL")
+}
+
+/// `quick` rounds in a normal run of the tests, `thorough` rounds in the long form.
+#[must_use]
+pub fn rounds(quick: usize, thorough: usize) -> usize {
+    if full() { thorough } else { quick }
+}
+
+fn may_skip() -> bool {
+    let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+    !ci || is_set_to_one("STELLA_ALLOW_SKIP")
+}
+
+fn is_set_to_one(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| value == "1")
+}
