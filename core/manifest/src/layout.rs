@@ -24,8 +24,7 @@ pub const NOTICE: &str = "NOTICE.md";
 pub const SHA256SUMS: &str = "SHA256SUMS";
 
 /// The files that are no listed part, in the order in which a carrier begins with them.
-pub const ENVELOPE: [&str; 5] =
-    [EXPORT, EXPORT_SIG, EXPORT_BUNDLE, PROVENANCE, PROVENANCE_BUNDLE];
+pub const ENVELOPE: [&str; 5] = [EXPORT, EXPORT_SIG, EXPORT_BUNDLE, PROVENANCE, PROVENANCE_BUNDLE];
 
 /// Whether a file is covered by signatures of its own instead of the manifest.
 #[must_use]

@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for Digest {
 ///
 /// Texts enter as LP(s): their byte length as `u32` big-endian, then their bytes, so that no two
 /// lists of texts give the same input (FORMATS "Encodings used in hashes").
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct DigestBuilder(Sha256);
 
 impl DigestBuilder {

@@ -13,8 +13,7 @@ pub struct Experience {
 
 impl Experience {
     /// Measured on two cores over real evidence (`docs/benchmarks.md`).
-    pub const DEFAULT: Experience =
-        Experience { bytes_per_second: 300e6, stored_per_byte: 0.1 };
+    pub const DEFAULT: Experience = Experience { bytes_per_second: 300e6, stored_per_byte: 0.1 };
 }
 
 /// The work that planning found, in bytes.

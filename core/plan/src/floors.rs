@@ -45,7 +45,9 @@ pub enum FloorBroken {
         least: u64,
     },
     /// A set lost too many records since the last run.
-    #[error("{set} has {count} records, the last run had {last}: more than {max_drop_percent} % are gone")]
+    #[error(
+        "{set} has {count} records, the last run had {last}: more than {max_drop_percent} % are gone"
+    )]
     Dropped {
         /// The set.
         set: SetKey,

@@ -56,8 +56,7 @@ impl Partition {
         open >= self.min && {
             // A record of `size` bytes is a boundary with probability size / (target − min), so
             // that parts are target bytes long on average whatever the sizes of records are.
-            let threshold =
-                (u128::from(size) << 64) / u128::from(self.target - self.min);
+            let threshold = (u128::from(size) << 64) / u128::from(self.target - self.min);
             u128::from(mark(feed, id)) < threshold
         }
     }

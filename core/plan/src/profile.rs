@@ -40,9 +40,29 @@ use crate::{AdapterSpec, DefaultRedaction, Handling, Partition, Selectors};
 
 /// Names that no profile may have, because they are verbs of `stella export`.
 pub const RESERVED_NAMES: &[&str] = &[
-    "cancel", "cat", "coverage", "decrypt", "diff", "download", "explain", "get", "help", "inspect", "list",
-    "logs", "plan", "profile", "prove", "reproduce", "retry", "run", "start", "status", "verify",
-    "verify-proof", "watch",
+    "cancel",
+    "cat",
+    "coverage",
+    "decrypt",
+    "diff",
+    "download",
+    "explain",
+    "get",
+    "help",
+    "inspect",
+    "list",
+    "logs",
+    "plan",
+    "profile",
+    "prove",
+    "reproduce",
+    "retry",
+    "run",
+    "start",
+    "status",
+    "verify",
+    "verify-proof",
+    "watch",
 ];
 
 /// A recipe, checked.
@@ -308,7 +328,10 @@ fn check_name(name: &str) -> Result<(), ProfileError> {
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':'));
     if !shape {
-        return Err(member("name", "must be 1 to 64 characters of a-z, 0-9, '-', '_', '.' and ':', the first a letter"));
+        return Err(member(
+            "name",
+            "must be 1 to 64 characters of a-z, 0-9, '-', '_', '.' and ':', the first a letter",
+        ));
     }
     if RESERVED_NAMES.contains(&name) {
         return Err(member("name", format!("`{name}` is a command of stella export")));
@@ -323,7 +346,9 @@ fn outputs(
     let find = |name: &String| {
         let known = || adapters.iter().map(|adapter| adapter.id).collect::<Vec<_>>().join(", ");
         let found = adapters.iter().find(|adapter| adapter.id == name);
-        found.copied().ok_or_else(|| member("outputs", format!("`{name}` is no adapter; there are {}", known())))
+        found.copied().ok_or_else(|| {
+            member("outputs", format!("`{name}` is no adapter; there are {}", known()))
+        })
     };
     let mut outputs = names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     outputs.sort_by_key(|adapter| adapter.id);
@@ -350,7 +375,10 @@ fn common_redaction(outputs: &[&'static AdapterSpec]) -> Result<RedactionChoice,
     let names: Vec<&str> = outputs.iter().map(|adapter| adapter.id).collect();
     Err(member(
         "redaction",
-        format!("{} differ in their default, so the profile must say `none`, `standard` or a file", names.join(" and ")),
+        format!(
+            "{} differ in their default, so the profile must say `none`, `standard` or a file",
+            names.join(" and ")
+        ),
     ))
 }
 
@@ -401,12 +429,18 @@ mod tests {
         let cases = [
             ("name='x'\noutputs=['json:raw']\ncolour='red'", "unknown field `colour`"),
             ("name='x'\noutputs=['json:raw']\n[select]\nkind=['vex']", "unknown field `kind`"),
-            ("name='x'\noutputs=['json:best']", "`json:best` is no adapter; there are json:raw, mirror:full"),
+            (
+                "name='x'\noutputs=['json:best']",
+                "`json:best` is no adapter; there are json:raw, mirror:full",
+            ),
             ("name='x'\noutputs=[]", "at least one adapter"),
             ("name='verify'\noutputs=['json:raw']", "`verify` is a command"),
             ("name='X y'\noutputs=['json:raw']", "profile member `name`"),
             ("name='x'\noutputs=['json:raw','mirror:full']", "differ in their default"),
-            ("name='x'\noutputs=['json:raw']\n[partition]\nmin=4\ntarget=2\nmax=9", "0 < min < target"),
+            (
+                "name='x'\noutputs=['json:raw']\n[partition]\nmin=4\ntarget=2\nmax=9",
+                "0 < min < target",
+            ),
             ("name='x'\noutputs=['json:raw']\n[codec]\nlevel=99", "1 to 19"),
             ("name='x'\noutputs=['json:raw']\nallow-empty=['vex']", "KIND/FEED"),
             ("name='x'\noutputs=['json:raw']\nmax-drop=101", "0 to 100"),

@@ -69,7 +69,8 @@ impl Selectors {
     #[must_use]
     pub fn admits(&self, id: &str, modified: Option<Instant>, facets: Option<&Facets>) -> bool {
         let since = self.modified_since.is_none_or(|since| modified.is_some_and(|m| m >= since));
-        since && (!self.need_facets() || facets.is_some_and(|facets| self.admits_facets(id, facets)))
+        since
+            && (!self.need_facets() || facets.is_some_and(|facets| self.admits_facets(id, facets)))
     }
 
     fn admits_facets(&self, id: &str, facets: &Facets) -> bool {

@@ -91,7 +91,7 @@ impl<'a> SetPlan<'a> {
             .lp(set.kind.as_str().as_bytes())
             .lp(set.feed.as_str().as_bytes())
             .u32(line::LINE_VERSION)
-            .bytes(redaction.map_or(&[0; 32], Digest::as_bytes))
+            .bytes(redaction.map_or(&[0; 32][..], |digest| digest.as_bytes()))
             .lp(codec);
         SetPlan {
             set,

@@ -1,1 +1,317 @@
-//! Placeholder.
+//! The depot: parts and signatures that runs share, addressed by what they are.
+//!
+//! A local folder per tenant (INV-TENANT). `blobs/` holds files by their SHA-256, `parts/` what was
+//! packed for a part key, `signatures/` the first signature of a key over a payload. It is a cache:
+//! every entry can be made again, nothing in it is trusted without being hashed, and a crash leaves
+//! at worst a file that is not used. Writes go to a temporary name and are renamed, so that readers
+//! see whole files only.
+
+mod part_record;
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+pub use part_record::{PartRecord, StoredFile, StoredPart};
+use stella_model::{Digest, DigestBuilder, TenantId};
+
+/// The depot of one tenant.
+#[derive(Debug, Clone)]
+pub struct Depot {
+    root: PathBuf,
+}
+
+/// What could not be done in the depot.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {attempt} {path} in the depot", path = path.display())]
+pub struct DepotError {
+    attempt: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DepotError {
+    let path = path.to_owned();
+    move |source| DepotError { attempt, path, source }
+}
+
+/// What pruning removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Files removed.
+    pub files: u64,
+    /// Bytes freed, unless a bundle still links to them.
+    pub bytes: u64,
+}
+
+impl Depot {
+    /// The depot of a tenant in a folder; made if it is not there.
+    ///
+    /// # Errors
+    /// [`DepotError`] if the folders cannot be made.
+    pub fn open(dir: &Path, tenant: &TenantId) -> Result<Depot, DepotError> {
+        let root = dir.join(tenant.as_str());
+        for folder in ["blobs", "parts", "signatures", "incoming"] {
+            let path = root.join(folder);
+            fs::create_dir_all(&path).map_err(failed("make", &path))?;
+        }
+        Ok(Depot { root })
+    }
+
+    /// What was packed for a part key, if its files are still there with their sizes.
+    ///
+    /// The bytes are not looked at: see [`is_intact`](Self::is_intact).
+    #[must_use]
+    pub fn part(&self, key: &Digest) -> Option<PartRecord> {
+        let text = fs::read(self.part_path(key)).ok()?;
+        let record = PartRecord::from_bytes(&text)?;
+        let present = |file: &StoredFile| {
+            fs::metadata(self.blob_path(&file.digest)).is_ok_and(|m| m.len() == file.size)
+        };
+        let complete = record.files().all(present);
+        complete.then_some(record)
+    }
+
+    /// Keeps a packed part: its bytes first, then the record that makes them found.
+    ///
+    /// # Errors
+    /// [`DepotError`] if a file cannot be written.
+    pub fn put_part(&self, key: &Digest, record: &PartRecord) -> Result<(), DepotError> {
+        self.put(&self.part_path(key), &record.to_bytes())
+    }
+
+    /// Forgets a part whose bytes turned out damaged.
+    pub fn forget_part(&self, key: &Digest, record: &PartRecord) {
+        // Whatever cannot be removed is found damaged again and made again.
+        let _ = fs::remove_file(self.part_path(key));
+        for file in record.files() {
+            let _ = fs::remove_file(self.blob_path(&file.digest));
+        }
+    }
+
+    /// Keeps bytes under their digest.
+    ///
+    /// # Errors
+    /// [`DepotError`] if the file cannot be written.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<StoredFile, DepotError> {
+        let digest = Digest::of(bytes);
+        let path = self.blob_path(&digest);
+        let size = bytes.len() as u64;
+        let present = fs::metadata(&path).is_ok_and(|metadata| metadata.len() == size);
+        if !present || !self.is_intact(&StoredFile { digest, size }) {
+            self.put(&path, bytes)?;
+        }
+        Ok(StoredFile { digest, size })
+    }
+
+    /// Where the bytes with a digest are kept.
+    #[must_use]
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs").join(digest.short(2)).join(digest.to_string())
+    }
+
+    /// Whether the stored bytes still have their digest. Reads the whole file.
+    #[must_use]
+    pub fn is_intact(&self, file: &StoredFile) -> bool {
+        digest_of_file(&self.blob_path(&file.digest)).is_ok_and(|found| found == *file)
+    }
+
+    /// The signature of a key (by the SHA-256 of its SPKI) over a payload, if one was made.
+    #[must_use]
+    pub fn signature(&self, key: &Digest, payload: &Digest) -> Option<Vec<u8>> {
+        fs::read(self.signature_path(key, payload)).ok()
+    }
+
+    /// Keeps the first signature of a key over a payload.
+    ///
+    /// # Errors
+    /// [`DepotError`] if the file cannot be written.
+    pub fn put_signature(
+        &self,
+        key: &Digest,
+        payload: &Digest,
+        signature: &[u8],
+    ) -> Result<(), DepotError> {
+        self.put(&self.signature_path(key, payload), signature)
+    }
+
+    /// Removes the least recently used blobs until all together have at most `limit` bytes, and
+    /// what a killed process left behind.
+    ///
+    /// # Errors
+    /// [`DepotError`] if the folders cannot be read.
+    pub fn prune(&self, limit: u64) -> Result<Pruned, DepotError> {
+        self.remove_stale_incoming()?;
+        let mut blobs = self.blobs()?;
+        let mut total: u64 = blobs.iter().map(|blob| blob.size).sum();
+        blobs.sort_by_key(|blob| blob.used);
+        let mut pruned = Pruned::default();
+        for blob in blobs {
+            if total <= limit {
+                break;
+            }
+            fs::remove_file(&blob.path).map_err(failed("remove", &blob.path))?;
+            total -= blob.size;
+            pruned.files += 1;
+            pruned.bytes += blob.size;
+        }
+        Ok(pruned)
+    }
+
+    /// Marks blobs as used now, for [`prune`](Self::prune).
+    pub fn touch(&self, record: &PartRecord) {
+        for file in record.files() {
+            // A time that cannot be set only makes the blob look older than it is.
+            let _ = File::options()
+                .append(true)
+                .open(self.blob_path(&file.digest))
+                .and_then(|blob| blob.set_modified(SystemTime::now()));
+        }
+    }
+
+    fn part_path(&self, key: &Digest) -> PathBuf {
+        self.root.join("parts").join(key.short(2)).join(format!("{key}.json"))
+    }
+
+    fn signature_path(&self, key: &Digest, payload: &Digest) -> PathBuf {
+        self.root.join("signatures").join(key.to_string()).join(payload.to_string())
+    }
+
+    fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), DepotError> {
+        let parent = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(parent).map_err(failed("make", parent))?;
+        let incoming = self.root.join("incoming");
+        let mut file =
+            tempfile::NamedTempFile::new_in(&incoming).map_err(failed("write to", &incoming))?;
+        file.write_all(bytes).map_err(failed("write", path))?;
+        file.as_file().set_permissions(readable()).map_err(failed("write", path))?;
+        file.persist(path).map_err(|error| failed("write", path)(error.error))?;
+        Ok(())
+    }
+
+    fn blobs(&self) -> Result<Vec<Blob>, DepotError> {
+        let root = self.root.join("blobs");
+        let mut blobs = Vec::new();
+        for folder in entries(&root)? {
+            for path in entries(&folder)? {
+                let metadata = fs::metadata(&path).map_err(failed("read", &path))?;
+                let used = metadata.modified().map_err(failed("read", &path))?;
+                blobs.push(Blob { path, size: metadata.len(), used });
+            }
+        }
+        Ok(blobs)
+    }
+
+    /// Temporary files older than a day belong to no living process.
+    fn remove_stale_incoming(&self) -> Result<(), DepotError> {
+        for path in entries(&self.root.join("incoming"))? {
+            let age = fs::metadata(&path).and_then(|m| m.modified()).map(|m| m.elapsed());
+            if matches!(age, Ok(Ok(age)) if age.as_secs() > 86_400) {
+                let _ = fs::remove_file(&path);
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Blob {
+    path: PathBuf,
+    size: u64,
+    used: SystemTime,
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, DepotError> {
+    let list = fs::read_dir(dir).map_err(failed("list", dir))?;
+    list.map(|entry| entry.map(|entry| entry.path()).map_err(failed("list", dir))).collect()
+}
+
+/// Parts become files of bundles, which everyone may read.
+fn readable() -> fs::Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::Permissions::from_mode(0o644)
+}
+
+/// Size and digest of a file, read in one pass.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn digest_of_file(path: &Path) -> io::Result<StoredFile> {
+    let mut file = File::open(path)?;
+    let mut builder = DigestBuilder::new();
+    let mut buffer = vec![0; 128 << 10];
+    let mut size = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(StoredFile { digest: builder.finish(), size });
+        }
+        builder.bytes(&buffer[..read]);
+        size += read as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn depot() -> (tempfile::TempDir, Depot) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let depot = Depot::open(dir.path(), &TenantId::local()).expect("opens");
+        (dir, depot)
+    }
+
+    fn record(depot: &Depot, data: &[u8]) -> PartRecord {
+        let data = depot.put_blob(data).expect("writes");
+        let index = depot.put_blob(b"index").expect("writes");
+        PartRecord::for_test(data, index)
+    }
+
+    #[test]
+    fn a_part_is_found_by_its_key_until_its_bytes_are_gone() {
+        let (_dir, depot) = depot();
+        let key = Digest::of(b"key");
+        assert_eq!(depot.part(&key), None);
+        let record = record(&depot, b"data");
+        depot.put_part(&key, &record).expect("writes");
+        assert_eq!(depot.part(&key), Some(record.clone()));
+        assert!(record.files().all(|file| depot.is_intact(file)));
+        depot.forget_part(&key, &record);
+        assert_eq!(depot.part(&key), None);
+    }
+
+    #[test]
+    fn damage_is_seen_and_mended_by_writing_again() {
+        let (_dir, depot) = depot();
+        let file = depot.put_blob(b"some bytes").expect("writes");
+        fs::write(depot.blob_path(&file.digest), b"some bytez").expect("writes");
+        assert!(!depot.is_intact(&file));
+        depot.put_blob(b"some bytes").expect("writes");
+        assert!(depot.is_intact(&file));
+    }
+
+    #[test]
+    fn pruning_keeps_what_was_used_last() {
+        let (_dir, depot) = depot();
+        let old = depot.put_blob(&[1; 1000]).expect("writes");
+        let new = depot.put_blob(&[2; 1000]).expect("writes");
+        let past = SystemTime::now() - std::time::Duration::from_secs(3600);
+        let file = File::options().append(true).open(depot.blob_path(&old.digest)).expect("opens");
+        file.set_modified(past).expect("sets the time");
+        assert_eq!(depot.prune(2000).expect("prunes"), Pruned::default());
+        assert_eq!(depot.prune(1500).expect("prunes"), Pruned { files: 1, bytes: 1000 });
+        assert!(!depot.is_intact(&old) && depot.is_intact(&new));
+    }
+
+    #[test]
+    fn tenants_do_not_see_each_other() {
+        let (dir, depot) = depot();
+        let other = TenantId::new("other").expect("a tenant");
+        let other = Depot::open(dir.path(), &other).expect("opens");
+        let (key, payload) = (Digest::of(b"k"), Digest::of(b"p"));
+        depot.put_signature(&key, &payload, b"sig").expect("writes");
+        assert_eq!(depot.signature(&key, &payload).as_deref(), Some(&b"sig"[..]));
+        assert_eq!(other.signature(&key, &payload), None);
+    }
+}

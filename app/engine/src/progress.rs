@@ -1,0 +1,93 @@
+//! How long work tells where it stands, and how it is stopped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The stages of work, in the words of the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Reading and storing evidence.
+    Ingest,
+    /// Deciding what a run will do.
+    Plan,
+    /// Reading records from the ledger.
+    Collect,
+    /// Writing parts.
+    Pack,
+    /// Manifest and signatures.
+    Seal,
+    /// Putting the bundle where it was asked for.
+    Distribute,
+    /// Reading it back.
+    Verify,
+}
+
+impl Stage {
+    /// The word for people and machines.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Ingest => "ingest",
+            Stage::Plan => "plan",
+            Stage::Collect => "collect",
+            Stage::Pack => "pack",
+            Stage::Seal => "seal",
+            Stage::Distribute => "distribute",
+            Stage::Verify => "verify",
+        }
+    }
+}
+
+/// Where a stage stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageUpdate {
+    /// The stage.
+    pub stage: Stage,
+    /// Units done: records, parts or documents, as `unit` says.
+    pub done: u64,
+    /// Units in all, if known.
+    pub total: Option<u64>,
+    /// Bytes done.
+    pub bytes: u64,
+    /// What a unit is, such as `records`.
+    pub unit: &'static str,
+    /// One line about the outcome once the stage is over.
+    pub finished: Option<String>,
+}
+
+/// Takes updates; called from several threads, often.
+pub trait Progress: Sync {
+    /// Takes one update.
+    fn update(&self, update: &StageUpdate);
+}
+
+/// Drops every update.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn update(&self, _: &StageUpdate) {}
+}
+
+/// A request to stop, shared with whoever may make it.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A request that was not made.
+    #[must_use]
+    pub fn new() -> Cancel {
+        Cancel::default()
+    }
+
+    /// Makes the request.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was made.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

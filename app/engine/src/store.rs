@@ -1,0 +1,47 @@
+//! Where everything of one embedded installation lives.
+
+use std::path::{Path, PathBuf};
+
+/// A data directory: ledger, depot, keys, trust store and run records.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// The store in a directory, which is made when something is first written.
+    #[must_use]
+    pub fn at(dir: impl Into<PathBuf>) -> Store {
+        Store { dir: dir.into() }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Folder of the signing keys.
+    #[must_use]
+    pub fn keys_dir(&self) -> PathBuf {
+        self.dir.join("keys")
+    }
+
+    /// Folder of the trusted public keys.
+    #[must_use]
+    pub fn trust_dir(&self) -> PathBuf {
+        self.dir.join("trust")
+    }
+
+    /// Folder of the depot.
+    #[must_use]
+    pub fn depot_dir(&self) -> PathBuf {
+        self.dir.join("depot")
+    }
+
+    /// Folder of the run records.
+    #[must_use]
+    pub fn runs_dir(&self) -> PathBuf {
+        self.dir.join("runs")
+    }
+}

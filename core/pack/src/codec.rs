@@ -1,0 +1,129 @@
+//! Compression of parts: one part, one single-threaded streaming zstd frame.
+//!
+//! The bytes of a zstd frame depend on the library version, the level, the frame parameters and
+//! on *how* the library is called: the multithreaded and the one-shot API write other bytes than
+//! the streaming API (measured; docs/adr/0004). This module is the one place that calls it, always
+//! the same way, so that equal input gives equal bytes on every machine. Frame format:
+//! <https://www.rfc-editor.org/rfc/rfc8878>.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use stella_plan::Codec;
+use zstd::stream::raw::{CParameter, Encoder, Operation};
+use zstd::zstd_safe;
+
+/// The codec of parts at a level, as plans name it.
+#[must_use]
+pub fn codec(level: i32) -> Codec {
+    Codec {
+        level,
+        library: "libzstd".to_owned(),
+        parameters: BTreeMap::from([
+            ("contentChecksum".to_owned(), true),
+            ("contentSize".to_owned(), true),
+        ]),
+        version: zstd_safe::version_string().to_owned(),
+    }
+}
+
+/// A compression context, reused from part to part; what came before never shows in the bytes.
+pub struct Compressor {
+    encoder: Encoder<'static>,
+}
+
+impl Compressor {
+    /// A context for one level.
+    ///
+    /// # Errors
+    /// If libzstd has no memory for it or does not know the level.
+    pub fn new(level: i32) -> io::Result<Compressor> {
+        let mut encoder = Encoder::new(level)?;
+        encoder.set_parameter(CParameter::ChecksumFlag(true))?;
+        encoder.set_parameter(CParameter::ContentSizeFlag(true))?;
+        Ok(Compressor { encoder })
+    }
+
+    /// Compresses `input` into one frame with its size and checksum.
+    ///
+    /// # Errors
+    /// Only if libzstd has no memory.
+    pub fn frame(&mut self, input: &[u8]) -> io::Result<Vec<u8>> {
+        self.encoder.reinit()?;
+        self.encoder.set_pledged_src_size(Some(input.len() as u64))?;
+        let mut frame = Vec::with_capacity(input.len() / 8 + 1024);
+        let mut chunk = vec![0; zstd_safe::CCtx::out_size()];
+        let mut at = 0;
+        while at < input.len() {
+            let status = self.encoder.run_on_buffers(&input[at..], &mut chunk)?;
+            at += status.bytes_read;
+            frame.extend_from_slice(&chunk[..status.bytes_written]);
+        }
+        loop {
+            let mut out = zstd_safe::OutBuffer::around(chunk.as_mut_slice());
+            let left = self.encoder.finish(&mut out, true)?;
+            let written = out.pos();
+            frame.extend_from_slice(&chunk[..written]);
+            if left == 0 {
+                return Ok(frame);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Text that compresses about as well as evidence does, from a fixed seed.
+    fn text(bytes: usize) -> Vec<u8> {
+        let mut state = 1u64;
+        let mut out = Vec::with_capacity(bytes + 64);
+        while out.len() < bytes {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let line =
+                format!("{{\"id\":\"CVE-{}\",\"package\":\"p{}\"}}\n", state >> 44, state >> 58);
+            out.extend_from_slice(line.as_bytes());
+        }
+        out.truncate(bytes);
+        out
+    }
+
+    #[test]
+    fn frames_decompress_and_carry_size_and_checksum() {
+        let mut compressor = Compressor::new(3).expect("level 3 exists");
+        for size in [0, 1, 100, 4096, 1 << 17, (1 << 17) + 1, 5 << 20] {
+            let input = text(size);
+            let frame = compressor.frame(&input).expect("compresses");
+            assert_eq!(zstd::decode_all(&frame[..]).expect("a frame"), input);
+            // RFC 8878 §3.1.1.1.1: bit 2 of the descriptor is the checksum flag.
+            assert_ne!(frame[4] & 4, 0, "checksum flag");
+            let told = zstd_safe::get_frame_content_size(&frame).expect("a frame header");
+            assert_eq!(told, Some(size as u64));
+        }
+    }
+
+    #[test]
+    fn a_used_context_writes_the_bytes_of_a_fresh_one() {
+        let fresh = |input: &[u8]| Compressor::new(3)?.frame(input);
+        let mut used = Compressor::new(3).expect("level 3 exists");
+        for size in [3 << 20, 10, 1 << 20, 0, 77_777] {
+            let input = text(size);
+            assert_eq!(used.frame(&input).expect("compresses"), fresh(&input).expect("compresses"));
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_streaming_api_whatever_the_size_of_writes() {
+        use std::io::Write as _;
+        let input = text(3 << 20);
+        let ours = Compressor::new(3).expect("level 3 exists").frame(&input).expect("compresses");
+        for step in [7919, 1 << 16, 1 << 20] {
+            let mut encoder = zstd::Encoder::new(Vec::new(), 3).expect("level 3 exists");
+            encoder.include_checksum(true).expect("a parameter");
+            encoder.set_pledged_src_size(Some(input.len() as u64)).expect("a parameter");
+            input.chunks(step).for_each(|chunk| encoder.write_all(chunk).expect("into memory"));
+            assert_eq!(encoder.finish().expect("into memory"), ours, "{step}");
+        }
+    }
+}

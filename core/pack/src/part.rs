@@ -1,0 +1,205 @@
+//! Data parts and their indexes.
+
+use stella_model::{Digest, Instant, Limits, RecordId, SetKey};
+use stella_records::Format;
+use stella_records::line::{Content, IndexEntry, LineHead, write_index_line, write_line};
+use stella_records::redact::{RedactError, Redacted, RedactionCounts, RuleSet};
+
+use crate::Compressor;
+
+/// A record as the ledger holds it.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceRecord<'a> {
+    /// Id within the set.
+    pub id: &'a RecordId,
+    /// Digest of `content`.
+    pub content_digest: Digest,
+    /// Revision time.
+    pub modified: Option<Instant>,
+    /// Format of the document.
+    pub format: Format,
+    /// The document: canonical JSON, or text.
+    pub content: &'a [u8],
+}
+
+/// A finished part with its index; a function of the records, the rules and the codec alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The stored bytes.
+    pub data: Vec<u8>,
+    /// The stored bytes of its index.
+    pub index: Vec<u8>,
+    /// Size of the data before compression.
+    pub data_uncompressed: u64,
+    /// Size of the index before compression.
+    pub index_uncompressed: u64,
+    /// Number of carried records.
+    pub records: u64,
+    /// Ids of the first and last carried record.
+    pub ids: (RecordId, RecordId),
+}
+
+/// Why a part cannot be packed.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// A document that the ledger says is text is not UTF-8.
+    #[error("record {id} of {set} is not UTF-8 text; the ledger is damaged")]
+    NotText {
+        /// The set.
+        set: SetKey,
+        /// The record.
+        id: RecordId,
+    },
+    /// Redaction could not read a document.
+    #[error("record {id} of {set} cannot be redacted")]
+    Redact {
+        /// The set.
+        set: SetKey,
+        /// The record.
+        id: RecordId,
+        /// Why.
+        #[source]
+        source: RedactError,
+    },
+    /// The part is 4 GiB or more.
+    #[error("a part of {set} has {size} bytes; parts are below {limit}")]
+    TooLarge {
+        /// The set.
+        set: SetKey,
+        /// Its stored size.
+        size: u64,
+        /// [`Limits::part_bytes`].
+        limit: u64,
+    },
+    /// libzstd failed.
+    #[error("a part of {set} cannot be compressed")]
+    Compress {
+        /// The set.
+        set: SetKey,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A part in the making. Takes the records of one planned part in order.
+pub struct PartBuilder<'a> {
+    set: &'a SetKey,
+    rules: &'a RuleSet,
+    limits: &'a Limits,
+    data: Vec<u8>,
+    index: Vec<u8>,
+    redacted: Vec<u8>,
+    counts: RedactionCounts,
+    records: u64,
+    ids: Option<(RecordId, RecordId)>,
+}
+
+impl<'a> PartBuilder<'a> {
+    /// Begins a part of about `expected` uncompressed bytes.
+    #[must_use]
+    pub fn new(
+        set: &'a SetKey,
+        rules: &'a RuleSet,
+        limits: &'a Limits,
+        expected: u64,
+    ) -> PartBuilder<'a> {
+        let capacity = usize::try_from(expected).unwrap_or(0);
+        PartBuilder {
+            set,
+            rules,
+            limits,
+            // An eighth more for the members before each document.
+            data: Vec::with_capacity(capacity + capacity / 8 + 4096),
+            index: Vec::new(),
+            redacted: Vec::new(),
+            counts: RedactionCounts::default(),
+            records: 0,
+            ids: None,
+        }
+    }
+
+    /// Takes the next record: redacts it, writes its line and its index line.
+    ///
+    /// # Errors
+    /// [`PackError`] if the document is not what the ledger says.
+    pub fn push(&mut self, record: &SourceRecord<'_>) -> Result<(), PackError> {
+        self.redacted.clear();
+        let rules = self.rules;
+        let outcome = rules
+            .apply(record.format, record.content, self.limits, &mut self.redacted, &mut self.counts)
+            .map_err(|source| PackError::Redact {
+                set: self.set.clone(),
+                id: record.id.clone(),
+                source,
+            })?;
+        let redacted = std::mem::take(&mut self.redacted);
+        match outcome {
+            Redacted::Unchanged => self.write(record, record.content_digest, record.content)?,
+            Redacted::Changed => self.write(record, Digest::of(&redacted), &redacted)?,
+            Redacted::NotRedactable => {}
+        }
+        self.redacted = redacted;
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        record: &SourceRecord<'_>,
+        content_digest: Digest,
+        content: &[u8],
+    ) -> Result<(), PackError> {
+        let body = if record.format.is_json() {
+            Content::Json(content)
+        } else {
+            let not_text = |_| PackError::NotText { set: self.set.clone(), id: record.id.clone() };
+            Content::Text(std::str::from_utf8(content).map_err(not_text)?)
+        };
+        let head = LineHead {
+            content_digest,
+            set: self.set,
+            id: record.id,
+            media_type: record.format.media_type(),
+            modified: record.modified,
+        };
+        let offset = self.data.len() as u64;
+        write_line(&mut self.data, &head, body);
+        let length = self.data.len() as u64 - offset;
+        let entry = IndexEntry { content_digest, id: record.id.clone(), length, offset };
+        write_index_line(&mut self.index, &entry);
+        self.records += 1;
+        match &mut self.ids {
+            Some((_, last)) => last.clone_from(record.id),
+            None => self.ids = Some((record.id.clone(), record.id.clone())),
+        }
+        Ok(())
+    }
+
+    /// Compresses the part. `None` if no record is carried, because none could be redacted.
+    ///
+    /// # Errors
+    /// [`PackError::TooLarge`] and [`PackError::Compress`].
+    pub fn finish(
+        self,
+        compressor: &mut Compressor,
+    ) -> Result<(Option<Part>, RedactionCounts), PackError> {
+        let Some(ids) = self.ids else { return Ok((None, self.counts)) };
+        let failed = |source| PackError::Compress { set: self.set.clone(), source };
+        let data = compressor.frame(&self.data).map_err(failed)?;
+        let index = compressor.frame(&self.index).map_err(failed)?;
+        let limit = self.limits.part_bytes;
+        let size = (data.len().max(index.len())) as u64;
+        if size >= limit {
+            return Err(PackError::TooLarge { set: self.set.clone(), size, limit });
+        }
+        let part = Part {
+            data,
+            index,
+            data_uncompressed: self.data.len() as u64,
+            index_uncompressed: self.index.len() as u64,
+            records: self.records,
+            ids,
+        };
+        Ok((Some(part), self.counts))
+    }
+}
