@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Evidence: recognised by content, identified, brought to canonical form.
+//!
+//! [`recognise`] turns the bytes of one document into [`Draft`]s: records with their identity,
+//! revision, canonical content, digest and facets (FORMATS "Kinds, feeds, records"). The rest of
+//! the product sees the formats only through [`view`]. [`line`] and [`setroot`] are how records lie
+//! in a bundle. INV-PURE, INV-RAW, INV-LIMIT.
+
+mod by_name;
+mod draft;
+mod facets;
+mod format;
+mod formats;
+pub mod line;
+pub mod purl;
+mod recognise;
+mod rejection;
+mod revision;
+pub mod setroot;
+mod severity;
+pub mod view;
+
+pub use by_name::{NameClass, by_name};
+pub use draft::Draft;
+pub use facets::{FACETS_VERSION, Facets};
+pub use format::Format;
+pub use recognise::{Recognised, has_byte_order_mark, recognise};
+pub use rejection::{RejectReason, Rejection};
+pub use revision::{Revision, RevisionOrder};
+pub use severity::Severity;

@@ -303,7 +303,13 @@ mod tests {
 
     fn head<'a>(set: &'a SetKey, id: &'a RecordId) -> LineHead<'a> {
         let modified = Instant::parse("2026-11-01T12:00:00.5Z").ok();
-        LineHead { content_digest: Digest::of(b"{}"), set, id, media_type: "application/json", modified }
+        LineHead {
+            content_digest: Digest::of(b"{}"),
+            set,
+            id,
+            media_type: "application/json",
+            modified,
+        }
     }
 
     #[test]
@@ -361,7 +367,13 @@ mod tests {
         let body = line.strip_suffix(b"\n").expect("a line feed at the end");
         assert_eq!(parse_index_line(body), Ok(entry));
         let text = String::from_utf8(body.to_vec()).expect("UTF-8");
-        for (from, to) in [(":10", ":010"), (":10", ":-1"), (":10", ":1e1"), ("0}", "0} "), (":10", ":9007199254740992")] {
+        for (from, to) in [
+            (":10", ":010"),
+            (":10", ":-1"),
+            (":10", ":1e1"),
+            ("0}", "0} "),
+            (":10", ":9007199254740992"),
+        ] {
             assert!(parse_index_line(text.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
         }
     }

@@ -155,7 +155,9 @@ mod tests {
     }
 
     fn leaves(count: u64) -> Vec<Digest> {
-        (0..count).map(|n| leaf(&set(), &format!("X-{n:04}"), &Digest::of(&n.to_be_bytes()))).collect()
+        (0..count)
+            .map(|n| leaf(&set(), &format!("X-{n:04}"), &Digest::of(&n.to_be_bytes())))
+            .collect()
     }
 
     /// RFC 6962 §2.1 as written there, over all leaves at once.
@@ -193,8 +195,14 @@ mod tests {
         let one = leaf(&set(), "A", &Digest::of(b"1"));
         let two = leaf(&set(), "B", &Digest::of(b"2"));
         let three = leaf(&set(), "C", &Digest::of(b"3"));
-        assert_eq!(one.to_string(), "c1ba7327a085eeb0169f8bc9773a8b6aad5462a531a8c818fb0b43792d0347c1");
-        assert_eq!(streamed(&[one, two, three]).to_string(), "1e0ce5f9739e56aac3c639066e7363fc99ad53cd99f0cf84bbfb453ff3468114");
+        assert_eq!(
+            one.to_string(),
+            "c1ba7327a085eeb0169f8bc9773a8b6aad5462a531a8c818fb0b43792d0347c1"
+        );
+        assert_eq!(
+            streamed(&[one, two, three]).to_string(),
+            "1e0ce5f9739e56aac3c639066e7363fc99ad53cd99f0cf84bbfb453ff3468114"
+        );
     }
 
     #[test]

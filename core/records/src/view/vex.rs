@@ -1,0 +1,423 @@
+//! VEX: whether products are affected by vulnerabilities.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use stella_model::json::{Shape, Value};
+
+use super::{Package, items, texts};
+use crate::formats::cyclonedx_xml::XmlBom;
+use crate::severity::Severity;
+
+/// Statements on vulnerabilities and products, of any format.
+#[derive(Debug, Clone, Copy)]
+pub struct VexView<'t>(Source<'t>);
+
+#[derive(Debug, Clone, Copy)]
+enum Source<'t> {
+    OpenVex(Value<'t>),
+    Csaf(Value<'t>),
+    CycloneDx(Value<'t>),
+    Xml(&'t XmlBom),
+}
+
+/// Whether a product is affected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// Not affected; the justification says why.
+    NotAffected,
+    /// Affected.
+    Affected,
+    /// Fixed in these products.
+    Fixed,
+    /// Not known yet.
+    UnderInvestigation,
+}
+
+/// What a document says about one vulnerability and some products.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Statement<'t> {
+    /// Id of the vulnerability; empty if the document gives none.
+    pub vulnerability: Cow<'t, str>,
+    /// Other ids of it.
+    pub aliases: Vec<Cow<'t, str>>,
+    /// The status, if it is one that the format knows.
+    pub status: Option<Status>,
+    /// Why it is not affected, in the words of the format.
+    pub justification: Option<Cow<'t, str>>,
+    /// The products that the statement is about.
+    pub products: Vec<Product<'t>>,
+}
+
+/// A product of a statement.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Product<'t> {
+    /// What the document calls it: an `@id`, a product id, a `bom-ref`.
+    pub id: Cow<'t, str>,
+    /// Its package URL, as given or as the document's own list resolves the id.
+    pub purl: Option<Cow<'t, str>>,
+    /// Package URLs of the parts of the product that the statement is about (OpenVEX).
+    pub subcomponents: Vec<Cow<'t, str>>,
+}
+
+impl<'t> VexView<'t> {
+    pub(crate) fn openvex(root: Value<'t>) -> VexView<'t> {
+        VexView(Source::OpenVex(root))
+    }
+
+    pub(crate) fn csaf(root: Value<'t>) -> VexView<'t> {
+        VexView(Source::Csaf(root))
+    }
+
+    pub(crate) fn cyclonedx(root: Value<'t>) -> VexView<'t> {
+        VexView(Source::CycloneDx(root))
+    }
+
+    pub(crate) fn xml(bom: &'t XmlBom) -> VexView<'t> {
+        VexView(Source::Xml(bom))
+    }
+
+    /// The statements, in the order of the document; one for each status that a CSAF vulnerability
+    /// gives, and for each justification of it.
+    pub fn each_statement(self, found: &mut dyn FnMut(Statement<'t>)) {
+        match self.0 {
+            Source::OpenVex(root) => {
+                items(root, &["statements"]).map(openvex_statement).for_each(found);
+            }
+            Source::Csaf(root) => csaf_statements(root, found),
+            Source::CycloneDx(root) => cyclonedx_statements(root, found),
+            Source::Xml(bom) => xml_statements(bom, found),
+        }
+    }
+
+    /// Ids and aliases of all vulnerabilities, as often as they are named.
+    pub fn each_id(self, found: &mut dyn FnMut(Cow<'t, str>)) {
+        match self.0 {
+            Source::OpenVex(root) => {
+                for statement in items(root, &["statements"]) {
+                    let (name, aliases) = openvex_vulnerability(statement);
+                    name.into_iter().for_each(&mut *found);
+                    aliases.for_each(&mut *found);
+                }
+            }
+            Source::Csaf(root) => csaf_ids(root, found),
+            Source::CycloneDx(root) => {
+                for vulnerability in items(root, &["vulnerabilities"]) {
+                    vulnerability.str_at(&["id"]).into_iter().for_each(&mut *found);
+                    items(vulnerability, &["references"])
+                        .filter_map(|reference| reference.str_at(&["id"]))
+                        .for_each(&mut *found);
+                }
+            }
+            Source::Xml(bom) => {
+                bom.vulnerabilities.iter().for_each(|v| found(Cow::Borrowed(&v.id)));
+            }
+        }
+    }
+
+    /// Packages of the products and their subcomponents, as often as they are named.
+    pub fn each_package(self, found: &mut dyn FnMut(Package<'t>)) {
+        match self.0 {
+            Source::OpenVex(root) => {
+                for product in items(root, &["statements"]).flat_map(|s| items(s, &["products"])) {
+                    openvex_purl(product).into_iter().for_each(|p| found(Package::of_purl(p)));
+                    items(product, &["subcomponents"])
+                        .filter_map(openvex_purl)
+                        .for_each(|purl| found(Package::of_purl(purl)));
+                }
+            }
+            Source::Csaf(root) => {
+                csaf_products(root, &mut |_, purl| found(Package::of_purl(purl)));
+            }
+            Source::CycloneDx(root) => items(root, &["vulnerabilities"])
+                .flat_map(|vulnerability| items(vulnerability, &["affects"]))
+                .filter_map(|target| target.str_at(&["ref"]))
+                .for_each(|reference| found(Package::of_purl(reference))),
+            Source::Xml(bom) => bom
+                .vulnerabilities
+                .iter()
+                .flat_map(|vulnerability| &vulnerability.affects)
+                .for_each(|reference| found(Package::of_purl(Cow::Borrowed(reference)))),
+        }
+    }
+
+    /// The worst severity that the document tells; OpenVEX tells none.
+    #[must_use]
+    pub fn severity(self) -> Option<Severity> {
+        match self.0 {
+            Source::OpenVex(_) => None,
+            Source::Csaf(root) => csaf_severity(root),
+            Source::CycloneDx(root) => items(root, &["vulnerabilities"])
+                .flat_map(|vulnerability| items(vulnerability, &["ratings"]))
+                .filter_map(|rating| Severity::from_label(&rating.str_at(&["severity"])?))
+                .max(),
+            Source::Xml(bom) => bom
+                .vulnerabilities
+                .iter()
+                .flat_map(|vulnerability| &vulnerability.severities)
+                .filter_map(|label| Severity::from_label(label))
+                .max(),
+        }
+    }
+}
+
+// OpenVEX
+
+fn openvex_statement(statement: Value<'_>) -> Statement<'_> {
+    let (name, aliases) = openvex_vulnerability(statement);
+    Statement {
+        vulnerability: name.unwrap_or_default(),
+        aliases: aliases.collect(),
+        status: match statement.str_at(&["status"]).as_deref() {
+            Some("not_affected") => Some(Status::NotAffected),
+            Some("affected") => Some(Status::Affected),
+            Some("fixed") => Some(Status::Fixed),
+            Some("under_investigation") => Some(Status::UnderInvestigation),
+            _ => None,
+        },
+        justification: statement.str_at(&["justification"]),
+        products: items(statement, &["products"]).map(openvex_product).collect(),
+    }
+}
+
+/// Before 0.2 a vulnerability was plain text.
+fn openvex_vulnerability<'t>(
+    statement: Value<'t>,
+) -> (Option<Cow<'t, str>>, impl Iterator<Item = Cow<'t, str>>) {
+    let vulnerability = statement.get("vulnerability");
+    let name = vulnerability.and_then(|value| {
+        value.as_str().or_else(|| value.str_at(&["name"])).or_else(|| value.str_at(&["@id"]))
+    });
+    (name, vulnerability.into_iter().flat_map(|value| texts(value, &["aliases"])))
+}
+
+fn openvex_product(product: Value<'_>) -> Product<'_> {
+    let purl = openvex_purl(product);
+    let id = product.as_str().or_else(|| product.str_at(&["@id"]));
+    Product {
+        id: id.or_else(|| purl.clone()).unwrap_or_default(),
+        purl,
+        subcomponents: items(product, &["subcomponents"]).filter_map(openvex_purl).collect(),
+    }
+}
+
+/// The purl among the identifiers, else the `@id` or the text itself if it is a purl.
+fn openvex_purl(product: Value<'_>) -> Option<Cow<'_, str>> {
+    product
+        .str_at(&["identifiers", "purl"])
+        .or_else(|| product.str_at(&["@id"]))
+        .or_else(|| product.as_str())
+        .filter(|text| text.starts_with("pkg:"))
+}
+
+// CSAF
+
+/// The advisory's id and aliases, and the ids of its vulnerabilities.
+pub(super) fn csaf_ids<'t>(root: Value<'t>, found: &mut dyn FnMut(Cow<'t, str>)) {
+    root.str_at(&["document", "tracking", "id"]).into_iter().for_each(&mut *found);
+    texts(root, &["document", "tracking", "aliases"]).for_each(&mut *found);
+    for vulnerability in items(root, &["vulnerabilities"]) {
+        csaf_vulnerability_ids(vulnerability).for_each(&mut *found);
+    }
+}
+
+fn csaf_vulnerability_ids<'t>(vulnerability: Value<'t>) -> impl Iterator<Item = Cow<'t, str>> {
+    let others = items(vulnerability, &["ids"]).filter_map(|id| id.str_at(&["text"]));
+    vulnerability.str_at(&["cve"]).into_iter().chain(others)
+}
+
+pub(super) fn csaf_severity(root: Value<'_>) -> Option<Severity> {
+    let of_score = |score: Value<'_>| {
+        let label = score.str_at(&["cvss_v3", "baseSeverity"]);
+        label.and_then(|label| Severity::from_label(&label)).or_else(|| {
+            let number = score.path(&["cvss_v3", "baseScore"])?.as_number()?;
+            Severity::from_score(number.parse().ok()?)
+        })
+    };
+    let worst = items(root, &["vulnerabilities"])
+        .flat_map(|vulnerability| items(vulnerability, &["scores"]))
+        .filter_map(of_score)
+        .max();
+    worst.or_else(|| {
+        Severity::from_label(&root.str_at(&["document", "aggregate_severity", "text"])?)
+    })
+}
+
+/// Product ids that have a purl, with it. The depth of branches is bounded by the limits of the
+/// document.
+pub(super) fn csaf_products<'t>(
+    root: Value<'t>,
+    found: &mut dyn FnMut(Cow<'t, str>, Cow<'t, str>),
+) {
+    let Some(tree) = root.get("product_tree") else { return };
+    items(tree, &["full_product_names"]).for_each(|product| csaf_product(product, found));
+    csaf_branches(tree, found);
+    items(tree, &["relationships"])
+        .filter_map(|relationship| relationship.get("full_product_name"))
+        .for_each(|product| csaf_product(product, found));
+}
+
+fn csaf_branches<'t>(parent: Value<'t>, found: &mut dyn FnMut(Cow<'t, str>, Cow<'t, str>)) {
+    for branch in items(parent, &["branches"]) {
+        if let Some(product) = branch.get("product") {
+            csaf_product(product, found);
+        }
+        csaf_branches(branch, found);
+    }
+}
+
+fn csaf_product<'t>(product: Value<'t>, found: &mut dyn FnMut(Cow<'t, str>, Cow<'t, str>)) {
+    let purl = product.str_at(&["product_identification_helper", "purl"]);
+    if let Some(purl) = purl {
+        found(product.str_at(&["product_id"]).unwrap_or_default(), purl);
+    }
+}
+
+/// Lists of `product_status` and what they mean; `recommended` says nothing on being affected.
+const CSAF_STATUS: [(&str, Status); 7] = [
+    ("known_not_affected", Status::NotAffected),
+    ("first_affected", Status::Affected),
+    ("known_affected", Status::Affected),
+    ("last_affected", Status::Affected),
+    ("first_fixed", Status::Fixed),
+    ("fixed", Status::Fixed),
+    ("under_investigation", Status::UnderInvestigation),
+];
+
+fn csaf_statements<'t>(root: Value<'t>, found: &mut dyn FnMut(Statement<'t>)) {
+    let mut purls = BTreeMap::new();
+    csaf_products(root, &mut |id, purl| {
+        purls.entry(id).or_insert(purl);
+    });
+    // A relationship (a component as part of a product) is known by its component's purl.
+    for relationship in items(root, &["product_tree", "relationships"]) {
+        let id = relationship.str_at(&["full_product_name", "product_id"]);
+        let part = relationship.str_at(&["product_reference"]);
+        if let (Some(id), Some(purl)) = (id, part.and_then(|part| purls.get(&part).cloned())) {
+            purls.entry(id).or_insert(purl);
+        }
+    }
+    for vulnerability in items(root, &["vulnerabilities"]) {
+        csaf_vulnerability(vulnerability, &purls, found);
+    }
+}
+
+fn csaf_vulnerability<'t>(
+    vulnerability: Value<'t>,
+    purls: &BTreeMap<Cow<'t, str>, Cow<'t, str>>,
+    found: &mut dyn FnMut(Statement<'t>),
+) {
+    let mut names = csaf_vulnerability_ids(vulnerability);
+    let name = names.next().unwrap_or_default();
+    let aliases: Vec<_> = names.collect();
+    let mut labels = BTreeMap::new();
+    for flag in items(vulnerability, &["flags"]) {
+        let Some(label) = flag.str_at(&["label"]) else { continue };
+        for product in texts(flag, &["product_ids"]) {
+            labels.entry(product).or_insert_with(|| label.clone());
+        }
+    }
+    for (list, status) in CSAF_STATUS {
+        let mut by_label: BTreeMap<Option<Cow<'t, str>>, Vec<Product<'t>>> = BTreeMap::new();
+        for id in texts(vulnerability, &["product_status", list]) {
+            let label = labels.get(&id).filter(|_| status == Status::NotAffected).cloned();
+            let purl = purls.get(&id).cloned();
+            let product = Product { id, purl, subcomponents: Vec::new() };
+            by_label.entry(label).or_default().push(product);
+        }
+        for (justification, products) in by_label {
+            found(Statement {
+                vulnerability: name.clone(),
+                aliases: aliases.clone(),
+                status: Some(status),
+                justification,
+                products,
+            });
+        }
+    }
+}
+
+// CycloneDX
+
+fn cyclonedx_status(state: &str) -> Option<Status> {
+    match state {
+        "not_affected" | "false_positive" => Some(Status::NotAffected),
+        "exploitable" => Some(Status::Affected),
+        "resolved" | "resolved_with_pedigree" => Some(Status::Fixed),
+        "in_triage" => Some(Status::UnderInvestigation),
+        _ => None,
+    }
+}
+
+fn cyclonedx_statements<'t>(root: Value<'t>, found: &mut dyn FnMut(Statement<'t>)) {
+    let mut purls = BTreeMap::new();
+    cyclonedx_purls(root, &mut purls);
+    if let Some(main) = root.path(&["metadata", "component"]) {
+        note_purl(main, &mut purls);
+        cyclonedx_purls(main, &mut purls);
+    }
+    for vulnerability in items(root, &["vulnerabilities"]) {
+        let state = vulnerability.str_at(&["analysis", "state"]);
+        let products = items(vulnerability, &["affects"])
+            .filter_map(|target| target.str_at(&["ref"]))
+            .map(|id| product_of_reference(id, &purls))
+            .collect();
+        found(Statement {
+            vulnerability: vulnerability.str_at(&["id"]).unwrap_or_default(),
+            aliases: items(vulnerability, &["references"])
+                .filter_map(|reference| reference.str_at(&["id"]))
+                .collect(),
+            status: state.and_then(|state| cyclonedx_status(&state)),
+            justification: vulnerability.str_at(&["analysis", "justification"]),
+            products,
+        });
+    }
+}
+
+fn cyclonedx_purls<'t>(parent: Value<'t>, purls: &mut BTreeMap<Cow<'t, str>, Cow<'t, str>>) {
+    for component in items(parent, &["components"]) {
+        note_purl(component, purls);
+        if component.get("components").is_some_and(|inner| inner.shape() == Shape::Array) {
+            cyclonedx_purls(component, purls);
+        }
+    }
+}
+
+fn note_purl<'t>(component: Value<'t>, purls: &mut BTreeMap<Cow<'t, str>, Cow<'t, str>>) {
+    if let (Some(id), Some(purl)) = (component.str_at(&["bom-ref"]), component.str_at(&["purl"])) {
+        purls.entry(id).or_insert(purl);
+    }
+}
+
+fn product_of_reference<'t>(
+    id: Cow<'t, str>,
+    purls: &BTreeMap<Cow<'t, str>, Cow<'t, str>>,
+) -> Product<'t> {
+    let own = || id.starts_with("pkg:").then(|| id.clone());
+    let purl = purls.get(&id).cloned().or_else(own);
+    Product { id, purl, subcomponents: Vec::new() }
+}
+
+fn xml_statements<'t>(bom: &'t XmlBom, found: &mut dyn FnMut(Statement<'t>)) {
+    let mut purls = BTreeMap::new();
+    for component in bom.components.iter().chain([&bom.component]) {
+        if !component.purl.is_empty() {
+            let (id, purl) = (component.reference.as_str(), component.purl.as_str());
+            purls.entry(Cow::Borrowed(id)).or_insert(Cow::Borrowed(purl));
+        }
+    }
+    for vulnerability in &bom.vulnerabilities {
+        let justification = vulnerability.justification.as_str();
+        found(Statement {
+            vulnerability: Cow::Borrowed(&vulnerability.id),
+            aliases: Vec::new(),
+            status: cyclonedx_status(&vulnerability.state),
+            justification: (!justification.is_empty()).then_some(Cow::Borrowed(justification)),
+            products: vulnerability
+                .affects
+                .iter()
+                .map(|reference| product_of_reference(Cow::Borrowed(reference), &purls))
+                .collect(),
+        });
+    }
+}
