@@ -91,8 +91,7 @@ pub struct Profile {
 }
 
 /// Which redaction rules a run uses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedactionChoice {
     /// No redaction.
     None,
@@ -256,7 +255,7 @@ impl Profile {
             level: i32,
             outputs: Vec<&'a str>,
             partition: &'a Partition,
-            redaction: &'a RedactionChoice,
+            redaction: &'a str,
             select: &'a Select,
         }
         Digest::of(&rfc8785::to_vec(&Revision {
@@ -264,7 +263,12 @@ impl Profile {
             level: self.level,
             outputs: self.outputs.iter().map(|adapter| adapter.id).collect(),
             partition: &self.partition,
-            redaction: &self.redaction,
+            redaction: match self.redaction {
+                RedactionChoice::None => "none",
+                RedactionChoice::Standard => "standard",
+                // The plan has the digest of the rules; where their file lies decides no byte.
+                RedactionChoice::File(_) => "file",
+            },
             select: &self.select,
         }))
     }

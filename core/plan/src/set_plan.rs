@@ -47,8 +47,9 @@ pub struct PartPlan {
 }
 
 /// A planned set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SetSummary {
+    key_prefix: DigestBuilder,
     /// Kind and feed.
     pub set: SetKey,
     /// Number of selected records.
@@ -64,6 +65,13 @@ pub struct SetSummary {
 }
 
 impl SetSummary {
+    /// The key of a part of this set in the making: `LP(id) ‖ contentDigest` of each record in
+    /// order completes it. For holding records that are read later against the plan.
+    #[must_use]
+    pub fn part_key(&self) -> DigestBuilder {
+        self.key_prefix.clone()
+    }
+
     /// The set as the plan lists it.
     #[must_use]
     pub fn entry(&self) -> SetEntry {
@@ -134,6 +142,7 @@ impl<'a> SetPlan<'a> {
     pub fn finish(mut self) -> SetSummary {
         self.close();
         SetSummary {
+            key_prefix: self.key_prefix,
             count: self.root.count(),
             root: self.root.finish(),
             set: self.set,

@@ -1,0 +1,228 @@
+//! `export run`: plan, pack, manifest, seal, distribute, read back.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant as Clock;
+
+use serde::Serialize;
+use stella_depot::Depot;
+use stella_model::{Digest, ErrorCode, Instant, Kind, Limits, TenantId};
+
+use crate::pack_stage::{Packed, pack};
+use crate::plan::{Prepared, RunRequest, prepare};
+use crate::run_record::{RunRecord, SetRecord};
+use crate::seal_stage::{Signing, seal};
+use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store, bundle, place};
+
+/// A run and where its bundle goes.
+#[derive(Debug, Clone)]
+pub struct ExportRequest {
+    /// What to export.
+    pub run: RunRequest,
+    /// The bundle itself: a folder, or a file for [`Carrier::Tar`].
+    pub dest: PathBuf,
+    /// What carries it.
+    pub carrier: Carrier,
+    /// Whether another bundle at the destination is replaced.
+    pub replace: bool,
+    /// Who signs.
+    pub signing: Signing,
+    /// Most bytes that the depot keeps afterwards; `None` = [`DEFAULT_CACHE_BYTES`].
+    pub cache_bytes: Option<u64>,
+}
+
+/// What carries a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Carrier {
+    /// A folder.
+    Dir,
+    /// One tar file.
+    Tar,
+}
+
+/// What a depot keeps when nobody says otherwise.
+pub const DEFAULT_CACHE_BYTES: u64 = 20 << 30;
+
+/// The outcome of a run.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunReport {
+    /// Name of the profile.
+    pub profile: String,
+    /// The plan.
+    pub plan_hash: Digest,
+    /// SHA-256 of `export.json`: the identity of the bundle.
+    pub export_digest: Digest,
+    /// `asOf` of the bundle.
+    pub as_of: Instant,
+    /// Where the bundle is.
+    pub destination: PathBuf,
+    /// What carries it.
+    pub carrier: Carrier,
+    /// Carried records by kind.
+    pub kinds: BTreeMap<Kind, u64>,
+    /// Carried records.
+    pub records: u64,
+    /// Selected records that are not carried, by reason.
+    pub not_carried: BTreeMap<String, u64>,
+    /// Redacted values by rule.
+    pub redacted: BTreeMap<String, u64>,
+    /// Data parts.
+    pub parts: u64,
+    /// Data parts taken from the depot.
+    pub reused_parts: u64,
+    /// Stored bytes of all parts.
+    pub bytes: u64,
+    /// Uncompressed bytes of the data parts.
+    pub uncompressed_bytes: u64,
+    /// The signing key, unless unsigned.
+    pub key: Option<KeyReport>,
+    /// Whether the same bundle was already there.
+    pub already_there: bool,
+    /// Milliseconds by stage.
+    pub stages_ms: BTreeMap<&'static str, u64>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// The key that signed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyReport {
+    /// Its name in the store.
+    pub name: String,
+    /// SHA-256 of its SPKI.
+    pub fingerprint: Digest,
+    /// Whether stored signatures were used, so that no password was needed.
+    pub reused_signatures: bool,
+}
+
+/// Runs a profile and puts the bundle at its destination.
+///
+/// Either the whole verified bundle is at the destination afterwards, or what was there before
+/// (INV-ATOMIC, INV-SEAL, INV-VERIFY).
+///
+/// # Errors
+/// [`EngineError`] with the code of the stage that failed.
+pub fn export(
+    store: &Store,
+    request: &ExportRequest,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<RunReport, EngineError> {
+    request.signing.check(store)?;
+    let mut stages = Stages { progress, times: BTreeMap::new() };
+    let prepared = stages.time(Stage::Plan, |_| prepare(store, &request.run, progress, cancel))?;
+    prepared.check_floors()?;
+    let depot = open_depot(store)?;
+    let packed = stages.time(Stage::Pack, |progress| {
+        pack(&prepared, &depot, request.run.threads, progress, cancel)
+    })?;
+    let (files, sealed) = stages.time(Stage::Seal, |_| {
+        let files = bundle::assemble(&prepared, &packed, &depot)?;
+        let sealed = seal(&files, &request.signing, store, &depot)?;
+        Ok((files, sealed))
+    })?;
+    cancelled(cancel)?;
+    let already_there = stages.time(Stage::Distribute, |_| {
+        place::place(request, &files, &sealed.files, &depot)
+    })?;
+    let export_digest = Digest::of(&files.export);
+    let record = record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
+    record.save(store, &prepared.profile.name)?;
+    let limit = request.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES);
+    depot.prune(limit).map_err(EngineError::from)?;
+    let manifest = files.manifest;
+    Ok(RunReport {
+        profile: prepared.profile.name.clone(),
+        plan_hash: manifest.plan_hash,
+        export_digest,
+        as_of: manifest.as_of,
+        destination: request.dest.clone(),
+        carrier: request.carrier,
+        kinds: manifest.counts.kinds,
+        records: manifest.counts.records,
+        not_carried: manifest.counts.not_carried,
+        redacted: manifest.redaction.counts,
+        parts: packed.parts.len() as u64,
+        reused_parts: packed.reused,
+        bytes: manifest.counts.bytes,
+        uncompressed_bytes: manifest.counts.uncompressed_bytes,
+        key: sealed.key,
+        already_there,
+        stages_ms: stages.times,
+        warnings: prepared.warnings,
+    })
+}
+
+/// The depot of a store.
+pub(crate) fn open_depot(store: &Store) -> Result<Depot, EngineError> {
+    Depot::open(&store.depot_dir(), &TenantId::local()).map_err(EngineError::from)
+}
+
+/// Stops if the operator asked for it.
+pub(crate) fn cancelled(cancel: &Cancel) -> Result<(), EngineError> {
+    if cancel.is_set() {
+        let error = EngineError::new(ErrorCode::Interrupted, "the run was interrupted");
+        return Err(error.hint("nothing was put at the destination; run the same command again, finished parts are reused"));
+    }
+    Ok(())
+}
+
+/// Times stages and tells of their ends.
+struct Stages<'a> {
+    progress: &'a dyn Progress,
+    times: BTreeMap<&'static str, u64>,
+}
+
+impl Stages<'_> {
+    fn time<T>(
+        &mut self,
+        stage: Stage,
+        work: impl FnOnce(&dyn Progress) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let begin = Clock::now();
+        let outcome = work(self.progress)?;
+        let elapsed = begin.elapsed();
+        self.times.insert(stage.as_str(), elapsed.as_millis() as u64);
+        self.progress.update(&StageUpdate {
+            stage,
+            done: 0,
+            total: None,
+            bytes: 0,
+            unit: "",
+            finished: Some(format!("{:.1} s", elapsed.as_secs_f64())),
+        });
+        Ok(outcome)
+    }
+}
+
+fn record(
+    prepared: &Prepared,
+    packed: &Packed,
+    files: &bundle::Files,
+    dest: &std::path::Path,
+    times: &BTreeMap<&'static str, u64>,
+    export_digest: Digest,
+) -> RunRecord {
+    let sets = prepared.sets.iter().map(|set| {
+        (set.set.to_string(), SetRecord { count: set.count, root: set.root })
+    });
+    RunRecord {
+        plan_hash: files.manifest.plan_hash,
+        export_digest,
+        ledger: prepared.ledger_id.clone(),
+        sequence: prepared.sequence,
+        finished: prepared.now,
+        destination: dest.to_owned(),
+        sets: sets.collect(),
+        packed_bytes: packed.packed_bytes,
+        packing_ms: times.get(Stage::Pack.as_str()).copied().unwrap_or(0),
+        uncompressed_bytes: files.manifest.counts.uncompressed_bytes,
+        stored_bytes: files.manifest.counts.bytes,
+    }
+}
+
+/// The limits that all operations of this build use.
+pub(crate) const LIMITS: Limits = Limits::DEFAULT;

@@ -1,0 +1,301 @@
+//! Stage pack: every planned part, from the depot or built anew, on several threads.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use stella_depot::{Depot, PartRecord, StoredPart};
+use stella_ledger::{IdRange, Ledger, Seq};
+use stella_model::screen::Safe;
+use stella_model::{Digest, DigestBuilder, ErrorCode, SetKey};
+use stella_pack::{Compressor, PackError, PartBuilder, SourceRecord};
+use stella_plan::{PartPlan, SetSummary};
+
+use crate::budget::Budget;
+use crate::export::{LIMITS, cancelled};
+use crate::plan::Prepared;
+use crate::{Cancel, EngineError, Progress, Stage, StageUpdate};
+
+/// Uncompressed bytes of parts that are built at once.
+///
+/// A part takes about twice its size while it is built; two parts of the largest usual size fit.
+const BYTES_IN_FLIGHT: u64 = 40 << 20;
+
+/// The parts of a run, in the order of the plan.
+pub(crate) struct Packed {
+    pub(crate) parts: Vec<PackedPart>,
+    pub(crate) reused: u64,
+    pub(crate) packed_bytes: u64,
+}
+
+/// One part: the set it belongs to, and what packing it gave.
+pub(crate) struct PackedPart {
+    /// Index into the sets of the plan.
+    pub(crate) set: usize,
+    pub(crate) record: PartRecord,
+}
+
+/// Packs all parts. Which thread packs what has no influence on any byte (INV-DET).
+pub(crate) fn pack(
+    prepared: &Prepared,
+    depot: &Depot,
+    threads: usize,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Packed, EngineError> {
+    let tasks: Vec<Task<'_>> = prepared
+        .sets
+        .iter()
+        .enumerate()
+        .flat_map(|(set, summary)| {
+            summary.parts.iter().map(move |part| Task { set, summary, part })
+        })
+        .collect();
+    let shop = Shop {
+        prepared,
+        depot,
+        cancel,
+        progress,
+        tasks: &tasks,
+        next: AtomicUsize::new(0),
+        budget: Budget::new(BYTES_IN_FLIGHT),
+        done: tasks.iter().map(|_| Mutex::new(None)).collect(),
+        records: AtomicU64::new(0),
+        bytes: AtomicU64::new(0),
+        reused: AtomicU64::new(0),
+        packed_bytes: AtomicU64::new(0),
+    };
+    let failure = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, tasks.len().max(1)) {
+            scope.spawn(|| {
+                if let Err(error) = shop.work() {
+                    // Other threads stop at their next task.
+                    shop.next.store(tasks.len(), Ordering::Relaxed);
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                }
+            });
+        }
+    });
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    cancelled(cancel)?;
+    shop.finish()
+}
+
+struct Task<'a> {
+    set: usize,
+    summary: &'a SetSummary,
+    part: &'a PartPlan,
+}
+
+/// What all packing threads share.
+struct Shop<'a> {
+    prepared: &'a Prepared,
+    depot: &'a Depot,
+    cancel: &'a Cancel,
+    progress: &'a dyn Progress,
+    tasks: &'a [Task<'a>],
+    next: AtomicUsize,
+    budget: Budget,
+    done: Vec<Mutex<Option<PartRecord>>>,
+    records: AtomicU64,
+    bytes: AtomicU64,
+    reused: AtomicU64,
+    packed_bytes: AtomicU64,
+}
+
+impl Shop<'_> {
+    fn work(&self) -> Result<(), EngineError> {
+        let mut compressor = None;
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(task) = self.tasks.get(index) else { return Ok(()) };
+            if self.cancel.is_set() {
+                return Ok(());
+            }
+            let record = match self.reuse(task.part) {
+                Some(record) => record,
+                None => self.build(task, &mut compressor)?,
+            };
+            self.tell(task.part);
+            *self.done[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+        }
+    }
+
+    /// The part as the depot has it, if its bytes are undamaged.
+    fn reuse(&self, part: &PartPlan) -> Option<PartRecord> {
+        let record = self.depot.part(&part.key)?;
+        if !record.files().all(|file| self.depot.is_intact(file)) {
+            self.depot.forget_part(&part.key, &record);
+            return None;
+        }
+        self.depot.touch(&record);
+        self.reused.fetch_add(1, Ordering::Relaxed);
+        Some(record)
+    }
+
+    fn build(
+        &self,
+        task: &Task<'_>,
+        compressor: &mut Option<Compressor>,
+    ) -> Result<PartRecord, EngineError> {
+        let _admission = self.budget.admit(task.part.bytes);
+        let compressor = match compressor {
+            Some(compressor) => compressor,
+            None => compressor.insert(Compressor::new(self.prepared.profile.level).map_err(
+                |source| EngineError::new(ErrorCode::Io, "cannot set up zstd").because(source),
+            )?),
+        };
+        let builder = self.fill(task)?;
+        let (part, counts) = builder.finish(compressor).map_err(pack_failed)?;
+        let stored = match part {
+            None => None,
+            Some(part) => Some(StoredPart {
+                data: self.depot.put_blob(&part.data).map_err(EngineError::from)?,
+                data_uncompressed: part.data_uncompressed,
+                index: self.depot.put_blob(&part.index).map_err(EngineError::from)?,
+                index_uncompressed: part.index_uncompressed,
+                records: part.records,
+                first_id: part.ids.0,
+                last_id: part.ids.1,
+            }),
+        };
+        let record = PartRecord {
+            stored,
+            redacted_values: counts.rules,
+            redacted_records: counts.records,
+            not_redactable: counts.not_redactable,
+        };
+        self.depot.put_part(&task.part.key, &record).map_err(EngineError::from)?;
+        self.packed_bytes.fetch_add(task.part.bytes, Ordering::Relaxed);
+        Ok(record)
+    }
+
+    /// Reads the records of a planned part, and makes sure that they are the planned ones.
+    fn fill(&self, task: &Task<'_>) -> Result<PartBuilder<'_>, EngineError> {
+        let set = &self.prepared.sets[task.set].set;
+        let selectors = &self.prepared.selectors;
+        let wanted = match selectors.take_whole_sets() {
+            true => None,
+            false => Some(self.selected_ids(task)?),
+        };
+        let mut builder =
+            PartBuilder::new(set, &self.prepared.rules, &LIMITS, task.part.bytes);
+        let range = IdRange::between(&task.part.first_id, &task.part.last_id);
+        let mut check = RangeCheck { records: 0, key: task.summary.part_key() };
+        let mut failure = None;
+        self.prepared
+            .ledger
+            .read(Seq(self.prepared.sequence), set, range, &mut |record| {
+                if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&record.id)) {
+                    return ControlFlow::Continue(());
+                }
+                check.take(record.id.as_str(), &record.content_digest);
+                let source = SourceRecord {
+                    id: &record.id,
+                    content_digest: record.content_digest,
+                    modified: record.modified,
+                    format: record.format,
+                    content: &record.content,
+                };
+                match builder.push(&source) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        failure = Some(error);
+                        ControlFlow::Break(())
+                    }
+                }
+            })
+            .map_err(EngineError::from)?;
+        match failure {
+            Some(error) => Err(pack_failed(error)),
+            None => check.against(task, set).map(|()| builder),
+        }
+    }
+
+    /// Ids of the selected records of a part, when the selection leaves out some between them.
+    fn selected_ids(
+        &self,
+        task: &Task<'_>,
+    ) -> Result<std::collections::BTreeSet<stella_model::RecordId>, EngineError> {
+        let selectors = &self.prepared.selectors;
+        let mut ids = std::collections::BTreeSet::new();
+        let range = IdRange::between(&task.part.first_id, &task.part.last_id);
+        self.prepared
+            .ledger
+            .scan(
+                Seq(self.prepared.sequence),
+                &task.summary.set,
+                range,
+                selectors.need_facets().into(),
+                &mut |row| {
+                    if selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
+                        ids.insert(row.id);
+                    }
+                    ControlFlow::Continue(())
+                },
+            )
+            .map_err(EngineError::from)?;
+        Ok(ids)
+    }
+
+    fn tell(&self, part: &PartPlan) {
+        let records = self.records.fetch_add(part.records, Ordering::Relaxed) + part.records;
+        let bytes = self.bytes.fetch_add(part.bytes, Ordering::Relaxed) + part.bytes;
+        self.progress.update(&StageUpdate {
+            stage: Stage::Pack,
+            done: records,
+            total: Some(self.prepared.sets.iter().map(|set| set.count).sum()),
+            bytes,
+            unit: "records",
+            finished: None,
+        });
+    }
+
+    fn finish(self) -> Result<Packed, EngineError> {
+        let records = self.done.into_iter().map(|slot| {
+            let record = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
+            record.ok_or_else(|| EngineError::new(ErrorCode::Internal, "a part was not packed"))
+        });
+        let parts = records.zip(self.tasks).map(|(record, task)| {
+            Ok(PackedPart { set: task.set, record: record? })
+        });
+        Ok(Packed {
+            parts: parts.collect::<Result<_, EngineError>>()?,
+            reused: self.reused.into_inner(),
+            packed_bytes: self.packed_bytes.into_inner(),
+        })
+    }
+}
+
+/// Holds the records that were read against the plan (INV-PLAN).
+struct RangeCheck {
+    records: u64,
+    key: DigestBuilder,
+}
+
+impl RangeCheck {
+    fn take(&mut self, id: &str, content: &Digest) {
+        self.records += 1;
+        self.key.lp(id.as_bytes()).digest(content);
+    }
+
+    fn against(self, task: &Task<'_>, set: &SetKey) -> Result<(), EngineError> {
+        if self.records == task.part.records && self.key.finish() == task.part.key {
+            return Ok(());
+        }
+        let message = format!(
+            "the records of {set} from {} to {} are no longer those of the plan",
+            Safe(task.part.first_id.as_str()),
+            Safe(task.part.last_id.as_str())
+        );
+        let error = EngineError::new(ErrorCode::RunFailed, message);
+        Err(error.hint("the ledger was compacted or restored meanwhile; run the same command again"))
+    }
+}
+
+fn pack_failed(error: PackError) -> EngineError {
+    EngineError::new(ErrorCode::RunFailed, "packing failed").because(error)
+}

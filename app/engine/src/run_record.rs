@@ -1,0 +1,104 @@
+//! What the store remembers of the last successful run of each profile.
+//!
+//! Cursors, durations and places live here and in no hashed file. A record that is lost or cannot
+//! be read only costs the comparison with the last run.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use stella_model::{Digest, ErrorCode, Instant};
+use stella_plan::estimate::Experience;
+
+use crate::{EngineError, Store};
+
+/// The last successful run of a profile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRecord {
+    /// The plan.
+    pub plan_hash: Digest,
+    /// The manifest.
+    pub export_digest: Digest,
+    /// Id of the ledger that was read.
+    pub ledger: String,
+    /// The last sequence number that the snapshot saw.
+    pub sequence: u64,
+    /// When the run ended.
+    pub finished: Instant,
+    /// Where the bundle was put.
+    pub destination: PathBuf,
+    /// Records per set (`KIND/FEED`).
+    pub sets: BTreeMap<String, SetRecord>,
+    /// Uncompressed bytes that were packed, not reused.
+    pub packed_bytes: u64,
+    /// How long packing them took, in milliseconds.
+    pub packing_ms: u64,
+    /// Uncompressed bytes of all parts.
+    pub uncompressed_bytes: u64,
+    /// Stored bytes of all parts.
+    pub stored_bytes: u64,
+}
+
+/// One set of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetRecord {
+    /// Number of records.
+    pub count: u64,
+    /// Root before redaction.
+    pub root: Digest,
+}
+
+impl RunRecord {
+    /// The last run of a profile.
+    #[must_use]
+    pub fn last(store: &Store, profile: &str) -> Option<RunRecord> {
+        let bytes = std::fs::read(path(store, profile)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Replaces the last run of a profile, whole or not at all.
+    pub(crate) fn save(&self, store: &Store, profile: &str) -> Result<(), EngineError> {
+        let path = path(store, profile);
+        self.write(&path).map_err(|source| {
+            let message = format!("cannot write the run record {}", path.display());
+            EngineError::new(ErrorCode::Io, message).because(source)
+        })
+    }
+
+    fn write(&self, path: &Path) -> std::io::Result<()> {
+        let dir = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(dir)?;
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(&stella_model::rfc8785::to_vec(self))?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// What this run showed about speed and compression, with defaults for what it did not.
+    #[must_use]
+    pub fn experience(&self) -> Experience {
+        let ratio = |part: u64, whole: u64, default: f64| {
+            if part == 0 || whole == 0 { default } else { part as f64 / whole as f64 }
+        };
+        let default = Experience::DEFAULT;
+        Experience {
+            bytes_per_second: ratio(
+                self.packed_bytes.saturating_mul(1000),
+                self.packing_ms,
+                default.bytes_per_second,
+            ),
+            stored_per_byte: ratio(
+                self.stored_bytes,
+                self.uncompressed_bytes,
+                default.stored_per_byte,
+            ),
+        }
+    }
+}
+
+fn path(store: &Store, profile: &str) -> PathBuf {
+    // Names of profiles have no character but ':' that a file system might refuse.
+    store.runs_dir().join(format!("{}.json", profile.replace(':', "_")))
+}
