@@ -1,0 +1,47 @@
+//! The commands that only start another program.
+
+use anyhow::{Result, bail};
+use std::process::Command;
+use xtask::workspace;
+
+use crate::process::{cargo, run};
+
+/// Runs `.ci/run`.
+///
+/// # Errors
+/// If it fails.
+pub(crate) fn ci() -> Result<()> {
+    run(Command::new(workspace::root().join(".ci/run")).current_dir(workspace::root()))
+}
+
+/// Runs the benchmarks as released code.
+///
+/// # Errors
+/// If they fail.
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    let programs = ["build", "--release", "--package", "stella-bench", "--package", "stella-cli"];
+    run(&mut cargo(programs))?;
+    run(cargo(["run", "--release", "--quiet", "--package", "stella-bench", "--"]).args(arguments))
+}
+
+/// Builds the documentation of the crates.
+///
+/// # Errors
+/// If it has a broken link or another fault.
+pub(crate) fn docs() -> Result<()> {
+    let mut command = cargo(["doc", "--profile", "ci", "--workspace", "--no-deps"]);
+    run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Fetches the peers into their cache.
+///
+/// # Errors
+/// If a peer cannot be had.
+pub(crate) fn peers(arguments: &[String]) -> Result<()> {
+    if !workspace::root().join("dev/peers/Cargo.toml").is_file() {
+        bail!("dev/peers is missing from this checkout");
+    }
+    let mut command =
+        cargo(["run", "--quiet", "--profile", "ci", "--package", "stella-peers", "--"]);
+    run(command.args(arguments))
+}
