@@ -30,6 +30,7 @@ pub const CORE_ORDER: [&str; 10] = [
 pub const CORE_MAY_USE: &[&str] = &[
     "base64",
     "crypto_secretbox",
+    "cvss",
     "ed25519-dalek",
     "jiff",
     "memchr",

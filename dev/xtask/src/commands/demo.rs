@@ -59,7 +59,7 @@ impl Demo {
         }
         session.stella("list", &["feeds", "list"])?;
         session.stella("make a key", &["keys", "generate", "demo"])?;
-        session.save("publish its key", &["keys", "export-public", "demo"], "demo.pub")?;
+        session.stella("make a key", &["keys", "export-public", "demo", "-d", "demo.pub"])?;
         session.stella("plan", &["export", "plan", "json:raw"])?;
         for (profile, bundle) in [("json:raw", "raw"), ("mirror:full", "mirror")] {
             session.stella(profile, &["export", "run", profile, "-d", bundle, "--key", "demo"])?;
@@ -101,26 +101,14 @@ impl Session {
         self.stella("ingest", &arguments)
     }
 
-    /// Runs `stella`, its output on ours.
+    /// Runs `stella` in the folder of the session, its output on ours.
     fn stella(&mut self, step: &str, arguments: &[&str]) -> Result<()> {
-        self.timed(step, arguments, Stdio::inherit())
-    }
-
-    /// Runs `stella`, its output into a file of the folder.
-    fn save(&mut self, step: &str, arguments: &[&str], file: &str) -> Result<()> {
-        let path = self.folder.join(file);
-        let output = fs::File::create(&path).with_context(|| format!("make {}", path.display()))?;
-        self.timed(step, arguments, output.into())
-    }
-
-    fn timed(&mut self, step: &str, arguments: &[&str], output: Stdio) -> Result<()> {
         let mut command = Command::new(&self.stella);
         command.args(["--store", "store"]).args(arguments).current_dir(&self.folder);
         println!("\n$ {}", show(&command));
         let begin = Instant::now();
-        command.env(PASSWORD.0, PASSWORD.1).stdin(Stdio::null()).stdout(output);
-        let status =
-            command.status().with_context(|| format!("start {}", self.stella.display()))?;
+        let status = command.env(PASSWORD.0, PASSWORD.1).stdin(Stdio::null()).status();
+        let status = status.with_context(|| format!("start {}", self.stella.display()))?;
         if !status.success() {
             bail!("{}: {status}", show(&command));
         }
