@@ -1,1 +1,8 @@
-//! Placeholder.
+//! Checks a bundle.
+//!
+//! Shares no code with `pack`, which writes bundles: a verifier that trusts its writer proves
+//! nothing.
+
+pub mod files;
+
+pub use files::{BundleFiles, CarrierFault, FileEntry};
