@@ -195,3 +195,82 @@ impl ExportManifest {
         if manifest.to_bytes() == bytes { Ok(manifest) } else { Err(ManifestError::NotCanonical) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> ExportManifest {
+        let id = RecordId::new("X-1").expect("an id");
+        ExportManifest {
+            as_of: Instant::parse("2026-11-01T00:00:00Z").expect("a time"),
+            counts: Counts { records: 1, parts: 1, ..Counts::default() },
+            coverage: Vec::new(),
+            feeds: Vec::new(),
+            format_version: FORMAT_VERSION,
+            handling: None,
+            outputs: Vec::new(),
+            parts: vec![PartEntry {
+                digest: Digest::EMPTY.into(),
+                feed: FeedName::new("npm").ok(),
+                first_id: Some(id.clone()),
+                kind: Some(Kind::advisory()),
+                last_id: Some(id),
+                media_type: "text/plain".to_owned(),
+                path: PartName::new("data/x").expect("a part name"),
+                records: Some(1),
+                size: 0,
+                uncompressed_size: Some(0),
+            }],
+            plan_hash: Digest::EMPTY,
+            profile: ProfileId { name: "json:raw".to_owned(), revision: Digest::EMPTY },
+            redaction: RedactionReport {
+                counts: BTreeMap::new(),
+                digest: None,
+                name: "none".to_owned(),
+                records: 0,
+            },
+            requires: Vec::new(),
+            sets: Vec::new(),
+            tenant: TenantId::local(),
+        }
+    }
+
+    fn refused(from: &str, to: &str) -> String {
+        let text = String::from_utf8(manifest().to_bytes()).expect("UTF-8");
+        assert!(text.contains(from), "{from}");
+        let changed = text.replacen(from, to, 1);
+        ExportManifest::from_bytes(changed.as_bytes()).expect_err("is refused").to_string()
+    }
+
+    #[test]
+    fn the_file_reads_back_and_is_its_own_canonical_form() {
+        let bytes = manifest().to_bytes();
+        assert_eq!(ExportManifest::from_bytes(&bytes).expect("reads back"), manifest());
+        assert!(bytes.starts_with(b"{\"asOf\":\"2026-11-01T00:00:00Z\","));
+    }
+
+    #[test]
+    fn other_spellings_and_unknown_members_are_refused() {
+        assert!(refused("{\"asOf\"", "{ \"asOf\"").contains("RFC 8785"));
+        assert!(
+            refused("2026-11-01T00", "2026-11-01T01:00:00+01:00\",\"x\":\"")
+                .contains("unknown field")
+        );
+        assert!(refused("2026-11-01T00:00:00Z", "2026-11-01T00:00:00.0Z").contains("RFC 8785"));
+        assert!(
+            refused("\"records\":1,\"size\"", "\"records\":1.0,\"size\"")
+                .contains("not a manifest")
+        );
+        assert!(refused("\"path\":\"data/x\"", "\"path\":\"../x\"").contains("part name"));
+        assert!(refused("\"coverage\":[],", "").contains("missing field"));
+    }
+
+    #[test]
+    fn newer_bundles_are_told_apart_from_broken_ones() {
+        let newer = refused("\"formatVersion\":1", "\"formatVersion\":2");
+        assert!(newer.contains("formatVersion 2"), "{newer}");
+        let feature = refused("\"requires\":[]", "\"requires\":[\"age\"]");
+        assert!(feature.contains("requires `age`"), "{feature}");
+    }
+}

@@ -94,3 +94,88 @@ fn is_ecosystem(wanted: &str, found: &str) -> bool {
     };
     head.eq_ignore_ascii_case(wanted) && (rest.is_empty() || rest.starts_with(':'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facets() -> Facets {
+        Facets {
+            ids: vec!["CVE-2021-23337".into(), "GHSA-35jh-r3h4-6jhm".into()],
+            ecosystems: vec!["Debian:12".into(), "npm".into()],
+            packages: vec!["pkg:npm/lodash".into()],
+            severity: Some(Severity::High),
+            ..Facets::default()
+        }
+    }
+
+    fn admits(select: Selectors) -> bool {
+        let modified = Instant::parse("2026-01-01T00:00:00Z").ok();
+        select.admits("GHSA-35jh-r3h4-6jhm", modified, Some(&facets()))
+    }
+
+    fn texts(values: &[&str]) -> BTreeSet<String> {
+        values.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_restriction_is_any_of_its_values() {
+        let of = Selectors::default;
+        let cases = [
+            (of(), true),
+            (Selectors { ecosystems: texts(&["npm"]), ..of() }, true),
+            (Selectors { ecosystems: texts(&["NPM", "Go"]), ..of() }, true),
+            (Selectors { ecosystems: texts(&["debian"]), ..of() }, true),
+            (Selectors { ecosystems: texts(&["Debian:12"]), ..of() }, true),
+            (Selectors { ecosystems: texts(&["Debian:1"]), ..of() }, false),
+            (Selectors { ecosystems: texts(&["Deb"]), ..of() }, false),
+            (Selectors { ids: texts(&["CVE-2021-23337"]), ..of() }, true),
+            (Selectors { ids: texts(&["GHSA-35jh-r3h4-6jhm"]), ..of() }, true),
+            (Selectors { ids: texts(&["CVE-2021"]), ..of() }, false),
+            (Selectors { packages: texts(&["pkg:npm/lodash"]), ..of() }, true),
+            (Selectors { packages: texts(&["pkg:npm/lodash-es"]), ..of() }, false),
+            (Selectors { severity: Some(Severity::High), ..of() }, true),
+            (Selectors { severity: Some(Severity::Critical), ..of() }, false),
+            (
+                Selectors { modified_since: Instant::parse("2026-01-01T00:00:00Z").ok(), ..of() },
+                true,
+            ),
+            (
+                Selectors { modified_since: Instant::parse("2026-01-01T00:00:01Z").ok(), ..of() },
+                false,
+            ),
+        ];
+        for (select, expected) in cases {
+            assert_eq!(admits(select.clone()), expected, "{select:?}");
+        }
+    }
+
+    #[test]
+    fn restrictions_must_all_hold() {
+        let both = Selectors {
+            ecosystems: texts(&["npm"]),
+            severity: Some(Severity::Critical),
+            ..Selectors::default()
+        };
+        assert!(!admits(both));
+    }
+
+    #[test]
+    fn a_record_that_does_not_tell_is_not_selected() {
+        let since =
+            Selectors { modified_since: Instant::from_unix_seconds(0), ..Selectors::default() };
+        assert!(!since.admits("X", None, None));
+        let severe = Selectors { severity: Some(Severity::None), ..Selectors::default() };
+        assert!(!severe.admits("X", None, Some(&Facets::default())));
+    }
+
+    #[test]
+    fn sets_are_admitted_by_kind_and_feed() {
+        let set: SetKey = "vex/acme".parse().expect("a set");
+        assert!(Selectors::default().admits_set(&set));
+        let kinds = Selectors { kinds: [Kind::advisory()].into(), ..Selectors::default() };
+        assert!(!kinds.admits_set(&set));
+        let feeds = Selectors { feeds: [set.feed.clone()].into(), ..Selectors::default() };
+        assert!(feeds.admits_set(&set) && feeds.take_whole_sets());
+    }
+}

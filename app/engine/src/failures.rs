@@ -1,0 +1,46 @@
+//! What the errors of the crates below mean to the caller: their code and the next step.
+
+use stella_carrier::CarrierError;
+use stella_depot::DepotError;
+use stella_model::ErrorCode;
+
+use crate::EngineError;
+
+/// An error of a crate below with its own cause kept.
+fn wrap<E: std::error::Error>(code: ErrorCode, error: &E) -> EngineError {
+    let wrapped = EngineError::new(code, error.to_string());
+    match error.source() {
+        Some(source) => wrapped.because(source.to_string()),
+        None => wrapped,
+    }
+}
+
+impl From<DepotError> for EngineError {
+    fn from(error: DepotError) -> EngineError {
+        wrap(ErrorCode::Io, &error).hint("free disk space or check the permissions of the store")
+    }
+}
+
+impl From<CarrierError> for EngineError {
+    fn from(error: CarrierError) -> EngineError {
+        match &error {
+            CarrierError::NotFound { .. } => wrap(ErrorCode::NotFound, &error),
+            CarrierError::NotABundle { .. } => wrap(ErrorCode::Usage, &error),
+            CarrierError::Destination { .. } => {
+                wrap(ErrorCode::Usage, &error).hint("-d names the bundle itself, such as -d ./bundle")
+            }
+            CarrierError::Conflict { replaceable: true, .. } => wrap(ErrorCode::Conflict, &error)
+                .hint("choose another name, or put the new bundle in its place with --replace"),
+            CarrierError::Conflict { replaceable: false, .. } => wrap(ErrorCode::Conflict, &error)
+                .hint("choose another name; what is there is no bundle and is never replaced"),
+            CarrierError::Stopped => wrap(ErrorCode::Interrupted, &error),
+            CarrierError::Order { .. } | CarrierError::SourceSize { .. } => {
+                wrap(ErrorCode::Internal, &error)
+            }
+            CarrierError::TooLarge(_) => {
+                wrap(ErrorCode::RunFailed, &error).hint("use --carrier dir")
+            }
+            CarrierError::Io { .. } => wrap(ErrorCode::Io, &error),
+        }
+    }
+}
