@@ -13,6 +13,7 @@ mod formats;
 pub mod line;
 pub mod purl;
 mod recognise;
+pub mod redact;
 mod rejection;
 mod revision;
 pub mod setroot;

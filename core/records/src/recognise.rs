@@ -79,13 +79,25 @@ impl Syntax {
         {
             return Syntax::Wide;
         }
-        let body = bytes.strip_prefix(BOM).unwrap_or(bytes);
-        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        let body = bytes.strip_prefix(BOM).unwrap_or(bytes).trim_ascii_start();
+        match body.first() {
+            Some(b'[') if is_toml_table(body) => Syntax::Text,
             Some(b'{' | b'[') => Syntax::Json,
             Some(b'<') => Syntax::Xml,
             _ => Syntax::Text,
         }
     }
+}
+
+/// Whether brackets open a TOML table (`[package]`, `[[bin]]`) and not a JSON array: a word
+/// follows that is no JSON literal.
+fn is_toml_table(body: &[u8]) -> bool {
+    let inside = match body {
+        [b'[', b'[', inside @ ..] | [b'[', inside @ ..] => inside,
+        _ => return false,
+    };
+    let literal = [&b"true"[..], b"false", b"null"].iter().any(|word| inside.starts_with(word));
+    inside.first().is_some_and(u8::is_ascii_alphabetic) && !literal
 }
 
 fn wide(bytes: &[u8]) -> Rejection {
