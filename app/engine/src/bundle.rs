@@ -106,20 +106,26 @@ impl Listing {
     fn stored_part(&mut self, set: &SetSummary, stored: &StoredPart) -> Result<(), EngineError> {
         let data = layout::data_part(&set.set, &stored.data.digest).map_err(bad_name)?;
         let index = layout::index_part(&set.set, &stored.data.digest).map_err(bad_name)?;
-        let entry = |path: &PartName, media_type: &str, file: &StoredFile, uncompressed| PartEntry {
-            digest: file.digest.into(),
-            feed: Some(set.set.feed.clone()),
-            first_id: Some(stored.first_id.clone()),
-            kind: Some(set.set.kind.clone()),
-            last_id: Some(stored.last_id.clone()),
-            media_type: media_type.to_owned(),
-            path: path.clone(),
-            records: Some(stored.records),
-            size: file.size,
-            uncompressed_size: Some(uncompressed),
-        };
+        let entry =
+            |path: &PartName, media_type: &str, file: &StoredFile, uncompressed| PartEntry {
+                digest: file.digest.into(),
+                feed: Some(set.set.feed.clone()),
+                first_id: Some(stored.first_id.clone()),
+                kind: Some(set.set.kind.clone()),
+                last_id: Some(stored.last_id.clone()),
+                media_type: media_type.to_owned(),
+                path: path.clone(),
+                records: Some(stored.records),
+                size: file.size,
+                uncompressed_size: Some(uncompressed),
+            };
         self.entries.push(entry(&data, PART_MEDIA_TYPE, &stored.data, stored.data_uncompressed));
-        self.entries.push(entry(&index, INDEX_MEDIA_TYPE, &stored.index, stored.index_uncompressed));
+        self.entries.push(entry(
+            &index,
+            INDEX_MEDIA_TYPE,
+            &stored.index,
+            stored.index_uncompressed,
+        ));
         self.parts.insert(data, Bytes::Depot(stored.data));
         self.parts.insert(index, Bytes::Depot(stored.index));
         Ok(())
@@ -216,12 +222,7 @@ fn redaction_report(prepared: &Prepared, packed: &Packed) -> RedactionReport {
     }
 }
 
-fn counts(
-    sets: &[SetEntry],
-    entries: &[PartEntry],
-    packed: &Packed,
-    left_out: u64,
-) -> Counts {
+fn counts(sets: &[SetEntry], entries: &[PartEntry], packed: &Packed, left_out: u64) -> Counts {
     let mut kinds = BTreeMap::new();
     for set in sets {
         *kinds.entry(set.kind.clone()).or_insert(0) += set.count;
@@ -244,8 +245,7 @@ fn counts(
 /// An output is importable only if it carries whole sets as they are: a site that imports part of
 /// a set would take the rest for vanished.
 fn outputs(prepared: &Prepared) -> Vec<OutputEntry> {
-    let whole = prepared.plan.redaction.digest.is_none()
-        && prepared.selectors.take_whole_sets();
+    let whole = prepared.plan.redaction.digest.is_none() && prepared.selectors.take_whole_sets();
     let output = |spec: &&'static stella_plan::AdapterSpec| OutputEntry {
         adapter: spec.id.to_owned(),
         adapter_version: spec.version,

@@ -5,14 +5,18 @@ use std::path::PathBuf;
 use std::time::Instant as Clock;
 
 use serde::Serialize;
+use stella_carrier::Carrier;
 use stella_depot::Depot;
+use stella_keys::KeyFileSigner;
 use stella_model::{Digest, ErrorCode, Instant, Kind, Limits, TenantId};
 
+use crate::bundle::{Files, assemble};
+use crate::distribute::distribute;
 use crate::pack_stage::{Packed, pack};
 use crate::plan::{Prepared, RunRequest, prepare};
 use crate::run_record::{RunRecord, SetRecord};
-use crate::seal_stage::{Signing, seal};
-use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store, bundle, place};
+use crate::seal_stage::{Sealed, Signing, seal};
+use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
 
 /// A run and where its bundle goes.
 #[derive(Debug, Clone)]
@@ -29,16 +33,6 @@ pub struct ExportRequest {
     pub signing: Signing,
     /// Most bytes that the depot keeps afterwards; `None` = [`DEFAULT_CACHE_BYTES`].
     pub cache_bytes: Option<u64>,
-}
-
-/// What carries a bundle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Carrier {
-    /// A folder.
-    Dir,
-    /// One tar file.
-    Tar,
 }
 
 /// What a depot keeps when nobody says otherwise.
@@ -58,8 +52,8 @@ pub struct RunReport {
     pub as_of: Instant,
     /// Where the bundle is.
     pub destination: PathBuf,
-    /// What carries it.
-    pub carrier: Carrier,
+    /// What carries it: `dir` or `tar`.
+    pub carrier: &'static str,
     /// Carried records by kind.
     pub kinds: BTreeMap<Kind, u64>,
     /// Carried records.
@@ -111,23 +105,21 @@ pub fn export(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<RunReport, EngineError> {
-    request.signing.check(store)?;
+    let key = request.signing.key(store)?;
     let mut stages = Stages { progress, times: BTreeMap::new() };
     let prepared = stages.time(Stage::Plan, |_| prepare(store, &request.run, progress, cancel))?;
     prepared.check_floors()?;
     let depot = open_depot(store)?;
-    let packed = stages.time(Stage::Pack, |progress| {
-        pack(&prepared, &depot, request.run.threads, progress, cancel)
-    })?;
-    let (files, sealed) = stages.time(Stage::Seal, |_| {
-        let files = bundle::assemble(&prepared, &packed, &depot)?;
-        let sealed = seal(&files, &request.signing, store, &depot)?;
-        Ok((files, sealed))
-    })?;
-    cancelled(cancel)?;
-    let already_there = stages.time(Stage::Distribute, |_| {
-        place::place(request, &files, &sealed.files, &depot)
-    })?;
+    let work =
+        Work { request, prepared: &prepared, depot: &depot, key: key.as_ref(), progress, cancel };
+    let done = match work.run(&mut stages) {
+        // A part of an earlier run went bad in the depot: it is built again, once.
+        Err(error) if error.code() == ErrorCode::DigestMismatch && work.forget_damage() > 0 => {
+            work.run(&mut stages)?
+        }
+        other => other?,
+    };
+    let Done { packed, files, sealed, already_there } = done;
     let export_digest = Digest::of(&files.export);
     let record = record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
     record.save(store, &prepared.profile.name)?;
@@ -140,7 +132,10 @@ pub fn export(
         export_digest,
         as_of: manifest.as_of,
         destination: request.dest.clone(),
-        carrier: request.carrier,
+        carrier: match request.carrier {
+            Carrier::Dir => "dir",
+            Carrier::Tar => "tar",
+        },
         kinds: manifest.counts.kinds,
         records: manifest.counts.records,
         not_carried: manifest.counts.not_carried,
@@ -154,6 +149,56 @@ pub fn export(
         stages_ms: stages.times,
         warnings: prepared.warnings,
     })
+}
+
+/// The stages after planning.
+struct Work<'a> {
+    request: &'a ExportRequest,
+    prepared: &'a Prepared,
+    depot: &'a Depot,
+    key: Option<&'a KeyFileSigner>,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+}
+
+/// A distributed bundle.
+struct Done {
+    packed: Packed,
+    files: Files,
+    sealed: Sealed,
+    already_there: bool,
+}
+
+impl Work<'_> {
+    fn run(&self, stages: &mut Stages<'_>) -> Result<Done, EngineError> {
+        let packed = stages.time(Stage::Pack, |progress| {
+            pack(self.prepared, self.depot, self.request.run.threads, progress, self.cancel)
+        })?;
+        let (files, sealed) = stages.time(Stage::Seal, |_| {
+            let files = assemble(self.prepared, &packed, self.depot)?;
+            let sealed = seal(&files, self.key)?;
+            Ok((files, sealed))
+        })?;
+        cancelled(self.cancel)?;
+        let already_there = stages.time(Stage::Distribute, |progress| {
+            let envelope = &sealed.files;
+            distribute(self.request, &files, envelope, self.depot, progress, self.cancel)
+                .map_err(EngineError::from)
+        })?;
+        Ok(Done { packed, files, sealed, already_there })
+    }
+
+    /// Forgets the parts whose bytes are no longer what they were; returns their number.
+    fn forget_damage(&self) -> usize {
+        let keys = self.prepared.sets.iter().flat_map(|set| &set.parts).map(|part| part.key);
+        let damaged = |key: &Digest| {
+            let record = self.depot.part(key)?;
+            let whole = record.files().all(|file| self.depot.is_intact(file));
+            (!whole).then_some(record)
+        };
+        let damaged = keys.filter_map(|key| Some((key, damaged(&key)?)));
+        damaged.map(|(key, record)| self.depot.forget_part(&key, &record)).count()
+    }
 }
 
 /// The depot of a store.
@@ -201,14 +246,15 @@ impl Stages<'_> {
 fn record(
     prepared: &Prepared,
     packed: &Packed,
-    files: &bundle::Files,
+    files: &Files,
     dest: &std::path::Path,
     times: &BTreeMap<&'static str, u64>,
     export_digest: Digest,
 ) -> RunRecord {
-    let sets = prepared.sets.iter().map(|set| {
-        (set.set.to_string(), SetRecord { count: set.count, root: set.root })
-    });
+    let sets = prepared
+        .sets
+        .iter()
+        .map(|set| (set.set.to_string(), SetRecord { count: set.count, root: set.root }));
     RunRecord {
         plan_hash: files.manifest.plan_hash,
         export_digest,

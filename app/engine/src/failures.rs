@@ -2,6 +2,7 @@
 
 use stella_carrier::CarrierError;
 use stella_depot::DepotError;
+use stella_keys::KeysError;
 use stella_model::ErrorCode;
 
 use crate::EngineError;
@@ -26,13 +27,14 @@ impl From<CarrierError> for EngineError {
         match &error {
             CarrierError::NotFound { .. } => wrap(ErrorCode::NotFound, &error),
             CarrierError::NotABundle { .. } => wrap(ErrorCode::Usage, &error),
-            CarrierError::Destination { .. } => {
-                wrap(ErrorCode::Usage, &error).hint("-d names the bundle itself, such as -d ./bundle")
-            }
+            CarrierError::Destination { .. } => wrap(ErrorCode::Usage, &error)
+                .hint("-d names the bundle itself, such as -d ./bundle"),
             CarrierError::Conflict { replaceable: true, .. } => wrap(ErrorCode::Conflict, &error)
                 .hint("choose another name, or put the new bundle in its place with --replace"),
             CarrierError::Conflict { replaceable: false, .. } => wrap(ErrorCode::Conflict, &error)
                 .hint("choose another name; what is there is no bundle and is never replaced"),
+            CarrierError::ReadBack { .. } => wrap(ErrorCode::DigestMismatch, &error)
+                .hint("the disk of the store or of the destination loses data; check it"),
             CarrierError::Stopped => wrap(ErrorCode::Interrupted, &error),
             CarrierError::Order { .. } | CarrierError::SourceSize { .. } => {
                 wrap(ErrorCode::Internal, &error)
@@ -41,6 +43,16 @@ impl From<CarrierError> for EngineError {
                 wrap(ErrorCode::RunFailed, &error).hint("use --carrier dir")
             }
             CarrierError::Io { .. } => wrap(ErrorCode::Io, &error),
+        }
+    }
+}
+
+impl From<KeysError> for EngineError {
+    fn from(error: KeysError) -> EngineError {
+        let wrapped = wrap(error.code(), &error);
+        match error.hint() {
+            Some(hint) => wrapped.hint(hint),
+            None => wrapped,
         }
     }
 }

@@ -124,13 +124,9 @@ impl Shop<'_> {
         }
     }
 
-    /// The part as the depot has it, if its bytes are undamaged.
+    /// The part as the depot has it. Its bytes are hashed once, when the bundle is read back.
     fn reuse(&self, part: &PartPlan) -> Option<PartRecord> {
         let record = self.depot.part(&part.key)?;
-        if !record.files().all(|file| self.depot.is_intact(file)) {
-            self.depot.forget_part(&part.key, &record);
-            return None;
-        }
         self.depot.touch(&record);
         self.reused.fetch_add(1, Ordering::Relaxed);
         Some(record)
@@ -181,8 +177,7 @@ impl Shop<'_> {
             true => None,
             false => Some(self.selected_ids(task)?),
         };
-        let mut builder =
-            PartBuilder::new(set, &self.prepared.rules, &LIMITS, task.part.bytes);
+        let mut builder = PartBuilder::new(set, &self.prepared.rules, &LIMITS, task.part.bytes);
         let range = IdRange::between(&task.part.first_id, &task.part.last_id);
         let mut check = RangeCheck { records: 0, key: task.summary.part_key() };
         let mut failure = None;
@@ -259,9 +254,9 @@ impl Shop<'_> {
             let record = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
             record.ok_or_else(|| EngineError::new(ErrorCode::Internal, "a part was not packed"))
         });
-        let parts = records.zip(self.tasks).map(|(record, task)| {
-            Ok(PackedPart { set: task.set, record: record? })
-        });
+        let parts = records
+            .zip(self.tasks)
+            .map(|(record, task)| Ok(PackedPart { set: task.set, record: record? }));
         Ok(Packed {
             parts: parts.collect::<Result<_, EngineError>>()?,
             reused: self.reused.into_inner(),
@@ -292,7 +287,8 @@ impl RangeCheck {
             Safe(task.part.last_id.as_str())
         );
         let error = EngineError::new(ErrorCode::RunFailed, message);
-        Err(error.hint("the ledger was compacted or restored meanwhile; run the same command again"))
+        Err(error
+            .hint("the ledger was compacted or restored meanwhile; run the same command again"))
     }
 }
 

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use stella_ledger::{FeedInfo, IdRange, Ledger, Seq, SqliteLedger, WithFacets};
-use stella_model::{Digest, ErrorCode, FeedName, Instant, PRODUCT_VERSION, SetKey, TenantId, rfc8785};
+use stella_model::{
+    Digest, ErrorCode, FeedName, Instant, PRODUCT_VERSION, SetKey, TenantId, rfc8785,
+};
 use stella_pack::{ADAPTERS, codec};
 use stella_plan::estimate::{Estimate, Experience, Work, estimate};
 use stella_plan::floors::Floors;
@@ -277,10 +279,21 @@ pub fn read_profile(path: &Path) -> Result<Profile, EngineError> {
             std::io::ErrorKind::NotFound => ErrorCode::NotFound,
             _ => ErrorCode::Io,
         };
-        EngineError::new(code, format!("cannot read the profile {}", path.display())).because(source)
+        EngineError::new(code, format!("cannot read the profile {}", path.display()))
+            .because(source)
     })?;
-    Profile::from_toml(&text, &adapter_specs())
-        .map_err(|error| invalid_profile(error).in_file(path))
+    Profile::from_toml(&text, &adapter_specs()).map_err(|error| {
+        let message = format!("the profile {} is invalid", path.display());
+        EngineError::new(ErrorCode::Invalid, message).because(explained(error))
+    })
+}
+
+/// A profile's error with the place in the file that TOML tells.
+fn explained(error: stella_plan::ProfileError) -> String {
+    match std::error::Error::source(&error) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    }
 }
 
 fn invalid_profile(error: stella_plan::ProfileError) -> EngineError {

@@ -55,6 +55,14 @@ pub enum CarrierError {
         /// Its size.
         found: u64,
     },
+    /// What was written does not read back as it should be; it was removed.
+    #[error("the bundle for {} did not read back: {difference}", path.display())]
+    ReadBack {
+        /// The destination.
+        path: PathBuf,
+        /// What differs.
+        difference: String,
+    },
     /// The caller asked to stop.
     #[error("placing the bundle was stopped")]
     Stopped,

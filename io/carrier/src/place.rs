@@ -91,6 +91,9 @@ pub struct Placed {
 
 /// Places a bundle at `dest`, atomically.
 ///
+/// What was written is read back and compared with the digests before it gets its name
+/// (INV-VERIFY).
+///
 /// `files` come in the order of [`carrier_order`], each name once. `watch` is told the bytes of
 /// every file written and may stop. The same bundle at the destination (further signatures aside)
 /// is left alone after its files were read and compared; an empty folder counts as nothing. What
@@ -98,7 +101,8 @@ pub struct Placed {
 ///
 /// # Errors
 /// [`CarrierError::Conflict`] if something else is at the destination and `existing` says to refuse
-/// or it is no bundle; [`CarrierError::Stopped`]; else what failed. Nothing is at the destination
+/// or it is no bundle; [`CarrierError::ReadBack`] if a source or the disk is damaged;
+/// [`CarrierError::Stopped`]; else what failed. Nothing is at the destination
 /// then that was not there before.
 pub fn place(
     carrier: Carrier,
@@ -129,6 +133,9 @@ pub fn place(
         Carrier::Dir => write_dir(&to, files, watch, &mut placed)?,
         Carrier::Tar => write_tar(&to, files, watch)?,
     };
+    if let Some(difference) = difference(carrier, partial.path(), files)? {
+        return Err(CarrierError::ReadBack { path: to.path, difference });
+    }
     match placed.outcome {
         Outcome::Replaced => partial.rename_over(&to)?,
         _ => partial.rename_new(&to)?,

@@ -1,9 +1,8 @@
-//! The depot: parts and signatures that runs share, addressed by what they are.
+//! The depot: parts that runs share, addressed by what they are.
 //!
 //! A local folder per tenant (INV-TENANT). `blobs/` holds files by their SHA-256, `parts/` what was
-//! packed for a part key, `signatures/` the first signature of a key over a payload. It is a cache:
-//! every entry can be made again, nothing in it is trusted without being hashed, and a crash leaves
-//! at worst a file that is not used. Writes go to a temporary name and are renamed, so that readers
+//! packed for a part key. It is a cache: every entry can be made again, nothing in it is trusted
+//! without being hashed, and a crash leaves at worst a file that is not used. Writes go to a temporary name and are renamed, so that readers
 //! see whole files only.
 
 mod part_record;
@@ -53,7 +52,7 @@ impl Depot {
     /// [`DepotError`] if the folders cannot be made.
     pub fn open(dir: &Path, tenant: &TenantId) -> Result<Depot, DepotError> {
         let root = dir.join(tenant.as_str());
-        for folder in ["blobs", "parts", "signatures", "incoming"] {
+        for folder in ["blobs", "parts", "incoming"] {
             let path = root.join(folder);
             fs::create_dir_all(&path).map_err(failed("make", &path))?;
         }
@@ -118,25 +117,6 @@ impl Depot {
         digest_of_file(&self.blob_path(&file.digest)).is_ok_and(|found| found == *file)
     }
 
-    /// The signature of a key (by the SHA-256 of its SPKI) over a payload, if one was made.
-    #[must_use]
-    pub fn signature(&self, key: &Digest, payload: &Digest) -> Option<Vec<u8>> {
-        fs::read(self.signature_path(key, payload)).ok()
-    }
-
-    /// Keeps the first signature of a key over a payload.
-    ///
-    /// # Errors
-    /// [`DepotError`] if the file cannot be written.
-    pub fn put_signature(
-        &self,
-        key: &Digest,
-        payload: &Digest,
-        signature: &[u8],
-    ) -> Result<(), DepotError> {
-        self.put(&self.signature_path(key, payload), signature)
-    }
-
     /// Removes the least recently used blobs until all together have at most `limit` bytes, and
     /// what a killed process left behind.
     ///
@@ -173,10 +153,6 @@ impl Depot {
 
     fn part_path(&self, key: &Digest) -> PathBuf {
         self.root.join("parts").join(key.short(2)).join(format!("{key}.json"))
-    }
-
-    fn signature_path(&self, key: &Digest, payload: &Digest) -> PathBuf {
-        self.root.join("signatures").join(key.to_string()).join(payload.to_string())
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), DepotError> {
@@ -309,9 +285,7 @@ mod tests {
         let (dir, depot) = depot();
         let other = TenantId::new("other").expect("a tenant");
         let other = Depot::open(dir.path(), &other).expect("opens");
-        let (key, payload) = (Digest::of(b"k"), Digest::of(b"p"));
-        depot.put_signature(&key, &payload, b"sig").expect("writes");
-        assert_eq!(depot.signature(&key, &payload).as_deref(), Some(&b"sig"[..]));
-        assert_eq!(other.signature(&key, &payload), None);
+        let file = depot.put_blob(b"bytes").expect("writes");
+        assert!(depot.is_intact(&file) && !other.is_intact(&file));
     }
 }

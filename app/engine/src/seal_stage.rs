@@ -1,0 +1,82 @@
+//! Stage seal: the signatures beside manifest and provenance (INV-SEAL).
+
+use stella_keys::{KeyEntry, KeyFileSigner, KeyName, KeyStore, PasswordSource};
+use stella_manifest::layout;
+use stella_model::{ErrorCode, PartName};
+use stella_seal::{SignError, SigstoreBundle, detached_sig, dsse};
+
+use crate::bundle::Files;
+use crate::export::KeyReport;
+use crate::{EngineError, Store};
+
+/// Who signs a bundle.
+#[derive(Debug, Clone)]
+pub enum Signing {
+    /// A key of the store.
+    Key {
+        /// Its name; `None` takes the only one.
+        name: Option<KeyName>,
+        /// Where its password comes from.
+        password: PasswordSource,
+    },
+    /// Nobody. `verify` refuses such a bundle unless told otherwise.
+    UnsignedForTesting,
+}
+
+impl Signing {
+    /// The key, looked up before any work is done.
+    pub(crate) fn key(&self, store: &Store) -> Result<Option<KeyFileSigner>, EngineError> {
+        let Signing::Key { name, password } = self else { return Ok(None) };
+        let entry: KeyEntry = KeyStore::at(store.keys_dir()).choose(name.as_ref())?;
+        Ok(Some(entry.signer(password.clone())))
+    }
+}
+
+/// The files of the envelope, and who signed them.
+pub(crate) struct Sealed {
+    pub(crate) files: Vec<(PartName, Vec<u8>)>,
+    pub(crate) key: Option<KeyReport>,
+}
+
+/// Signs the manifest and the provenance.
+pub(crate) fn seal(files: &Files, key: Option<&KeyFileSigner>) -> Result<Sealed, EngineError> {
+    let mut envelope = vec![
+        file(layout::EXPORT, files.export.clone())?,
+        file(layout::PROVENANCE, files.provenance.clone())?,
+    ];
+    let Some(signer) = key else { return Ok(Sealed { files: envelope, key: None }) };
+    let reused_signatures = signer.has_signed(&files.export)
+        && signer.has_signed(&dsse::pae(dsse::IN_TOTO, &files.provenance));
+    let manifest = SigstoreBundle::sign_message(signer, &files.export).map_err(not_signed)?;
+    let provenance =
+        SigstoreBundle::sign_statement(signer, &files.provenance).map_err(not_signed)?;
+    let signature = detached_sig(manifest.signature()).into_bytes();
+    envelope.push(file(layout::EXPORT_SIG, signature)?);
+    envelope.push(file(layout::EXPORT_BUNDLE, manifest.to_bytes())?);
+    envelope.push(file(layout::PROVENANCE_BUNDLE, provenance.to_bytes())?);
+    let key = KeyReport {
+        name: signer.entry().name().to_string(),
+        fingerprint: *signer.entry().public_key().fingerprint(),
+        reused_signatures,
+    };
+    Ok(Sealed { files: envelope, key: Some(key) })
+}
+
+fn file(name: &str, bytes: Vec<u8>) -> Result<(PartName, Vec<u8>), EngineError> {
+    let name = PartName::new(name).map_err(|error| {
+        EngineError::new(ErrorCode::Internal, "a file of the envelope has no usable name")
+            .because(error)
+    })?;
+    Ok((name, bytes))
+}
+
+/// The signer's own error says what is wrong with the key and what to do.
+fn not_signed(error: SignError) -> EngineError {
+    match error.source.downcast::<stella_keys::KeysError>() {
+        Ok(keys) => EngineError::from(*keys),
+        Err(source) => {
+            let message = format!("the key {} cannot sign", error.key);
+            EngineError::new(ErrorCode::Internal, message).because(source)
+        }
+    }
+}
