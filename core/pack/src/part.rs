@@ -203,3 +203,66 @@ impl<'a> PartBuilder<'a> {
         Ok((Some(part), self.counts))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stella_records::line::{parse_index_line, parse_line};
+
+    fn build(rules: &RuleSet, records: &[(&str, Format, &str)]) -> Option<Part> {
+        let set: SetKey = "advisory/npm".parse().expect("a set");
+        let mut builder = PartBuilder::new(&set, rules, &Limits::DEFAULT, 100);
+        for (id, format, content) in records {
+            let id = RecordId::new(id).expect("an id");
+            let content = content.as_bytes();
+            let record = SourceRecord {
+                id: &id,
+                content_digest: Digest::of(content),
+                modified: None,
+                format: *format,
+                content,
+            };
+            builder.push(&record).expect("packs");
+        }
+        let mut compressor = Compressor::new(3).expect("level 3 exists");
+        builder.finish(&mut compressor).expect("packs").0
+    }
+
+    const RECORDS: [(&str, Format, &str); 3] = [
+        ("A-1", Format::Osv, r#"{"id":"A-1","n":1E5}"#),
+        ("A-2", Format::Osv, r#"{"id":"A-2"}"#),
+        ("B \"x\"", Format::CycloneDxXml, "<bom>\n</bom>"),
+    ];
+
+    #[test]
+    fn the_index_says_where_every_line_lies() {
+        let part = build(&RuleSet::none(), &RECORDS).expect("a part");
+        let data = zstd::decode_all(&part.data[..]).expect("a frame");
+        let index = zstd::decode_all(&part.index[..]).expect("a frame");
+        assert_eq!(part.data_uncompressed, data.len() as u64);
+        assert_eq!(part.index_uncompressed, index.len() as u64);
+        let entries: Vec<_> = index
+            .split_inclusive(|byte| *byte == b'\n')
+            .map(|line| parse_index_line(&line[..line.len() - 1]).expect("an index line"))
+            .collect();
+        assert_eq!(entries.len(), 3);
+        for (entry, (id, _, content)) in entries.iter().zip(RECORDS) {
+            let line = &data[entry.offset as usize..(entry.offset + entry.length) as usize];
+            let line = parse_line(line.strip_suffix(b"\n").expect("a line feed")).expect("a line");
+            assert_eq!((line.id.as_str(), line.body.bytes()), (id, content.as_bytes()));
+            assert_eq!(line.content_digest, Digest::of(content.as_bytes()));
+            assert_eq!(line.content_digest, entry.content_digest);
+        }
+        assert_eq!((part.ids.0.as_str(), part.ids.1.as_str()), ("A-1", "B \"x\""));
+    }
+
+    #[test]
+    fn equal_records_give_equal_parts() {
+        assert_eq!(build(&RuleSet::none(), &RECORDS), build(&RuleSet::none(), &RECORDS));
+    }
+
+    #[test]
+    fn a_part_of_nothing_but_records_left_out_is_no_part() {
+        assert_eq!(build(&RuleSet::none(), &[]), None);
+    }
+}
