@@ -46,10 +46,13 @@ pub(crate) struct Content {
 
 impl Content {
     pub(crate) fn canonical(document: &Document<'_>, received: usize) -> Content {
-        // White space goes and escapes shrink, so the received length is enough but for the rare
-        // document whose escapes grow (`\/` never does; a raw U+007F stays).
+        // White space goes and escapes only shrink, so the received length is always enough.
         let mut bytes = Vec::with_capacity(received);
         document.write_canonical(&mut bytes);
+        // Drafts wait in queues: what indentation took is given back.
+        if bytes.len() < received / 4 * 3 {
+            bytes.shrink_to_fit();
+        }
         Content::new(bytes)
     }
 

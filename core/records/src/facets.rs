@@ -77,6 +77,7 @@ struct Collector<'t> {
     ids: BTreeSet<Cow<'t, str>>,
     ecosystems: BTreeSet<Cow<'t, str>>,
     packages: BTreeSet<Cow<'t, str>>,
+    last: Option<Package<'t>>,
 }
 
 impl<'t> Collector<'t> {
@@ -87,6 +88,7 @@ impl<'t> Collector<'t> {
             ids: BTreeSet::from([Cow::Borrowed(id.as_str())]),
             ecosystems: BTreeSet::new(),
             packages: BTreeSet::new(),
+            last: None,
         }
     }
 
@@ -97,12 +99,17 @@ impl<'t> Collector<'t> {
     }
 
     fn package(&mut self, package: Package<'t>) {
+        // Documents name a package once for every range or release in a row.
+        if self.last.as_ref() == Some(&package) {
+            return;
+        }
         if let Some(ecosystem) = package.ecosystem() {
             self.ecosystems.insert(ecosystem);
         }
         if let Some(key) = package.key() {
             self.packages.insert(key);
         }
+        self.last = Some(package);
     }
 
     fn finding(&mut self, finding: FindingView<'t>) {

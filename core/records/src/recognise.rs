@@ -153,6 +153,8 @@ fn sniff(root: Value<'_>) -> Result<Sniffed, Rejection> {
         return Err(Rejection::unknown("a JSON array"));
     }
     match root {
+        // The smallest and by far the most numerous documents come first.
+        _ if osv::is(root) => one(Format::Osv),
         _ if cyclonedx::is(root) => one(Format::CycloneDxJson),
         _ if spdx::is(root) => one(Format::SpdxJson),
         _ if csaf::is(root) => one(Format::CsafAdvisory),
@@ -160,7 +162,6 @@ fn sniff(root: Value<'_>) -> Result<Sniffed, Rejection> {
         _ if spdx3::is(root) => one(Format::Spdx3),
         _ if findings::is_trivy(root) => Ok(Sniffed::Trivy),
         _ if findings::is_grype(root) => Ok(Sniffed::Grype),
-        _ if osv::is(root) => one(Format::Osv),
         _ if is_companion(root) => Ok(Sniffed::Companion),
         _ => Err(Rejection::unknown(describe(root))),
     }

@@ -73,6 +73,80 @@ impl SetRoot {
     }
 }
 
+/// The tree over consecutive leaves of a set, as far as it can be told without the others.
+///
+/// Lets the leaves of a set be hashed in several places at once: each makes the range of its own
+/// leaves, and the ranges joined from the first leaf on give the root. A range holds the roots of
+/// the largest complete subtrees that it covers, at most two of each height.
+#[derive(Debug, Clone, Default)]
+pub struct CompactRange {
+    start: u64,
+    end: u64,
+    /// Height and root of each subtree, in the order of leaves.
+    subtrees: Vec<(u32, Digest)>,
+}
+
+impl CompactRange {
+    /// The range of no leaves that begins before leaf `start`.
+    #[must_use]
+    pub fn starting_at(start: u64) -> CompactRange {
+        CompactRange { start, end: start, subtrees: Vec::new() }
+    }
+
+    /// Appends the next leaf.
+    pub fn push(&mut self, leaf: Digest) {
+        self.push_subtree(0, leaf);
+    }
+
+    /// Appends the leaves of another range.
+    ///
+    /// Returns `None`, and is unusable then, unless `next` begins where this one ends.
+    #[must_use]
+    pub fn join(mut self, next: &CompactRange) -> Option<CompactRange> {
+        if next.start != self.end {
+            return None;
+        }
+        for (height, root) in &next.subtrees {
+            self.push_subtree(*height, *root);
+        }
+        Some(self)
+    }
+
+    /// Number of leaves.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// The root over all leaves, or `None` for a range that does not begin at the first leaf.
+    #[must_use]
+    pub fn root(&self) -> Option<Digest> {
+        if self.start != 0 {
+            return None;
+        }
+        let mut subtrees = self.subtrees.iter().rev().map(|(_, root)| *root);
+        let Some(last) = subtrees.next() else { return Some(Digest::EMPTY) };
+        Some(subtrees.fold(last, |right, left| node(&left, &right)))
+    }
+
+    fn push_subtree(&mut self, height: u32, root: Digest) {
+        let (mut height, mut root) = (height, root);
+        self.end += 1 << height;
+        // Two neighbours of one height are one subtree if the left one begins where a tree of
+        // twice the size does.
+        while let Some((left_height, left)) = self.subtrees.last() {
+            let begin = self.end - (2 << height);
+            if *left_height != height || begin % (2 << height) != 0 {
+                break;
+            }
+            root = node(left, &root);
+            height += 1;
+            self.subtrees.pop();
+        }
+        self.subtrees.push((height, root));
+    }
+}
+
 /// Collects the audit path of one leaf while all leaves of a set stream by.
 #[derive(Debug, Clone)]
 pub struct PathBuilder {
@@ -203,6 +277,38 @@ mod tests {
             streamed(&[one, two, three]).to_string(),
             "1e0ce5f9739e56aac3c639066e7363fc99ad53cd99f0cf84bbfb453ff3468114"
         );
+    }
+
+    fn range(leaves: &[Digest], part: Range<usize>) -> CompactRange {
+        let mut range = CompactRange::starting_at(part.start as u64);
+        leaves[part].iter().for_each(|leaf| range.push(*leaf));
+        range
+    }
+
+    #[test]
+    fn ranges_joined_anywhere_give_the_tree_of_the_definition() {
+        for count in 0..34 {
+            let leaves = leaves(count as u64);
+            let expected = by_definition(&leaves);
+            for one in 0..=count {
+                for two in one..=count {
+                    let joined = range(&leaves, 0..one)
+                        .join(&range(&leaves, one..two))
+                        .and_then(|joined| joined.join(&range(&leaves, two..count)))
+                        .expect("the ranges are neighbours");
+                    assert_eq!(joined.root(), Some(expected), "{count} {one} {two}");
+                    assert_eq!(joined.count(), count as u64);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_that_are_no_neighbours_do_not_join() {
+        let leaves = leaves(9);
+        assert!(range(&leaves, 0..3).join(&range(&leaves, 4..9)).is_none());
+        assert!(range(&leaves, 0..3).join(&range(&leaves, 2..9)).is_none());
+        assert_eq!(range(&leaves, 3..9).root(), None);
     }
 
     #[test]

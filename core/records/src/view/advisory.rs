@@ -97,12 +97,12 @@ impl<'t> AdvisoryView<'t> {
     pub fn each_package(self, found: &mut dyn FnMut(Package<'t>)) {
         match self.0 {
             Source::Osv(root) => {
-                for affected in items(root, &["affected"]) {
-                    let part = |name| affected.str_at(&["package", name]);
+                let packages = items(root, &["affected"]).filter_map(|item| item.get("package"));
+                for package in packages {
                     found(Package {
-                        ecosystem: part("ecosystem"),
-                        name: part("name"),
-                        purl: part("purl"),
+                        ecosystem: package.str_at(&["ecosystem"]),
+                        name: package.str_at(&["name"]),
+                        purl: package.str_at(&["purl"]),
                     });
                 }
             }
