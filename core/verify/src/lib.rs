@@ -4,5 +4,7 @@
 //! nothing.
 
 pub mod files;
+pub mod lines;
+pub mod report;
 
 pub use files::{BundleFiles, CarrierFault, FileEntry};
