@@ -35,7 +35,6 @@ pub const CORE_MAY_USE: &[&str] = &[
     "jiff",
     "memchr",
     "p256",
-    "packageurl",
     "quick-xml",
     "regex",
     "scrypt",
