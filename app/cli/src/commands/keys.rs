@@ -1,0 +1,111 @@
+//! `keys`: the signing keys of the store.
+
+use serde_json::json;
+use stella_keys::{Existing, KeyEntry, KeyStore};
+use stella_model::screen::Safe;
+
+use super::Exit;
+use crate::args::{Algorithm, GenerateArgs, ImportArgs, KeysCommand};
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{Column, Item, Page, Table};
+
+/// Runs a verb of `keys`.
+pub(crate) fn run(command: KeysCommand, context: &Context) -> Result<Exit, Failure> {
+    let store = KeyStore::at(context.store.keys_dir());
+    match command {
+        KeysCommand::Generate(args) => generate(&args, &store, context),
+        KeysCommand::Import(args) => import(&args, &store, context),
+        KeysCommand::ExportPublic { name, dest } => {
+            let pem = store.choose(name.as_ref())?.public_key().to_pem();
+            match dest {
+                Some(path) => super::files::write_new(&path, pem.as_bytes())?,
+                None => context.out.raw(pem.as_bytes())?,
+            }
+            Ok(Exit::Done)
+        }
+        KeysCommand::List => list(&store, context),
+    }
+}
+
+fn generate(args: &GenerateArgs, store: &KeyStore, context: &Context) -> Result<Exit, Failure> {
+    let algorithm = match args.algorithm {
+        Algorithm::EcdsaP256 => stella_seal::Algorithm::EcdsaP256Sha256,
+        Algorithm::Ed25519 => stella_seal::Algorithm::Ed25519,
+    };
+    let existing = existing(args.replace);
+    let key = store.generate(&args.name, algorithm, &args.password.source(), existing)?;
+    show(&key, "made", context)
+}
+
+fn import(args: &ImportArgs, store: &KeyStore, context: &Context) -> Result<Exit, Failure> {
+    let existing = existing(args.replace);
+    let key = store.import(&args.name, &args.file, &args.password.source(), existing)?;
+    show(&key, "imported", context)
+}
+
+fn existing(replace: bool) -> Existing {
+    if replace { Existing::Replace } else { Existing::Keep }
+}
+
+fn show(key: &KeyEntry, how: &str, context: &Context) -> Result<Exit, Failure> {
+    let public = context.store.keys_dir().join(format!("{}.pub", key.name()));
+    let public = public.to_string_lossy();
+    let text = format!(
+        "Key {} {how}: {}, SHA-256 of its public key {}\nPublic key: {}",
+        key.name(),
+        key.public_key().algorithm().as_str(),
+        key.public_key().fingerprint(),
+        Safe(&public),
+    );
+    context.print(&Page::one("Key", item(key)).text(text))?;
+    context.hint(&format!(
+        "Back up the key file beside it; without it and its password nothing can be signed as {}.\n\
+         Next:  stella export run json:raw -d ./bundle --key {}",
+        key.name(),
+        key.name()
+    ));
+    Ok(Exit::Done)
+}
+
+fn list(store: &KeyStore, context: &Context) -> Result<Exit, Failure> {
+    let keys = store.list()?;
+    let columns = [
+        Column::new("NAME"),
+        Column::new("ALGORITHM"),
+        Column::new("HINT"),
+        Column::new("FINGERPRINT").wide(),
+    ];
+    let mut table = Table::new(columns);
+    for key in &keys {
+        let public = key.public_key();
+        table.row([
+            key.name().as_str().into(),
+            public.algorithm().as_str().into(),
+            public.hint8().into(),
+            public.fingerprint().to_string().into(),
+        ]);
+    }
+    let is_empty = keys.is_empty();
+    context.print(&Page::list("KeyList", keys.iter().map(item).collect()).table(table))?;
+    if is_empty {
+        context.hint("No signing key yet. Make one:  stella keys generate release");
+    }
+    Ok(Exit::Done)
+}
+
+fn item(key: &KeyEntry) -> Item {
+    let public = key.public_key();
+    let fingerprint = public.fingerprint().to_string();
+    Item {
+        name: key.name().to_string(),
+        value: json!({
+            "name": key.name().as_str(),
+            "algorithm": public.algorithm().as_str(),
+            "fingerprint": {"sha256": &fingerprint},
+            "hint": public.hint(),
+            "publicKey": public.to_pem(),
+        }),
+        id: fingerprint,
+    }
+}

@@ -1,0 +1,53 @@
+//! The commands, one file each: arguments in, one call of the engine, one page out.
+
+mod completion;
+mod explain;
+mod files;
+mod keys;
+mod man;
+mod trust;
+mod version;
+
+use stella_model::ErrorCode;
+
+use crate::args::{Cli, Command};
+use crate::context::Context;
+use crate::error::Failure;
+
+/// How a command that did its work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// As wished.
+    Done,
+    /// The work is done and its result has a code of its own, such as differences found.
+    With(ErrorCode),
+}
+
+impl Exit {
+    /// The exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::With(code) => code.exit_code(),
+        }
+    }
+}
+
+/// Runs a command.
+pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Keys(command) => keys::run(command, context),
+        Command::Trust(command) => trust::run(command, context),
+        Command::Explain { code } => explain::run(code.as_deref(), context),
+        Command::Completion { shell } => completion::run(shell, context),
+        Command::Man { dest } => man::run(&dest, context),
+        Command::Version => version::run(context),
+        _ => Err(Failure::new(ErrorCode::Internal, "not wired yet")),
+    }
+}
+
+/// The command line as a value, for help, completions and man pages.
+pub(crate) fn command_line() -> clap::Command {
+    use clap::CommandFactory as _;
+    Cli::command()
+}

@@ -1,0 +1,176 @@
+//! Errors as people and scripts see them: what failed, why, and what to do.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use stella_engine::EngineError;
+use stella_model::ErrorCode;
+use stella_model::screen::Safe;
+
+use crate::output::{API_VERSION, Paint, Tone};
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: ErrorCode,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with its code and what was attempted on what.
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Failure {
+        Failure { code, message: message.into(), causes: Vec::new(), hint: None }
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the chain of causes.
+    pub(crate) fn because(mut self, cause: &(dyn Error + 'static)) -> Failure {
+        self.causes = chain(Some(cause));
+        self
+    }
+
+    /// Reading or writing a file failed.
+    pub(crate) fn io(message: impl Into<String>, cause: &std::io::Error) -> Failure {
+        let code = match cause.kind() {
+            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
+            std::io::ErrorKind::PermissionDenied => ErrorCode::NotAllowed,
+            std::io::ErrorKind::AlreadyExists => ErrorCode::Conflict,
+            _ => ErrorCode::Io,
+        };
+        Failure::new(code, message).because(cause)
+    }
+
+    /// The same failure under another code; what was said becomes the cause.
+    pub(crate) fn with_code(mut self, code: ErrorCode, message: &str) -> Failure {
+        self.causes.insert(0, std::mem::replace(&mut self.message, message.to_owned()));
+        self.code = code;
+        self
+    }
+
+    /// The code.
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The failure for people: `error[CODE]: what failed`, causes, `hint: what to do`.
+    pub(crate) fn to_text(&self, paint: Paint) -> String {
+        let head = paint.text(Tone::Bad, &format!("error[{}]", self.code));
+        let mut text = format!("{head}: {}\n", Safe(&self.message));
+        for cause in &self.causes {
+            let _ = writeln!(text, "  cause: {}", Safe(cause));
+        }
+        for (i, line) in self.hint.iter().flat_map(|hint| hint.lines()).enumerate() {
+            let label = if i == 0 { "hint:" } else { "     " };
+            let _ = writeln!(text, "  {label} {}", Safe(line));
+        }
+        text
+    }
+
+    /// The failure for scripts, one line.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut error = json!({
+            "code": self.code.as_str(),
+            "exitCode": self.code.exit_code(),
+            "message": self.message,
+        });
+        if !self.causes.is_empty() {
+            error["causes"] = json!(self.causes);
+        }
+        if let Some(hint) = &self.hint {
+            error["hint"] = json!(hint);
+        }
+        json!({"apiVersion": API_VERSION, "kind": "Error", "error": error})
+    }
+}
+
+/// The messages of an error and its sources. A source that only repeats the end of what was said
+/// before is left out.
+fn chain(mut next: Option<&(dyn Error + 'static)>) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    while let Some(error) = next {
+        let message = error.to_string();
+        if !causes.last().is_some_and(|said| said.ends_with(&message)) {
+            causes.push(message);
+        }
+        next = error.source();
+    }
+    causes
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Failure {
+        let mut failure = Failure::new(error.code(), error.to_string());
+        failure.causes = chain(error.source());
+        failure.hint = error.next_step().map(str::to_owned);
+        failure
+    }
+}
+
+impl From<stella_keys::KeysError> for Failure {
+    fn from(error: stella_keys::KeysError) -> Failure {
+        let failure = Failure::new(error.code(), error.to_string());
+        let failure = Failure { causes: chain(error.source()), ..failure };
+        Failure { hint: error.hint(), ..failure }
+    }
+}
+
+/// Writing the result failed.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::new(ErrorCode::Io, "cannot write the result to standard output").because(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot open a\u{1b}[2Jb")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn the_text_has_two_parts_the_chain_and_no_escape_of_the_outside() {
+        let cause = Outer(std::io::Error::other("disk on fire"));
+        let engine = EngineError::new(ErrorCode::Io, "cannot read the ledger")
+            .because(cause)
+            .hint("check the disk\nthen run it again");
+        let failure = Failure::from(engine);
+        let expected = "\
+error[ERR_EXPORT_IO]: cannot read the ledger
+  cause: cannot open a\\u{1b}[2Jb
+  cause: disk on fire
+  hint: check the disk
+        then run it again
+";
+        assert_eq!(failure.to_text(Paint { on: false }), expected);
+        assert!(
+            failure
+                .to_text(Paint { on: true })
+                .starts_with("\u{1b}[1;31merror[ERR_EXPORT_IO]\u{1b}[0m: ")
+        );
+        let json = failure.to_json();
+        assert_eq!(json["error"]["exitCode"], 1);
+        assert_eq!(json["error"]["causes"][1], "disk on fire");
+    }
+
+    #[test]
+    fn files_that_are_not_there_or_closed_to_us_have_their_own_codes() {
+        use std::io::ErrorKind;
+        for (kind, code) in [
+            (ErrorKind::NotFound, ErrorCode::NotFound),
+            (ErrorKind::PermissionDenied, ErrorCode::NotAllowed),
+            (ErrorKind::StorageFull, ErrorCode::Io),
+        ] {
+            assert_eq!(Failure::io("x", &kind.into()).code(), code);
+        }
+    }
+}

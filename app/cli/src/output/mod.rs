@@ -1,0 +1,165 @@
+//! Results on standard output, in the form that `-o` asks for.
+//!
+//! Standard output carries the result and nothing else. A [`Page`] holds the same result for
+//! people (blocks of tables and text) and for machines (values with keys that stay).
+
+pub(crate) mod human;
+mod style;
+mod table;
+mod yaml;
+
+use std::io::{self, ErrorKind, Write};
+
+use serde_json::{Map, Value, json};
+
+pub(crate) use style::{Paint, Tone, use_colour};
+pub(crate) use table::{Cell, Column, Table};
+
+use crate::args::Format;
+
+/// Version of the JSON that this program prints.
+pub(crate) const API_VERSION: &str = "export.stella-ops.org/v1";
+
+/// One result.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// What it is, such as `FeedList`.
+    kind: &'static str,
+    /// Whether it is a list or one thing.
+    is_list: bool,
+    items: Vec<Item>,
+    blocks: Vec<Block>,
+}
+
+/// One thing of a result.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// What `-o name` prints.
+    pub(crate) name: String,
+    /// What `-o id` prints: a digest or a record id.
+    pub(crate) id: String,
+    /// What `-o json` prints.
+    pub(crate) value: Value,
+}
+
+/// What people read.
+#[derive(Debug)]
+enum Block {
+    Table(Table),
+    Text(String),
+}
+
+impl Page {
+    /// A result that is a list.
+    pub(crate) fn list(kind: &'static str, items: Vec<Item>) -> Page {
+        Page { kind, is_list: true, items, blocks: Vec::new() }
+    }
+
+    /// A result that is one thing; its value must be an object.
+    pub(crate) fn one(kind: &'static str, item: Item) -> Page {
+        Page { kind, is_list: false, items: vec![item], blocks: Vec::new() }
+    }
+
+    /// Adds a table for people.
+    pub(crate) fn table(mut self, table: Table) -> Page {
+        self.blocks.push(Block::Table(table));
+        self
+    }
+
+    /// Adds lines for people; the caller has escaped what comes from outside.
+    pub(crate) fn text(mut self, text: impl Into<String>) -> Page {
+        self.blocks.push(Block::Text(text.into()));
+        self
+    }
+
+    /// The whole result as one value.
+    pub(crate) fn to_json(&self) -> Value {
+        if self.is_list {
+            let items: Vec<&Value> = self.items.iter().map(|item| &item.value).collect();
+            return json!({"apiVersion": API_VERSION, "kind": self.kind, "items": items});
+        }
+        let mut object = Map::new();
+        object.insert("apiVersion".into(), API_VERSION.into());
+        object.insert("kind".into(), self.kind.into());
+        for item in &self.items {
+            if let Value::Object(members) = &item.value {
+                for (name, value) in members {
+                    // A member called `kind` is the evidence kind; the object keeps both.
+                    let name = if name == "kind" { "recordKind" } else { name };
+                    object.insert(name.to_owned(), value.clone());
+                }
+            }
+        }
+        Value::Object(object)
+    }
+}
+
+/// Standard output and how to write on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Out {
+    /// The form.
+    pub(crate) format: Format,
+    /// Whether tables have a header.
+    pub(crate) headers: bool,
+    /// Colours of standard output.
+    pub(crate) paint: Paint,
+    /// Columns of the terminal; `None` if standard output is none.
+    pub(crate) width: Option<u16>,
+}
+
+impl Out {
+    /// Prints a result. A reader that has gone away is no error: it has what it wanted.
+    pub(crate) fn page(&self, page: &Page) -> io::Result<()> {
+        let mut text = String::new();
+        match self.format {
+            Format::Table | Format::Wide => self.people(page, &mut text),
+            Format::Json => {
+                text = format!("{:#}\n", page.to_json());
+            }
+            Format::Yaml => yaml::write(&page.to_json(), &mut text),
+            Format::Jsonl if page.is_list => {
+                page.items.iter().for_each(|item| text += &format!("{}\n", item.value));
+            }
+            Format::Jsonl => text = format!("{}\n", page.to_json()),
+            Format::Name => lines(page, |item| &item.name, &mut text),
+            Format::Id => lines(page, |item| &item.id, &mut text),
+        }
+        self.raw(text.as_bytes())
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Whether people read the result.
+    pub(crate) fn is_for_people(&self) -> bool {
+        matches!(self.format, Format::Table | Format::Wide)
+    }
+
+    fn people(&self, page: &Page, text: &mut String) {
+        for block in &page.blocks {
+            match block {
+                Block::Text(block) => {
+                    text.push_str(block);
+                    text.push('\n');
+                }
+                Block::Table(table) => {
+                    table.write(self, self.format == Format::Wide, text);
+                }
+            }
+        }
+    }
+}
+
+fn lines(page: &Page, part: impl Fn(&Item) -> &str, text: &mut String) {
+    for item in &page.items {
+        // Names from outside stay one line each, whatever they hold.
+        text.push_str(&part(item).replace('\n', "\\n").replace('\r', "\\r"));
+        text.push('\n');
+    }
+}

@@ -1,0 +1,248 @@
+//! Tables for people: no borders, never wrapped, shortened with … only on a terminal.
+
+use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement};
+use stella_model::screen::Safe;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{Out, Tone};
+
+/// A column.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    header: &'static str,
+    right: bool,
+    wide: bool,
+    shrinks: bool,
+}
+
+impl Column {
+    /// A column of texts.
+    pub(crate) const fn new(header: &'static str) -> Column {
+        Column { header, right: false, wide: false, shrinks: false }
+    }
+
+    /// The column holds numbers, set to the right.
+    pub(crate) const fn right(mut self) -> Column {
+        self.right = true;
+        self
+    }
+
+    /// The column is only shown with `-o wide`.
+    pub(crate) const fn wide(mut self) -> Column {
+        self.wide = true;
+        self
+    }
+
+    /// The column gives way where a terminal is too narrow.
+    pub(crate) const fn shrinks(mut self) -> Column {
+        self.shrinks = true;
+        self
+    }
+}
+
+/// What stands in a row and column. Texts from outside are escaped on the way in.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    text: String,
+    tone: Option<Tone>,
+}
+
+impl Cell {
+    /// A text, escaped; an empty one becomes `-`.
+    pub(crate) fn new(text: impl AsRef<str>) -> Cell {
+        let text = text.as_ref();
+        let text = if text.is_empty() { "-".to_owned() } else { Safe(text).to_string() };
+        Cell { text, tone: None }
+    }
+
+    /// Gives the text a tone.
+    pub(crate) fn tone(mut self, tone: Tone) -> Cell {
+        self.tone = Some(tone);
+        self
+    }
+}
+
+impl<T: AsRef<str>> From<T> for Cell {
+    fn from(text: T) -> Cell {
+        Cell::new(text)
+    }
+}
+
+/// Rows under columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table without rows.
+    pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Table {
+        Table { columns: columns.into_iter().collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row; it has one cell a column, the wide ones included.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        let row: Vec<Cell> = cells.into_iter().collect();
+        debug_assert_eq!(row.len(), self.columns.len(), "a row has one cell a column");
+        self.rows.push(row);
+    }
+
+    /// Writes the table as lines.
+    pub(super) fn write(&self, out: &Out, wide: bool, text: &mut String) {
+        let shown: Vec<usize> =
+            (0..self.columns.len()).filter(|&i| wide || !self.columns[i].wide).collect();
+        let widths = self.widths(&shown, out);
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        table.force_no_tty();
+        if out.paint.on {
+            table.enforce_styling().style_text_only();
+        }
+        if out.headers {
+            table.set_header(shown.iter().map(|&i| self.columns[i].header));
+        }
+        for row in &self.rows {
+            let cells = shown.iter().zip(&widths).map(|(&i, &width)| cell(&row[i], width));
+            table.add_row(cells);
+        }
+        for (&i, column) in shown.iter().zip(table.column_iter_mut()) {
+            column.set_padding((0, 2));
+            if self.columns[i].right {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        if out.headers || !self.rows.is_empty() {
+            for line in table.lines() {
+                text.push_str(line.trim_end());
+                text.push('\n');
+            }
+        }
+    }
+
+    /// The width of each shown column, after the shrinking ones gave way on a narrow terminal.
+    fn widths(&self, shown: &[usize], out: &Out) -> Vec<usize> {
+        let natural = |i: usize| {
+            let header = if out.headers { self.columns[i].header.width() } else { 0 };
+            let cells = self.rows.iter().map(|row| row[i].text.width());
+            cells.fold(header, usize::max)
+        };
+        let mut widths: Vec<usize> = shown.iter().map(|&i| natural(i)).collect();
+        let Some(limit) = out.width.map(usize::from) else { return widths };
+        let gaps = 2 * shown.len().saturating_sub(1);
+        let mut excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(limit);
+        while excess > 0 {
+            let widest = (0..shown.len())
+                .filter(|&w| self.columns[shown[w]].shrinks && widths[w] > LEAST_WIDTH)
+                .max_by_key(|&w| widths[w]);
+            let Some(widest) = widest else { break };
+            widths[widest] -= 1;
+            excess -= 1;
+        }
+        widths
+    }
+}
+
+/// Columns do not shrink below this.
+const LEAST_WIDTH: usize = 8;
+
+fn cell(cell: &Cell, width: usize) -> comfy_table::Cell {
+    let shown = comfy_table::Cell::new(shorten(&cell.text, width));
+    match cell.tone {
+        None => shown,
+        Some(Tone::Good) => shown.fg(Color::DarkGreen),
+        Some(Tone::Warn) => shown.fg(Color::DarkYellow),
+        Some(Tone::Bad) => shown.fg(Color::DarkRed).add_attribute(Attribute::Bold),
+        Some(Tone::Dim) => shown.add_attribute(Attribute::Dim),
+    }
+}
+
+/// The text within `width` columns, its end replaced by … if it is longer.
+fn shorten(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut short = String::new();
+    for c in text.chars() {
+        let mut longer = short.clone();
+        longer.push(c);
+        if longer.width() + 1 > width {
+            break;
+        }
+        short = longer;
+    }
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Format;
+    use crate::output::Paint;
+
+    fn sample() -> Table {
+        let columns = [
+            Column::new("NAME").shrinks(),
+            Column::new("RECORDS").right(),
+            Column::new("PUBLISHER").wide(),
+        ];
+        let mut table = Table::new(columns);
+        table.row(["npm".into(), "1,840".into(), "Acme".into()]);
+        table.row([
+            Cell::new("a very long name of a feed from outside\u{1b}[31m"),
+            "7".into(),
+            "".into(),
+        ]);
+        table
+    }
+
+    fn show(width: Option<u16>, wide: bool, headers: bool, colour: bool) -> String {
+        let mut table = sample();
+        table.rows[0][1].tone = Some(Tone::Good);
+        let out = Out { format: Format::Table, headers, paint: Paint { on: colour }, width };
+        let mut text = String::new();
+        table.write(&out, wide, &mut text);
+        text
+    }
+
+    #[test]
+    fn tables_have_no_borders_and_escape_what_comes_from_outside() {
+        let expected = "\
+NAME                                           RECORDS  PUBLISHER
+npm                                              1,840  Acme
+a very long name of a feed from outside\\u{1b}[31m        7  -
+";
+        let shown = show(None, true, true, false);
+        let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(squeeze(&shown), squeeze(expected));
+        assert!(!shown.contains('\u{1b}'));
+        assert!(shown.lines().all(|line| line == line.trim_end()));
+    }
+
+    #[test]
+    fn only_a_terminal_shortens_and_no_line_is_wider_than_it() {
+        let shown = show(Some(30), false, true, false);
+        assert!(shown.lines().all(|line| line.width() <= 30), "{shown}");
+        assert!(shown.contains('…'), "{shown}");
+        assert!(!show(None, false, true, false).contains('…'));
+        assert_eq!(show(None, false, false, false).lines().count(), 2);
+    }
+
+    #[test]
+    fn colour_does_not_move_the_columns() {
+        let plain = show(None, true, true, false);
+        let coloured = show(None, true, true, true);
+        assert_ne!(plain, coloured);
+        let escapes = regex::Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern");
+        assert_eq!(escapes.replace_all(&coloured, ""), plain);
+    }
+
+    #[test]
+    fn wide_characters_count_two_columns() {
+        assert_eq!(shorten("漢字漢字", 5), "漢字…");
+        assert_eq!(shorten("漢字漢字", 8), "漢字漢字");
+        assert_eq!(shorten("abcdef", 4), "abc…");
+    }
+}
