@@ -6,8 +6,9 @@
 //! # Tests that need something the machine may not have
 //! [`data_dir`], [`stella`] and [`skip`] follow one rule: what is missing makes a test **skip
 //! visibly** on a developer's machine and **fail** where `CI` is set, so that CI cannot grow green
-//! by losing its data. `STELLA_ALLOW_SKIP=1` is the explicit way out; `.ci/run` sets it, and says
-//! so, where no data lies beside the checkout.
+//! by losing its data. `STELLA_ALLOW_SKIP` is the explicit way out: `data` allows it for the real
+//! data alone (`.ci/run` sets it, and says so, where none lies beside the checkout), `all` for
+//! everything.
 
 mod osv;
 mod places;
@@ -26,11 +27,24 @@ pub const SKIP_LOG: &str = "STELLA_SKIP_LOG";
 /// the file that [`SKIP_LOG`] names; the test then returns.
 ///
 /// # Panics
-/// Where `CI` is set and `STELLA_ALLOW_SKIP` is not `1`.
+/// Where `CI` is set and `STELLA_ALLOW_SKIP` is not `all`.
 pub fn skip(reason: &str) {
+    skip_if(may_skip("all"), reason);
+}
+
+/// Whether something may be missing here: `CI` is not set, or `STELLA_ALLOW_SKIP` names `what` or
+/// `all`.
+#[must_use]
+pub fn may_skip(what: &str) -> bool {
+    let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+    !ci || std::env::var("STELLA_ALLOW_SKIP")
+        .is_ok_and(|allowed| allowed == what || allowed == "all")
+}
+
+pub(crate) fn skip_if(allowed: bool, reason: &str) {
     let test = std::thread::current().name().unwrap_or("test").to_owned();
     let line = format!("skipped: {test}: {reason}\n");
-    assert!(may_skip(), "{line}this must not be skipped in CI (STELLA_ALLOW_SKIP=1 allows it)");
+    assert!(allowed, "{line}this must not be skipped in CI (STELLA_ALLOW_SKIP allows it)");
     std::io::stderr().write_all(line.as_bytes()).ok();
     if let Some(log) = std::env::var_os(SKIP_LOG) {
         let file = std::fs::OpenOptions::new().append(true).create(true).open(log);
@@ -41,20 +55,11 @@ pub fn skip(reason: &str) {
 /// Whether the long form of tests is asked for (`STELLA_FULL=1`, set by `cargo xtask full`).
 #[must_use]
 pub fn full() -> bool {
-    is_set_to_one("STELLA_FULL")
+    std::env::var("STELLA_FULL").is_ok_and(|value| value == "1")
 }
 
 /// `quick` rounds in a normal run of the tests, `thorough` rounds in the long form.
 #[must_use]
 pub fn rounds(quick: usize, thorough: usize) -> usize {
     if full() { thorough } else { quick }
-}
-
-fn may_skip() -> bool {
-    let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
-    !ci || is_set_to_one("STELLA_ALLOW_SKIP")
-}
-
-fn is_set_to_one(name: &str) -> bool {
-    std::env::var(name).is_ok_and(|value| value == "1")
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::skip;
+use crate::{may_skip, skip, skip_if};
 
 /// The root of the workspace.
 #[must_use]
@@ -56,7 +56,8 @@ pub fn data_dir() -> Option<PathBuf> {
     if dir.join("README.md").is_file() {
         return Some(dir);
     }
-    skip(&format!("no real data at {} (STELLA_DATA_DIR names another place)", dir.display()));
+    let reason = format!("no real data at {} (STELLA_DATA_DIR names another place)", dir.display());
+    skip_if(may_skip("data"), &reason);
     None
 }
 
@@ -70,7 +71,7 @@ pub fn data_archive(name: &str) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    skip(&format!("no {name} in the real data"));
+    skip_if(may_skip("data"), &format!("no {name} in the real data"));
     None
 }
 

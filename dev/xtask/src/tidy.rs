@@ -5,7 +5,7 @@ mod markdown;
 mod sources;
 
 pub use manifests::{ban_lists, crate_manifests, pins, resolved_features};
-pub use markdown::{changelog, documented_codes, links};
+pub use markdown::{changelog, documented_codes, documented_words, links};
 pub use sources::{LONG_FILES, headers, length, module_docs, places, unfinished};
 
 use crate::Workspace;

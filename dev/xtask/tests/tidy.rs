@@ -2,6 +2,7 @@
 
 use stella_model::ErrorCode;
 use stella_model::error::Retry;
+use stella_records::RejectReason;
 use xtask::{Workspace, tidy, workspace};
 
 /// The page that holds the table of error codes.
@@ -37,6 +38,19 @@ fn every_error_code_is_documented() {
         })
         .collect();
     let complaints = tidy::documented_codes(&repository(), CODES_PAGE, &codes);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn every_quarantine_reason_is_documented() {
+    let mut reasons: Vec<&str> = RejectReason::ALL.iter().map(|reason| reason.as_str()).collect();
+    for reason in stella_sources::Reason::ALL.iter().map(|reason| reason.as_str()) {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    let complaints =
+        tidy::documented_words(&repository(), CODES_PAGE, "### Quarantine reasons", &reasons);
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 

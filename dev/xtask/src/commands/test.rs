@@ -37,8 +37,13 @@ impl Test {
     /// # Errors
     /// Of the first step that fails.
     pub(crate) fn run(&self, form: Form) -> Result<()> {
-        if !self.no_peers {
-            tools::peers(&["install".to_owned()])?;
+        if !self.no_peers
+            && let Err(error) = tools::peers(&[])
+        {
+            if !stella_testkit::may_skip("peers") {
+                return Err(error);
+            }
+            println!("Going on without the peers that could not be fetched: {error:#}");
         }
         run(&mut cargo(["fmt", "--all", "--check"]))?;
         let lints =

@@ -84,6 +84,30 @@ pub fn documented_codes(workspace: &Workspace, page: &str, codes: &[[String; 4]]
     complaints
 }
 
+/// The table below `heading` of `page` has one row for each of `words`, in that order, and no other.
+#[must_use]
+pub fn documented_words(
+    workspace: &Workspace,
+    page: &str,
+    heading: &str,
+    words: &[&str],
+) -> Vec<String> {
+    let section = workspace.file(page).and_then(|file| file.text.split(heading).nth(1));
+    let Some(section) = section else {
+        return vec![format!("{page}: no {heading}")];
+    };
+    let rows: Vec<&str> = section
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.starts_with('#'))
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    if rows == words {
+        return Vec::new();
+    }
+    vec![format!("{page}: {heading} has the rows {rows:?}, expected {words:?}")]
+}
+
 /// The targets of all inline links outside code blocks and code spans.
 fn link_targets(text: &str) -> Vec<&str> {
     let mut targets = Vec::new();
