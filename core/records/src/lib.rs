@@ -2,7 +2,7 @@
 //!
 //! [`recognise`] turns the bytes of one document into [`Draft`]s: records with their identity,
 //! revision, canonical content, digest and facets (FORMATS "Kinds, feeds, records"). The rest of
-//! the product sees the formats only through [`view`]. [`line`] and [`setroot`] are how records lie
+//! the product sees the formats only through [`view`]. [`mod@line`] and [`setroot`] are how records lie
 //! in a bundle. INV-PURE, INV-RAW, INV-LIMIT.
 
 mod by_name;

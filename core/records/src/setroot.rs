@@ -136,7 +136,7 @@ impl CompactRange {
         // twice the size does.
         while let Some((left_height, left)) = self.subtrees.last() {
             let begin = self.end - (2 << height);
-            if *left_height != height || begin % (2 << height) != 0 {
+            if *left_height != height || !begin.is_multiple_of(2 << height) {
                 break;
             }
             root = node(left, &root);
