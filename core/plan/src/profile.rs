@@ -34,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use stella_model::{Digest, FeedName, Instant, Kind, SetKey, rfc8785};
-use stella_records::Severity;
+use stella_records::{Severity, purl};
 
 use crate::{AdapterSpec, DefaultRedaction, Handling, Partition, Selectors};
 
@@ -296,10 +296,24 @@ impl Select {
             ids: self.ids.clone(),
             kinds: self.kinds.clone(),
             modified_since,
-            packages: self.packages.clone(),
+            packages: self.packages.iter().map(|text| package(text)).collect::<Result<_, _>>()?,
             severity: self.severity,
         })
     }
+}
+
+/// A package as facets name it: a package URL loses version, qualifiers and subpath;
+/// `ecosystem/name` stays.
+fn package(text: &str) -> Result<String, ProfileError> {
+    if let Some(package) = purl::package(text) {
+        return Ok(package.into_owned());
+    }
+    if text.starts_with("pkg:") || !text.contains('/') {
+        let rule =
+            format!("`{text}` is neither a package URL such as pkg:npm/lodash nor ecosystem/name");
+        return Err(member("select.packages", rule));
+    }
+    Ok(text.to_owned())
 }
 
 fn since(text: &str, now: Instant) -> Result<Instant, ProfileError> {
@@ -463,6 +477,20 @@ mod tests {
         for other in ["redaction='none'", "[codec]\nlevel=4", "[select]\nkinds=['vex']"] {
             let text = format!("name='x'\noutputs=['json:raw']\n{other}");
             assert_ne!(read(&text).expect("valid").revision(), base, "{other}");
+        }
+    }
+
+    #[test]
+    fn packages_are_named_as_facets_name_them() {
+        let now = Instant::from_unix_seconds(0).expect("a time");
+        let resolve = |text: &str| {
+            let select = Select { packages: [text.to_owned()].into(), ..Select::default() };
+            select.resolve(now).map(|s| s.packages.into_iter().next().expect("one"))
+        };
+        assert_eq!(resolve("pkg:npm/lodash@4.17.20?a=b").expect("a purl"), "pkg:npm/lodash");
+        assert_eq!(resolve("npm/lodash").expect("a name"), "npm/lodash");
+        for bad in ["", "lodash", "pkg:"] {
+            assert!(resolve(bad).is_err(), "{bad}");
         }
     }
 
