@@ -110,8 +110,7 @@ pub fn export(
     let prepared = stages.time(Stage::Plan, |_| prepare(store, &request.run, progress, cancel))?;
     prepared.check_floors()?;
     let depot = open_depot(store)?;
-    let work =
-        Work { request, prepared: &prepared, depot: &depot, key: key.as_ref(), progress, cancel };
+    let work = Work { request, prepared: &prepared, depot: &depot, key: key.as_ref(), cancel };
     let done = match work.run(&mut stages) {
         // A part of an earlier run went bad in the depot: it is built again, once.
         Err(error) if error.code() == ErrorCode::DigestMismatch && work.forget_damage() > 0 => {
@@ -157,7 +156,6 @@ struct Work<'a> {
     prepared: &'a Prepared,
     depot: &'a Depot,
     key: Option<&'a KeyFileSigner>,
-    progress: &'a dyn Progress,
     cancel: &'a Cancel,
 }
 

@@ -3,7 +3,10 @@
 use stella_carrier::CarrierError;
 use stella_depot::DepotError;
 use stella_keys::KeysError;
+use stella_ledger::LedgerError;
 use stella_model::ErrorCode;
+use stella_model::screen::Safe;
+use stella_sources::{SourceError, SourceErrorKind};
 
 use crate::EngineError;
 
@@ -54,5 +57,29 @@ impl From<KeysError> for EngineError {
             Some(hint) => wrapped.hint(hint),
             None => wrapped,
         }
+    }
+}
+
+impl From<LedgerError> for EngineError {
+    fn from(error: LedgerError) -> EngineError {
+        let wrapped = wrap(error.code(), &error);
+        match error.hint() {
+            Some(hint) => wrapped.hint(hint),
+            None => wrapped,
+        }
+    }
+}
+
+impl From<SourceError> for EngineError {
+    fn from(error: SourceError) -> EngineError {
+        let code = match error.kind {
+            SourceErrorKind::NotFound => ErrorCode::NotFound,
+            SourceErrorKind::Denied => ErrorCode::NotAllowed,
+            SourceErrorKind::Io => ErrorCode::Io,
+            SourceErrorKind::Refused => ErrorCode::Rejected,
+        };
+        EngineError::new(code, Safe(&error.to_string()).to_string()).hint(
+            "nothing was taken in; mend or leave out this input and run the same command again",
+        )
     }
 }

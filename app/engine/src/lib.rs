@@ -10,6 +10,7 @@ mod distribute;
 mod error;
 mod export;
 mod failures;
+mod ingest;
 mod pack_stage;
 mod plan;
 mod progress;
@@ -19,6 +20,7 @@ mod store;
 
 pub use error::EngineError;
 pub use export::{DEFAULT_CACHE_BYTES, ExportRequest, KeyReport, RunReport, export};
+pub use ingest::{IngestReport, IngestRequest, ingest};
 pub use plan::{
     Change, PlanReport, PlannedSet, ProfileSource, RunRequest, adapter_specs, plan, read_profile,
 };

@@ -13,7 +13,7 @@ use stella_plan::{PartPlan, SetSummary};
 
 use crate::budget::Budget;
 use crate::export::{LIMITS, cancelled};
-use crate::plan::Prepared;
+use crate::plan::{Prepared, with_facets};
 use crate::{Cancel, EngineError, Progress, Stage, StageUpdate};
 
 /// Uncompressed bytes of parts that are built at once.
@@ -178,12 +178,12 @@ impl Shop<'_> {
             false => Some(self.selected_ids(task)?),
         };
         let mut builder = PartBuilder::new(set, &self.prepared.rules, &LIMITS, task.part.bytes);
-        let range = IdRange::between(&task.part.first_id, &task.part.last_id);
+        let range = range_of(task.part);
         let mut check = RangeCheck { records: 0, key: task.summary.part_key() };
         let mut failure = None;
         self.prepared
             .ledger
-            .read(Seq(self.prepared.sequence), set, range, &mut |record| {
+            .read(Seq(self.prepared.sequence), set, &range, &mut |record| {
                 if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&record.id)) {
                     return ControlFlow::Continue(());
                 }
@@ -217,14 +217,14 @@ impl Shop<'_> {
     ) -> Result<std::collections::BTreeSet<stella_model::RecordId>, EngineError> {
         let selectors = &self.prepared.selectors;
         let mut ids = std::collections::BTreeSet::new();
-        let range = IdRange::between(&task.part.first_id, &task.part.last_id);
+        let range = range_of(task.part);
         self.prepared
             .ledger
             .scan(
                 Seq(self.prepared.sequence),
                 &task.summary.set,
-                range,
-                selectors.need_facets().into(),
+                &range,
+                with_facets(selectors),
                 &mut |row| {
                     if selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
                         ids.insert(row.id);
@@ -263,6 +263,10 @@ impl Shop<'_> {
             packed_bytes: self.packed_bytes.into_inner(),
         })
     }
+}
+
+fn range_of(part: &PartPlan) -> IdRange {
+    IdRange { first: Some(part.first_id.clone()), last: Some(part.last_id.clone()) }
 }
 
 /// Holds the records that were read against the plan (INV-PLAN).

@@ -197,7 +197,9 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, EngineError> {
     let (profile, rules) = profile(request)?;
     let selectors = profile.select.resolve(request.now).map_err(invalid_profile)?;
-    let ledger = SqliteLedger::open_existing(store.dir()).map_err(EngineError::from)?;
+    let ledger = store.ledger()?;
+    let (id, epoch) = ledger.identity().map_err(EngineError::from)?;
+    let ledger_id = format!("{id}.{epoch}");
     let head = ledger.head().map_err(EngineError::from)?;
     let feeds = ledger.feeds().map_err(EngineError::from)?;
     check_feeds(&selectors, &feeds)?;
@@ -238,7 +240,7 @@ pub(crate) fn prepare(
         profile,
         sets,
         rules,
-        ledger_id: ledger.id().to_owned(),
+        ledger_id,
         ledger,
         sequence: head.0,
         selectors,
@@ -485,6 +487,11 @@ struct Scan<'a> {
     cancel: &'a Cancel,
 }
 
+/// Facets cost a second look-up, so they are read only for selectors that ask for them.
+pub(crate) fn with_facets(selectors: &Selectors) -> WithFacets {
+    if selectors.need_facets() { WithFacets::Yes } else { WithFacets::No }
+}
+
 /// How many rows go by between two looks at progress and cancellation.
 const ROWS_PER_UPDATE: u64 = 4096;
 
@@ -505,9 +512,9 @@ impl Scan<'_> {
             self.redaction.as_ref(),
             &self.codec,
         );
-        let facets = WithFacets::from(self.selectors.need_facets());
+        let facets = with_facets(self.selectors);
         self.ledger
-            .scan(self.head, set, IdRange::all(), facets, &mut |row| {
+            .scan(self.head, set, &IdRange::ALL, facets, &mut |row| {
                 *seen += 1;
                 if *seen % ROWS_PER_UPDATE == 0 {
                     self.tell(*seen, total);

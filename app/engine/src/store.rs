@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use stella_ledger::SqliteLedger;
+use stella_model::TenantId;
+
+use crate::EngineError;
+
 /// A data directory: ledger, depot, keys, trust store and run records.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -19,6 +24,14 @@ impl Store {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The ledger, for reading and for the operations on feeds and quarantine.
+    ///
+    /// # Errors
+    /// [`EngineError`] if there is none yet or it cannot be opened.
+    pub fn ledger(&self) -> Result<SqliteLedger, EngineError> {
+        Ok(SqliteLedger::open_existing(&self.dir, TenantId::local())?)
     }
 
     /// Folder of the signing keys.

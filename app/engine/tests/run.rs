@@ -1,0 +1,189 @@
+//! From samples to a bundle: the whole path, in process.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use stella_engine::{
+    Cancel, Carrier, EngineError, ExportRequest, IngestRequest, NoProgress, ProfileSource,
+    RunReport, RunRequest, Signing, Store, export, ingest, plan,
+};
+use stella_ledger::{FeedSpec, IngestMode};
+use stella_model::{Digest, ErrorCode, Instant};
+use stella_plan::profile::Select;
+
+fn now() -> Instant {
+    Instant::parse("2026-11-23T12:00:00Z").expect("a time")
+}
+
+fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples")
+}
+
+fn take_in(store: &Store, feed: &str, paths: Vec<PathBuf>) {
+    let request = IngestRequest {
+        feed: FeedSpec::named(feed.parse().expect("a feed")),
+        paths,
+        mode: IngestMode::Merge,
+        threads: 2,
+        dry_run: false,
+        now: now(),
+    };
+    let report = ingest(store, &request, &NoProgress, &Cancel::new()).expect("ingests");
+    assert!(report.summary.documents > 0, "{feed}: {report:?}");
+}
+
+/// A store with every sample folder as a feed.
+fn store(dir: &Path) -> Store {
+    let store = Store::at(dir.join("store"));
+    for folder in ["advisories", "sbom", "vex", "findings"] {
+        take_in(&store, folder, vec![samples().join(folder)]);
+    }
+    store
+}
+
+fn request(profile: &str) -> RunRequest {
+    RunRequest {
+        profile: ProfileSource::BuiltIn(profile.to_owned()),
+        select: Select::default(),
+        as_of: None,
+        redaction: None,
+        allow_empty: Vec::new(),
+        threads: 2,
+        now: now(),
+    }
+}
+
+fn run(
+    store: &Store,
+    run: RunRequest,
+    dest: &Path,
+    carrier: Carrier,
+) -> Result<RunReport, EngineError> {
+    let request = ExportRequest {
+        run,
+        dest: dest.to_owned(),
+        carrier,
+        replace: false,
+        signing: Signing::UnsignedForTesting,
+        cache_bytes: None,
+    };
+    export(store, &request, &NoProgress, &Cancel::new())
+}
+
+/// Every file of a folder with its digest.
+fn tree(dir: &Path) -> BTreeMap<String, Digest> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("lists") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(dir).expect("below").display().to_string();
+                files.insert(name, Digest::of(&std::fs::read(&path).expect("reads")));
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn the_same_evidence_gives_the_same_bytes_whatever_store_threads_and_depot() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (one, two) = (store(&dir.path().join("1")), store(&dir.path().join("2")));
+    for profile in ["json:raw", "mirror:full"] {
+        let mut reports = Vec::new();
+        let mut trees = Vec::new();
+        for (store, threads, name) in [(&one, 1, "a"), (&one, 2, "b"), (&two, 7, "c")] {
+            let dest = dir.path().join(format!("{}-{name}", profile.replace(':', "-")));
+            let request = RunRequest { threads, ..request(profile) };
+            reports.push(run(store, request, &dest, Carrier::Dir).expect("runs"));
+            trees.push(tree(&dest));
+        }
+        assert!(trees[0].len() > 10, "{:?}", trees[0].keys());
+        assert!(trees.iter().all(|tree| *tree == trees[0]), "{profile}");
+        assert!(reports[0].reused_parts == 0 && reports[1].reused_parts == reports[1].parts);
+        assert_eq!(reports[0].export_digest, reports[2].export_digest);
+    }
+}
+
+#[test]
+fn a_destination_with_the_same_bundle_is_left_alone_and_another_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = store(dir.path());
+    let dest = dir.path().join("bundle");
+    assert!(!run(&store, request("mirror:full"), &dest, Carrier::Dir).expect("runs").already_there);
+    assert!(run(&store, request("mirror:full"), &dest, Carrier::Dir).expect("runs").already_there);
+    let before = tree(&dest);
+    let error = run(&store, request("json:raw"), &dest, Carrier::Dir).expect_err("is refused");
+    assert_eq!(error.code(), ErrorCode::Conflict);
+    assert_eq!(tree(&dest), before);
+}
+
+#[test]
+fn a_damaged_part_in_the_depot_is_built_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = store(dir.path());
+    let first =
+        run(&store, request("mirror:full"), &dir.path().join("a"), Carrier::Dir).expect("runs");
+    for (name, digest) in tree(&store.depot_dir()) {
+        if name.contains("blobs") {
+            let path = store.depot_dir().join(name);
+            let mut bytes = std::fs::read(&path).expect("reads");
+            assert_eq!(Digest::of(&bytes), digest);
+            let last = bytes.len() - 1;
+            bytes[last] ^= 1;
+            // A new file, so that the bundle that links to the old one keeps its bytes.
+            std::fs::remove_file(&path).expect("removes");
+            std::fs::write(&path, bytes).expect("writes");
+        }
+    }
+    let second =
+        run(&store, request("mirror:full"), &dir.path().join("b"), Carrier::Tar).expect("runs");
+    assert_eq!((first.export_digest, second.reused_parts), (second.export_digest, 0));
+}
+
+#[test]
+fn planning_tells_what_would_happen_and_writes_no_bundle() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = store(dir.path());
+    let planned =
+        plan(&store, &request("mirror:full"), &NoProgress, &Cancel::new()).expect("plans");
+    assert_eq!((planned.reusable_parts, planned.last_run), (0, None));
+    let report =
+        run(&store, request("mirror:full"), &dir.path().join("a"), Carrier::Dir).expect("runs");
+    assert_eq!((planned.plan_hash, planned.records), (report.plan_hash, report.records));
+    let planned =
+        plan(&store, &request("mirror:full"), &NoProgress, &Cancel::new()).expect("plans");
+    assert_eq!(planned.reusable_parts, planned.parts);
+    assert_eq!(planned.last_run.map(|run| run.export_digest), Some(report.export_digest));
+}
+
+#[test]
+fn an_empty_selection_and_an_unknown_feed_are_errors() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = store(dir.path());
+    let select = Select { ids: ["CVE-1900-0001".to_owned()].into(), ..Select::default() };
+    let nothing = RunRequest { select, ..request("mirror:full") };
+    let error = run(&store, nothing, &dir.path().join("a"), Carrier::Dir).expect_err("is empty");
+    assert_eq!(error.code(), ErrorCode::Empty);
+    let select = Select { feeds: ["nosuch".parse().expect("a feed")].into(), ..Select::default() };
+    let unknown = RunRequest { select, ..request("mirror:full") };
+    let error = run(&store, unknown, &dir.path().join("a"), Carrier::Dir).expect_err("is unknown");
+    assert_eq!(error.code(), ErrorCode::NotFound);
+    assert!(!dir.path().join("a").exists());
+}
+
+#[test]
+fn a_selection_carries_the_selected_records_and_is_not_importable() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = store(dir.path());
+    let select = Select { packages: ["pkg:npm/lodash".to_owned()].into(), ..Select::default() };
+    let dest = dir.path().join("a");
+    let report = run(&store, RunRequest { select, ..request("mirror:full") }, &dest, Carrier::Dir)
+        .expect("runs");
+    assert!((1..20).contains(&report.records), "{}", report.records);
+    let manifest = std::fs::read_to_string(dest.join("export.json")).expect("reads");
+    assert!(manifest.contains("\"importable\":false"));
+}
