@@ -37,9 +37,12 @@ pub struct Normalised {
 }
 
 impl SigstoreBundle {
-    /// Brings a bundle of another tool to the accepted form, on the claim that `key` signed it.
+    /// Brings a bundle of another tool to the accepted form, on the claim that `key` signed it and
+    /// that it is about the file with the digest `artefact`.
     ///
-    /// Does not check the signature: the caller does, with the file that it is about.
+    /// Checks neither claim: the caller does, with [`verify_message`](Self::verify_message) or
+    /// [`verify_document`](Self::verify_document). The digest only fills the gap that cosign 3
+    /// leaves when it signs with Ed25519, a bundle that cosign itself cannot verify.
     ///
     /// # Errors
     /// [`BundleError`] if it is no bundle, if it was signed with a certificate instead of a key, or
@@ -47,13 +50,19 @@ impl SigstoreBundle {
     pub fn normalise(
         bytes: &[u8],
         key: &PublicKey,
+        artefact: &Digest,
         limits: &Limits,
     ) -> Result<Normalised, BundleError> {
-        normalise(bytes, key, limits).map_err(|fault| BundleError { fault })
+        normalise(bytes, key, artefact, limits).map_err(|fault| BundleError { fault })
     }
 }
 
-fn normalise(bytes: &[u8], key: &PublicKey, limits: &Limits) -> Result<Normalised, BundleFault> {
+fn normalise(
+    bytes: &[u8],
+    key: &PublicKey,
+    artefact: &Digest,
+    limits: &Limits,
+) -> Result<Normalised, BundleFault> {
     let document = document(bytes, limits)?;
     let root = document.root();
     if !MEDIA_TYPES.contains(&text(root, "mediaType", "mediaType")?.as_str()) {
@@ -70,24 +79,32 @@ fn normalise(bytes: &[u8], key: &PublicKey, limits: &Limits) -> Result<Normalise
     member(material, "publicKey", "verificationMaterial.publicKey")?;
     note_others(material, "verificationMaterial.", &["publicKey"], &mut left_out);
     let content = match (present(root, "messageSignature"), present(root, "dsseEnvelope")) {
-        (Some(message), None) => message_signature(message, key)?,
+        (Some(message), None) => message_signature(message, key, artefact)?,
         (None, Some(envelope)) => dsse(envelope, key)?,
         _ => return Err(BundleFault::Member("either messageSignature or dsseEnvelope")),
     };
     Ok(Normalised { bundle: SigstoreBundle { hint: *key.fingerprint(), content }, left_out })
 }
 
-fn message_signature(value: Value<'_>, key: &PublicKey) -> Result<Content, BundleFault> {
-    let named = member(value, "messageDigest", "messageDigest")?;
-    if text(named, "algorithm", "messageDigest.algorithm")? != DIGEST_ALGORITHM {
+fn message_signature(
+    value: Value<'_>,
+    key: &PublicKey,
+    artefact: &Digest,
+) -> Result<Content, BundleFault> {
+    let digest = match present(value, "messageDigest") {
+        Some(named) => named_digest(named)?,
+        None => *artefact,
+    };
+    let signature = signature(value, "signature", "messageSignature.signature", key)?;
+    Ok(Content::MessageSignature { digest, signature })
+}
+
+fn named_digest(value: Value<'_>) -> Result<Digest, BundleFault> {
+    if text(value, "algorithm", "messageDigest.algorithm")? != DIGEST_ALGORITHM {
         return Err(BundleFault::Value("messageDigest.algorithm"));
     }
     let path = "messageDigest.digest";
-    let digest = lenient(named, "digest", path)?;
-    Ok(Content::MessageSignature {
-        digest: Digest::from_slice(&digest).ok_or(BundleFault::Value(path))?,
-        signature: signature(value, "signature", "messageSignature.signature", key)?,
-    })
+    Digest::from_slice(&lenient(value, "digest", path)?).ok_or(BundleFault::Value(path))
 }
 
 fn dsse(value: Value<'_>, key: &PublicKey) -> Result<Content, BundleFault> {
