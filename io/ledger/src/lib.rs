@@ -1,1 +1,332 @@
-//! Placeholder.
+//! The ledger: every version of every record that was taken in, and what a snapshot of it holds.
+//!
+//! Evidence is canonicalised, hashed and compressed once, by [`prepare`] on any thread; an
+//! [`Ingest`] stores it in one transaction. A **sequence** counts the transactions that changed
+//! something: a read at sequence N sees exactly what the ledger held after the Nth, whatever has
+//! been ingested since.
+//!
+//! What an ingest makes of a record (FORMATS "Two versions of one identity"):
+//! - the newer revision wins, then the greater content digest; an older one is only counted;
+//! - of several versions within one ingest the losers go to quarantine as `duplicate-identity`,
+//!   and which one wins does not depend on their order; equal ones are only counted;
+//! - [`IngestMode::Replace`] makes the feed equal to the input: its version wins whatever its
+//!   revision, and records that it does not have become tombstones;
+//! - a blocked id stays out;
+//! - the same input again changes nothing and takes no sequence.
+
+mod error;
+mod prepare;
+mod sqlite;
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+use stella_model::{Digest, FeedName, Instant, Kind, RecordId, SetKey};
+use stella_records::{Facets, Format};
+
+pub use error::LedgerError;
+pub use prepare::{Prepared, PreparedDocument, prepare};
+pub use sqlite::{Compacted, Ingest, SqliteLedger};
+
+/// A position in the history of one ledger: the count of changing transactions. Means nothing in
+/// another ledger and is never part of a bundle.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A range of ids, both ends included; an absent end is open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdRange {
+    /// Least id.
+    pub first: Option<RecordId>,
+    /// Greatest id.
+    pub last: Option<RecordId>,
+}
+
+impl IdRange {
+    /// Every id.
+    pub const ALL: IdRange = IdRange { first: None, last: None };
+
+    /// One id.
+    #[must_use]
+    pub fn one(id: &RecordId) -> IdRange {
+        IdRange { first: Some(id.clone()), last: Some(id.clone()) }
+    }
+}
+
+/// Whether a scan shall give the facets of each record, which costs a second look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithFacets {
+    /// Leave them out.
+    No,
+    /// Give them.
+    Yes,
+}
+
+/// What a scan tells of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexRow {
+    /// Its id.
+    pub id: RecordId,
+    /// SHA-256 of its content.
+    pub content_digest: Digest,
+    /// Length of its content in bytes.
+    pub size: u64,
+    /// Its revision time.
+    pub modified: Option<Instant>,
+    /// Its facets, if asked for.
+    pub facets: Option<Facets>,
+}
+
+/// A record with its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Its id.
+    pub id: RecordId,
+    /// SHA-256 of `content`.
+    pub content_digest: Digest,
+    /// Its revision time.
+    pub modified: Option<Instant>,
+    /// The format of `content`.
+    pub format: Format,
+    /// The canonical form of a JSON document, or the text unchanged.
+    pub content: Vec<u8>,
+}
+
+/// What is said of a feed when something is ingested into it. Absent members stay as they were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedSpec {
+    /// Its name.
+    pub name: FeedName,
+    /// Who publishes its records.
+    pub publisher: Option<String>,
+    /// SPDX id of their licence.
+    pub licence: Option<String>,
+    /// How the publisher wants to be named.
+    pub attribution: Option<String>,
+    /// Whether they may be passed on.
+    pub redistribution: Option<bool>,
+}
+
+impl FeedSpec {
+    /// A feed of which nothing but the name is said.
+    #[must_use]
+    pub fn named(name: FeedName) -> FeedSpec {
+        FeedSpec { name, publisher: None, licence: None, attribution: None, redistribution: None }
+    }
+}
+
+/// How an input relates to what its feed holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum IngestMode {
+    /// The input adds to the feed.
+    Merge,
+    /// The input is the whole feed.
+    Replace {
+        /// The most that may vanish, in percent of the records held.
+        max_drop_percent: f64,
+        /// Why a greater drop, or an input that could not be read whole, is accepted.
+        accept: Option<String>,
+    },
+}
+
+/// A document that was not taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quarantined {
+    /// Where it was found; not escaped.
+    pub path: String,
+    /// Why, as a code such as `unknown-format`.
+    pub reason: String,
+    /// Offset in bytes at which the fault shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// What was found, for a person; not escaped.
+    pub detail: String,
+}
+
+/// An entry of the quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuarantineEntry {
+    /// Number of the entry, for `stella quarantine show`.
+    pub number: u64,
+    /// The feed it was meant for.
+    pub feed: FeedName,
+    /// When it was last seen.
+    pub at: Instant,
+    /// What and why.
+    #[serde(flatten)]
+    pub document: Quarantined,
+}
+
+/// Which entries of the quarantine are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QuarantineFilter {
+    /// Only of this feed.
+    pub feed: Option<FeedName>,
+    /// Only with this reason.
+    pub reason: Option<String>,
+    /// Only after this number, for paging.
+    pub after: u64,
+    /// At most this many.
+    pub limit: Option<u64>,
+}
+
+/// What an ingest did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IngestSummary {
+    /// Distinct records that the input had, by kind, blocked ones left out.
+    pub records: BTreeMap<Kind, u64>,
+    /// Records that the feed did not hold.
+    pub added: u64,
+    /// Records of which the input had another version that won.
+    pub updated: u64,
+    /// Records that were held as they are.
+    pub unchanged: u64,
+    /// Records of which a newer version is held.
+    pub older: u64,
+    /// Records held before that the input did not have (only with [`IngestMode::Replace`]).
+    pub vanished: u64,
+    /// Records kept out because their id is blocked.
+    pub blocked: u64,
+    /// Documents equal to another one of the same input.
+    pub repeated: u64,
+    /// Documents that yielded records or were recognised without any, such as a report without
+    /// findings.
+    pub documents: u64,
+    /// Bytes of those documents as received.
+    pub bytes: u64,
+    /// Files that accompany documents.
+    pub companions: u64,
+    /// Files that are no evidence by their name.
+    pub ignored: u64,
+    /// Documents in quarantine, by reason.
+    pub quarantined: BTreeMap<String, u64>,
+    /// The sequence before.
+    pub seq_from: Seq,
+    /// The sequence after; the same if nothing was changed.
+    pub seq_to: Seq,
+}
+
+impl IngestSummary {
+    /// Whether the ledger holds other records than before.
+    #[must_use]
+    pub fn changed(&self) -> bool {
+        self.seq_from != self.seq_to
+    }
+}
+
+/// A feed and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedInfo {
+    /// Its name.
+    pub name: FeedName,
+    /// Who publishes its records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+    /// SPDX id of their licence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// How the publisher wants to be named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<String>,
+    /// Whether they may be passed on; absent if nobody said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redistribution: Option<bool>,
+    /// Records held, by kind.
+    pub records: BTreeMap<Kind, u64>,
+    /// Blocked ids.
+    pub blocked: u64,
+    /// Documents in quarantine.
+    pub quarantined: u64,
+    /// When something was last ingested, changed or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_ingest: Option<Instant>,
+}
+
+/// An id that stays out of its feed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Block {
+    /// Kind and feed.
+    pub set: SetKey,
+    /// The id.
+    pub id: RecordId,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: Instant,
+}
+
+/// What happened to a record between two sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gone {
+    /// A replacement did not have it, or its feed was removed.
+    Vanished,
+    /// Its id was blocked.
+    Blocked,
+}
+
+/// The reading side of a ledger, bound to one tenant (INV-TENANT).
+///
+/// All methods may be called from several threads at once and while an ingest is under way.
+pub trait Ledger: Send + Sync {
+    /// The newest sequence; 0 if nothing was ever ingested.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn head(&self) -> Result<Seq, LedgerError>;
+
+    /// The sets that hold records at a snapshot, in export order, with their counts.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfReach`] for a snapshot that cannot be read, else if storage fails.
+    fn sets(&self, at: Seq) -> Result<Vec<(SetKey, u64)>, LedgerError>;
+
+    /// The feeds by name, as they are now.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn feeds(&self) -> Result<Vec<FeedInfo>, LedgerError>;
+
+    /// Gives the records of a set at a snapshot, bytewise by id, until `row` breaks. Pages by key:
+    /// no transaction is held while `row` runs for long.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfReach`] for a snapshot that cannot be read, else if storage fails.
+    fn scan(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        range: &IdRange,
+        facets: WithFacets,
+        row: &mut dyn FnMut(IndexRow) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError>;
+
+    /// As [`scan`](Ledger::scan), with the contents.
+    ///
+    /// # Errors
+    /// As [`scan`](Ledger::scan); [`LedgerError::Damaged`] if a content cannot be decompressed.
+    fn read(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        range: &IdRange,
+        record: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError>;
+}

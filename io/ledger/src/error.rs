@@ -1,0 +1,159 @@
+//! What can go wrong with a ledger.
+
+use std::path::PathBuf;
+
+use stella_model::ErrorCode;
+
+/// Why an operation on a ledger failed. Nothing was changed by an operation that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// There is no ledger yet.
+    #[error("there is no ledger at {}", path.display())]
+    Missing {
+        /// The file that was looked for.
+        path: PathBuf,
+    },
+    /// The file is not a ledger of this product.
+    #[error("{} is not a ledger: {found}", path.display())]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        found: String,
+    },
+    /// A newer version of the product wrote it.
+    #[error("{} has schema {found}; this version reads up to {known}", path.display())]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// The schema it has.
+        found: i64,
+        /// The newest schema that is known here.
+        known: i64,
+    },
+    /// Another process is writing.
+    #[error("another process is writing to {}", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file or its folder cannot be written.
+    #[error("{} cannot be written: {reason}", path.display())]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// No space is left.
+    #[error("no space is left for {}", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is damaged.
+    #[error("{} is damaged: {detail}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// The system or SQLite failed in some other way.
+    #[error("cannot {action} in {}", path.display())]
+    Storage {
+        /// What was attempted.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Too many records would vanish.
+    #[error("{vanished} of {held} records of feed {feed} would vanish, more than {max_percent} %")]
+    MaxDrop {
+        /// The feed.
+        feed: String,
+        /// Records that would vanish.
+        vanished: u64,
+        /// Records that the feed holds.
+        held: u64,
+        /// The most that may vanish, in percent.
+        max_percent: f64,
+    },
+    /// The input of a replacement could not be read whole.
+    #[error(
+        "{count} parts of the input could not be read, so it is not the whole of feed {feed}; the first: {first}"
+    )]
+    ReadErrors {
+        /// The feed.
+        feed: String,
+        /// How many.
+        count: u64,
+        /// Path and reason of the first.
+        first: String,
+    },
+    /// Something that was named does not exist.
+    #[error("there is no {what}")]
+    NotFound {
+        /// What was named.
+        what: String,
+    },
+    /// A snapshot that this ledger has not reached, or whose records were compacted away.
+    #[error("the ledger cannot read sequence {at}: it holds {from} to {to}")]
+    OutOfReach {
+        /// The sequence asked for.
+        at: u64,
+        /// The oldest that can be read.
+        from: u64,
+        /// The newest.
+        to: u64,
+    },
+}
+
+impl LedgerError {
+    /// The code, from which exit code and HTTP status follow.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            LedgerError::Missing { .. } | LedgerError::NotFound { .. } => ErrorCode::NotFound,
+            LedgerError::NotALedger { .. } => ErrorCode::Invalid,
+            LedgerError::NewerSchema { .. } => ErrorCode::NeedsNewer,
+            LedgerError::Busy { .. } => ErrorCode::Conflict,
+            LedgerError::ReadOnly { .. } => ErrorCode::NotAllowed,
+            LedgerError::Full { .. } | LedgerError::Storage { .. } => ErrorCode::Io,
+            LedgerError::Damaged { .. } => ErrorCode::DigestMismatch,
+            LedgerError::MaxDrop { .. } => ErrorCode::Drop,
+            LedgerError::ReadErrors { .. } => ErrorCode::Rejected,
+            LedgerError::OutOfReach { .. } => ErrorCode::NotFound,
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            LedgerError::Missing { .. } => {
+                "bring evidence in first: stella ingest --feed NAME PATH"
+            }
+            LedgerError::NotALedger { .. } => "choose another folder with --store",
+            LedgerError::NewerSchema { .. } => {
+                "use the version of stella that wrote it, or a newer one"
+            }
+            LedgerError::Busy { .. } => "wait until the other ingest is done, then try again",
+            LedgerError::ReadOnly { .. } => {
+                "check the owner and mode of the folder, or choose another with --store"
+            }
+            LedgerError::Full { .. } => "free some space and try again; nothing was changed",
+            LedgerError::Damaged { .. } => {
+                "restore the file from a copy, or ingest again into a new store"
+            }
+            LedgerError::MaxDrop { .. } | LedgerError::ReadErrors { .. } => {
+                "look at the input; if it is right, repeat with --accept-drop --reason TEXT"
+            }
+            LedgerError::Storage { .. }
+            | LedgerError::NotFound { .. }
+            | LedgerError::OutOfReach { .. } => return None,
+        })
+    }
+}

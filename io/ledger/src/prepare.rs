@@ -1,0 +1,157 @@
+//! Makes records ready to be stored: everything that costs time and needs no ledger.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use stella_model::{Digest, Kind, RecordId};
+use stella_records::{Draft, Format, Revision};
+
+/// Level for contents, which every export decompresses.
+const CONTENT_LEVEL: i32 = 1;
+
+/// Level for received bytes, which are rarely read again.
+const ORIGINAL_LEVEL: i32 = -3;
+
+/// A document's records, compressed.
+#[derive(Debug, Clone)]
+pub struct PreparedDocument {
+    pub(crate) path: String,
+    pub(crate) received_bytes: u64,
+    pub(crate) records: Vec<Prepared>,
+    /// The received bytes, unless each record's content is them.
+    pub(crate) original: Option<Blob>,
+}
+
+/// One record, compressed.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub(crate) kind: Kind,
+    pub(crate) id: RecordId,
+    pub(crate) revision: Revision,
+    pub(crate) format: Format,
+    pub(crate) content_digest: Digest,
+    pub(crate) content: Blob,
+    pub(crate) facets: String,
+    pub(crate) verbatim: bool,
+}
+
+/// Stored bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Blob {
+    pub(crate) encoding: Encoding,
+    /// Length of what is stored, uncompressed.
+    pub(crate) size: u64,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+/// How bytes are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Plain,
+    Zstd,
+}
+
+impl Encoding {
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            Encoding::Plain => 0,
+            Encoding::Zstd => 1,
+        }
+    }
+
+    pub(crate) fn from_number(number: i64) -> Option<Encoding> {
+        [Encoding::Plain, Encoding::Zstd].into_iter().find(|encoding| encoding.number() == number)
+    }
+}
+
+/// Compresses the records of one document. `path` says where it was found, `received` are its bytes
+/// as they came. Meant for worker threads; each keeps its compressor.
+#[must_use]
+pub fn prepare(path: String, received: &[u8], drafts: Vec<Draft>) -> PreparedDocument {
+    let records: Vec<Prepared> = drafts.into_iter().map(prepare_record).collect();
+    let needed = records.iter().any(|record| !record.verbatim);
+    let original = needed.then(|| ORIGINAL.with_borrow_mut(|compressor| compressor.blob(received)));
+    PreparedDocument { path, received_bytes: received.len() as u64, records, original }
+}
+
+impl PreparedDocument {
+    /// Bytes that the document holds in memory, about: what a queue of them weighs.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let blob = |blob: &Blob| blob.bytes.len();
+        let record = |record: &Prepared| 256 + record.facets.len() + blob(&record.content);
+        self.original.as_ref().map_or(0, blob) + self.records.iter().map(record).sum::<usize>()
+    }
+
+    /// How many records it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether it has no records, as a report without findings.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+fn prepare_record(draft: Draft) -> Prepared {
+    let content = CONTENT.with_borrow_mut(|compressor| compressor.blob(&draft.content));
+    let facets = serde_json::to_string(&draft.facets).unwrap_or_else(|_| "{}".into());
+    Prepared {
+        kind: draft.kind,
+        id: draft.id,
+        revision: draft.revision,
+        format: draft.format,
+        content_digest: draft.content_digest,
+        content,
+        facets,
+        verbatim: draft.verbatim,
+    }
+}
+
+thread_local! {
+    static CONTENT: RefCell<Compressor> = const { RefCell::new(Compressor::new(CONTENT_LEVEL)) };
+    static ORIGINAL: RefCell<Compressor> = const { RefCell::new(Compressor::new(ORIGINAL_LEVEL)) };
+}
+
+/// A compressor that is made once and keeps its tables and its output buffer.
+struct Compressor {
+    level: i32,
+    context: Option<zstd::bulk::Compressor<'static>>,
+    out: Vec<u8>,
+}
+
+impl Compressor {
+    const fn new(level: i32) -> Compressor {
+        Compressor { level, context: None, out: Vec::new() }
+    }
+
+    fn blob(&mut self, bytes: &[u8]) -> Blob {
+        let size = bytes.len() as u64;
+        match self.compress(bytes) {
+            Ok(()) if self.out.len() < bytes.len() => {
+                Blob { encoding: Encoding::Zstd, size, bytes: self.out.as_slice().into() }
+            }
+            // Incompressible, or no memory for a context: stored as it is.
+            _ => Blob { encoding: Encoding::Plain, size, bytes: bytes.into() },
+        }
+    }
+
+    fn compress(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let context = match &mut self.context {
+            Some(context) => context,
+            None => {
+                let mut context = zstd::bulk::Compressor::new(self.level)?;
+                // A checksum of 4 bytes tells a damaged ledger from a record.
+                context.include_checksum(true)?;
+                self.context.insert(context)
+            }
+        };
+        self.out.clear();
+        self.out.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        context.compress_to_buffer(bytes, &mut self.out)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! Feeds: what they hold, what stays out of them, and their removal.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use stella_model::{FeedName, Instant, RecordId, SetKey};
+
+use crate::{Block, FeedInfo, LedgerError, Seq};
+
+use super::ingest::{bury, set_number, supersede};
+use super::{SqliteLedger, head, set_head, values};
+
+impl SqliteLedger {
+    /// One feed as it is now.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`] if there is none; else if storage fails.
+    pub fn feed(&self, name: &FeedName) -> Result<FeedInfo, LedgerError> {
+        let found = self.with_reader("read a feed", |db| {
+            let sql = format!("{FEED} AND name = ?2");
+            let feed = db
+                .query_row(&sql, params![self.tenant.as_str(), name.as_str()], feed_row)
+                .optional()?;
+            feed.map(|(number, info)| complete(db, number, info)).transpose()
+        })?;
+        found.ok_or_else(|| no_feed(name))
+    }
+
+    /// Keeps an id out of its feed, now and whatever later ingests bring. Gives whether the feed
+    /// held it.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`] if there is no such feed; else if storage fails.
+    pub fn block(
+        &self,
+        set: &SetKey,
+        id: &RecordId,
+        reason: &str,
+        at: Instant,
+    ) -> Result<bool, LedgerError> {
+        self.with_writer("block an id", |db| {
+            let feed = self.existing_feed(db, &set.feed)?;
+            let change = || -> rusqlite::Result<bool> {
+                let number = set_number(db, feed, &set.kind)?;
+                let sql = "INSERT INTO block(record_set, id, reason, at) VALUES(?1, ?2, ?3, ?4)
+                           ON CONFLICT DO UPDATE SET reason = excluded.reason, at = excluded.at";
+                db.execute(sql, params![number, id.as_str(), reason, values::time(Some(at))])?;
+                tombstone(db, number, id)
+            };
+            change().map_err(|error| self.error("block an id", error))
+        })
+    }
+
+    /// Lets an id in again: the next ingest that brings it takes it.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`] if it is not blocked; else if storage fails.
+    pub fn unblock(&self, set: &SetKey, id: &RecordId) -> Result<(), LedgerError> {
+        self.with_writer("unblock an id", |db| {
+            let change = || -> rusqlite::Result<usize> {
+                let Some(number) = self.find_set(db, set)? else { return Ok(0) };
+                let sql = "DELETE FROM block WHERE record_set = ?1 AND id = ?2";
+                db.execute(sql, params![number, id.as_str()])
+            };
+            match change().map_err(|error| self.error("unblock an id", error))? {
+                0 => Err(LedgerError::NotFound { what: format!("block of {set} {id}") }),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// The blocked ids of a feed, by kind and id.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    pub fn blocks(&self, feed: &FeedName) -> Result<Vec<Block>, LedgerError> {
+        self.with_reader("list the blocked ids", |db| {
+            let sql = "SELECT r.kind, b.id, b.reason, b.at FROM block AS b
+                       JOIN record_set AS r ON r.number = b.record_set
+                       JOIN feed AS f ON f.number = r.feed
+                       WHERE f.tenant = ?1 AND f.name = ?2 ORDER BY r.kind, b.id";
+            let mut statement = db.prepare_cached(sql)?;
+            let rows =
+                statement.query_map(params![self.tenant.as_str(), feed.as_str()], |row| {
+                    Ok(Block {
+                        set: SetKey { kind: values::to_name(row.get_ref(0)?)?, feed: feed.clone() },
+                        id: values::to_name(row.get_ref(1)?)?,
+                        reason: row.get(2)?,
+                        at: values::to_time(row.get_ref(3)?)?
+                            .ok_or(rusqlite::types::FromSqlError::InvalidType)?,
+                    })
+                })?;
+            rows.collect()
+        })
+    }
+
+    /// Removes a feed: its records become tombstones, its quarantine and blocks are forgotten.
+    /// Earlier snapshots still have it. Gives how many records it held.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`] if there is none; else if storage fails.
+    pub fn remove_feed(&self, name: &FeedName) -> Result<u64, LedgerError> {
+        self.with_writer("remove a feed", |db| {
+            let feed = self.existing_feed(db, name)?;
+            let change = || -> rusqlite::Result<u64> {
+                let next = Seq(head(db)?.0 + 1);
+                let buried = bury(db, feed, next, "")?;
+                if buried > 0 {
+                    set_head(db, next)?;
+                }
+                db.execute("UPDATE feed SET removed = 1 WHERE number = ?1", [feed])?;
+                db.execute("DELETE FROM quarantine WHERE feed = ?1", [feed])?;
+                let sql = "DELETE FROM block WHERE record_set IN
+                           (SELECT number FROM record_set WHERE feed = ?1)";
+                db.execute(sql, [feed])?;
+                Ok(buried as u64)
+            };
+            change().map_err(|error| self.error("remove a feed", error))
+        })
+    }
+
+    pub(super) fn list_feeds(&self, db: &Connection) -> rusqlite::Result<Vec<FeedInfo>> {
+        let mut statement = db.prepare_cached(&format!("{FEED} ORDER BY name"))?;
+        let feeds = statement.query_map([self.tenant.as_str()], feed_row)?;
+        feeds.map(|feed| feed.and_then(|(number, info)| complete(db, number, info))).collect()
+    }
+
+    fn existing_feed(&self, db: &Connection, name: &FeedName) -> Result<i64, LedgerError> {
+        let sql = "SELECT number FROM feed WHERE tenant = ?1 AND name = ?2 AND removed = 0";
+        let found = db
+            .query_row(sql, params![self.tenant.as_str(), name.as_str()], |row| row.get(0))
+            .optional();
+        found.map_err(|error| self.error("look for a feed", error))?.ok_or_else(|| no_feed(name))
+    }
+}
+
+const FEED: &str = "SELECT number, name, publisher, licence, attribution, redistribution
+                    FROM feed WHERE tenant = ?1 AND removed = 0";
+
+fn no_feed(name: &FeedName) -> LedgerError {
+    LedgerError::NotFound { what: format!("feed {name}") }
+}
+
+fn feed_row(row: &Row<'_>) -> rusqlite::Result<(i64, FeedInfo)> {
+    let info = FeedInfo {
+        name: values::to_name(row.get_ref(1)?)?,
+        publisher: row.get(2)?,
+        licence: row.get(3)?,
+        attribution: row.get(4)?,
+        redistribution: row.get(5)?,
+        records: BTreeMap::new(),
+        blocked: 0,
+        quarantined: 0,
+        last_ingest: None,
+    };
+    Ok((row.get(0)?, info))
+}
+
+fn complete(db: &Connection, feed: i64, mut info: FeedInfo) -> rusqlite::Result<FeedInfo> {
+    let sql = "SELECT r.kind, count(*) FROM record_set AS r
+               CROSS JOIN version AS v ON v.record_set = r.number
+               WHERE r.feed = ?1 AND v.superseded_by IS NULL AND v.gone = 0 GROUP BY r.kind";
+    let mut statement = db.prepare_cached(sql)?;
+    let counts = statement.query_map([feed], |row| {
+        Ok((values::to_name(row.get_ref(0)?)?, row.get::<_, i64>(1)?.unsigned_abs()))
+    })?;
+    info.records = counts.collect::<rusqlite::Result<_>>()?;
+    let count = |sql: &str| -> rusqlite::Result<u64> {
+        let count: i64 = db.prepare_cached(sql)?.query_row([feed], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    };
+    info.blocked = count(
+        "SELECT count(*) FROM block WHERE record_set IN (SELECT number FROM record_set WHERE feed = ?1)",
+    )?;
+    info.quarantined = count("SELECT count(*) FROM quarantine WHERE feed = ?1")?;
+    let sql = "SELECT at FROM ingest WHERE feed = ?1 ORDER BY number DESC LIMIT 1";
+    let last = db
+        .prepare_cached(sql)?
+        .query_row([feed], |row| Ok(values::to_time(row.get_ref(0)?)?))
+        .optional()?;
+    info.last_ingest = last.flatten();
+    Ok(info)
+}
+
+/// Puts a tombstone over a live record.
+fn tombstone(db: &Connection, set: i64, id: &RecordId) -> rusqlite::Result<bool> {
+    let sql = "SELECT seq FROM version
+               WHERE record_set = ?1 AND id = ?2 AND superseded_by IS NULL AND gone = 0";
+    let live = db.query_row(sql, params![set, id.as_str()], |row| row.get(0)).optional()?;
+    let Some(seq) = live else { return Ok(false) };
+    let next = Seq(head(db)?.0 + 1);
+    let sql = "INSERT INTO version(record_set, id, seq, content_digest, size, gone)
+               SELECT record_set, id, ?4, content_digest, 0, 2 FROM version
+               WHERE record_set = ?1 AND id = ?2 AND seq = ?3";
+    db.execute(sql, params![set, id.as_str(), seq, values::integer(next.0)])?;
+    supersede(db, set, id.as_str(), seq, next)?;
+    set_head(db, next)?;
+    Ok(true)
+}

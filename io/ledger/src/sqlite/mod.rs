@@ -1,0 +1,232 @@
+//! The embedded ledger: one SQLite file, `ledger.sqlite`.
+//!
+//! Write-ahead log, 16 KiB pages, synchronous at commit. One transaction is one ingest, so a process
+//! that is killed leaves the state before it (INV-ATOMIC). Readers never wait for the writer.
+
+mod compact;
+mod feeds;
+mod ingest;
+mod quarantine;
+mod read;
+mod schema;
+mod values;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode as Sqlite, OpenFlags, OptionalExtension as _, params};
+use stella_model::TenantId;
+
+use crate::{LedgerError, Seq};
+
+pub use compact::Compacted;
+pub use ingest::Ingest;
+
+/// Name of the file in the store's folder.
+const FILE_NAME: &str = "ledger.sqlite";
+
+/// How long a writer waits for another one.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Page cache of the writer, in KiB.
+const WRITER_CACHE_KIB: i64 = 32 << 10;
+
+/// Page cache of each reader, in KiB.
+const READER_CACHE_KIB: i64 = 4 << 10;
+
+/// Statements that a connection keeps prepared.
+const STATEMENTS: usize = 48;
+
+/// A ledger in one SQLite file, bound to one tenant.
+pub struct SqliteLedger {
+    path: Arc<Path>,
+    tenant: TenantId,
+    busy: Duration,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl SqliteLedger {
+    /// Opens the ledger in the folder of a store; makes both if they are missing.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the file is no ledger, has a newer schema, or cannot be opened or written.
+    pub fn open(dir: &Path, tenant: TenantId) -> Result<SqliteLedger, LedgerError> {
+        let ledger = SqliteLedger::at(dir, tenant);
+        fs::create_dir_all(dir).map_err(|error| ledger.io_error("make the folder", error))?;
+        ledger.prepare_file()?;
+        Ok(ledger)
+    }
+
+    /// Opens the ledger in the folder of a store.
+    ///
+    /// # Errors
+    /// [`LedgerError::Missing`] if there is none; else as [`open`](SqliteLedger::open).
+    pub fn open_existing(dir: &Path, tenant: TenantId) -> Result<SqliteLedger, LedgerError> {
+        let ledger = SqliteLedger::at(dir, tenant);
+        match ledger.path.try_exists() {
+            Ok(true) => ledger.prepare_file()?,
+            Ok(false) => return Err(LedgerError::Missing { path: ledger.path.to_path_buf() }),
+            Err(error) => return Err(ledger.io_error("look for the ledger", error)),
+        }
+        Ok(ledger)
+    }
+
+    /// The same ledger, waiting at most this long for another writer instead of 10 seconds.
+    #[must_use]
+    pub fn with_busy_timeout(mut self, timeout: Duration) -> SqliteLedger {
+        self.busy = timeout;
+        self
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What tells this ledger's sequences from those of another: its id, 32 hex digits, and its
+    /// epoch, which a restore from a copy raises.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    pub fn identity(&self) -> Result<(String, u64), LedgerError> {
+        self.with_reader("read the ledger's identity", |db| {
+            db.query_row("SELECT lower(hex(id)), epoch FROM ledger", [], |row| {
+                Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
+            })
+        })
+    }
+
+    fn at(dir: &Path, tenant: TenantId) -> SqliteLedger {
+        let path: PathBuf = dir.join(FILE_NAME);
+        SqliteLedger { path: path.into(), tenant, busy: BUSY, idle: Mutex::default() }
+    }
+
+    fn prepare_file(&self) -> Result<(), LedgerError> {
+        let db = self.connect()?;
+        schema::prepare(&db, &self.path)?;
+        self.put_back(db);
+        Ok(())
+    }
+
+    /// A new connection. Pages are cached here and nowhere else: a memory map would count as
+    /// memory of the process.
+    fn connect(&self) -> Result<Connection, LedgerError> {
+        let open = || -> rusqlite::Result<Connection> {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let db = Connection::open_with_flags(&self.path, flags)?;
+            db.busy_timeout(self.busy)?;
+            db.set_prepared_statement_cache_capacity(STATEMENTS);
+            db.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+            db.pragma_update(None, "mmap_size", 0)?;
+            db.pragma_update(None, "foreign_keys", false)?;
+            db.pragma_update(None, "synchronous", "FULL")?;
+            Ok(db)
+        };
+        open().map_err(|error| self.error("open the ledger", error))
+    }
+
+    /// A connection that has begun to write.
+    fn writer(&self) -> Result<Connection, LedgerError> {
+        let db = self.connect()?;
+        let begin = || -> rusqlite::Result<()> {
+            db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+            db.execute_batch("BEGIN IMMEDIATE")
+        };
+        begin().map_err(|error| self.error("begin to write", error))?;
+        Ok(db)
+    }
+
+    /// Runs a small change in a transaction of its own.
+    fn with_writer<T>(
+        &self,
+        action: &'static str,
+        change: impl FnOnce(&Connection) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let db = self.writer()?;
+        let result = change(&db)?;
+        db.execute_batch("COMMIT").map_err(|error| self.error(action, error))?;
+        Ok(result)
+    }
+
+    fn with_reader<T>(
+        &self,
+        action: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        let db = self.reader()?;
+        let result = read(&db).map_err(|error| self.error(action, error));
+        self.put_back(db);
+        result
+    }
+
+    fn reader(&self) -> Result<Connection, LedgerError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(db) => Ok(db),
+            None => self.connect(),
+        }
+    }
+
+    fn put_back(&self, db: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+    }
+
+    /// What a failure of SQLite means.
+    fn error(&self, action: &'static str, error: rusqlite::Error) -> LedgerError {
+        storage_error(&self.path, action, error)
+    }
+
+    fn io_error(&self, action: &'static str, error: std::io::Error) -> LedgerError {
+        let path = self.path.to_path_buf();
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                LedgerError::ReadOnly { path, reason: error.to_string() }
+            }
+            std::io::ErrorKind::StorageFull => LedgerError::Full { path },
+            _ => LedgerError::Storage { action, path, source: error.into() },
+        }
+    }
+}
+
+fn storage_error(path: &Path, action: &'static str, error: rusqlite::Error) -> LedgerError {
+    let path = path.to_path_buf();
+    match error.sqlite_error_code() {
+        Some(Sqlite::DatabaseBusy | Sqlite::DatabaseLocked) => LedgerError::Busy { path },
+        Some(Sqlite::ReadOnly | Sqlite::CannotOpen | Sqlite::PermissionDenied) => {
+            LedgerError::ReadOnly { path, reason: error.to_string() }
+        }
+        Some(Sqlite::DiskFull) => LedgerError::Full { path },
+        Some(Sqlite::NotADatabase) => {
+            LedgerError::NotALedger { path, found: "no SQLite file".into() }
+        }
+        Some(Sqlite::DatabaseCorrupt) => LedgerError::Damaged { path, detail: error.to_string() },
+        _ => LedgerError::Storage { action, path, source: error.into() },
+    }
+}
+
+/// The newest sequence.
+fn head(db: &Connection) -> rusqlite::Result<Seq> {
+    let head: i64 =
+        db.prepare_cached("SELECT head FROM ledger")?.query_row([], |row| row.get(0))?;
+    Ok(Seq(head.unsigned_abs()))
+}
+
+fn set_head(db: &Connection, head: Seq) -> rusqlite::Result<()> {
+    db.execute("UPDATE ledger SET head = ?1", params![values::integer(head.0)])?;
+    Ok(())
+}
+
+/// The number of a feed of the tenant.
+fn feed_number(db: &Connection, tenant: &TenantId, feed: &str) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT number FROM feed WHERE tenant = ?1 AND name = ?2")?
+        .query_row(params![tenant.as_str(), feed], |row| row.get(0))
+        .optional()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,316 @@
+//! Reading snapshots.
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use stella_model::{Kind, Limits, RecordId, SetKey};
+use stella_records::view::Evidence;
+use stella_records::{FACETS_VERSION, Facets, Format};
+
+use crate::prepare::Encoding;
+use crate::{FeedInfo, IdRange, IndexRow, Ledger, LedgerError, Seq, StoredRecord, WithFacets};
+
+use super::{SqliteLedger, feed_number, head, values};
+
+/// Rows of one statement, after which the read transaction ends and another begins.
+const PAGE_ROWS: usize = 4096;
+
+/// Contents of one statement.
+const PAGE_CONTENTS: usize = 512;
+
+/// No stored document is longer: a size above it in the file is damage.
+const MAX_BYTES: u64 = 1 << 31;
+
+impl Ledger for SqliteLedger {
+    fn head(&self) -> Result<Seq, LedgerError> {
+        self.with_reader("read the newest sequence", head)
+    }
+
+    fn sets(&self, at: Seq) -> Result<Vec<(SetKey, u64)>, LedgerError> {
+        self.check_reach(at)?;
+        self.with_reader("list the sets", |db| self.list_sets(db, at))
+    }
+
+    fn feeds(&self) -> Result<Vec<FeedInfo>, LedgerError> {
+        self.with_reader("list the feeds", |db| self.list_feeds(db))
+    }
+
+    fn scan(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        range: &IdRange,
+        facets: WithFacets,
+        row: &mut dyn FnMut(IndexRow) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError> {
+        self.check_reach(at)?;
+        let (columns, join) = match facets {
+            WithFacets::No => ("", ""),
+            WithFacets::Yes => (
+                ", f.facets_version, f.facets, v.content",
+                "LEFT JOIN facet AS f ON f.content = v.content",
+            ),
+        };
+        let query = Query::new(range, PAGE_ROWS, columns, join);
+        let db = self.reader()?;
+        let result = self.pages(&db, at, set, query, &mut |found| {
+            let facets = match facets {
+                WithFacets::No => None,
+                WithFacets::Yes => Some(self.facets(&db, found)?),
+            };
+            let index = IndexRow { facets, ..index_row(found)? };
+            let id = index.id.clone();
+            Ok((id, row(index)))
+        });
+        self.put_back(db);
+        result
+    }
+
+    fn read(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        range: &IdRange,
+        record: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError> {
+        self.check_reach(at)?;
+        let columns = ", c.format, c.encoding, c.bytes";
+        let join = "CROSS JOIN content AS c ON c.number = v.content";
+        let query = Query::new(range, PAGE_CONTENTS, columns, join);
+        let db = self.reader()?;
+        let result = self.pages(&db, at, set, query, &mut |row| {
+            let index = index_row(row)?;
+            let format: Format = values::to_format(row.get_ref(4)?)?;
+            let bytes = row.get_ref(6)?.as_blob()?;
+            let content = decode(row.get(5)?, index.size, bytes)?;
+            let IndexRow { id, content_digest, modified, .. } = index;
+            let next = id.clone();
+            let stored = StoredRecord { id, content_digest, modified, format, content };
+            Ok((next, record(stored)))
+        });
+        self.put_back(db);
+        result
+    }
+}
+
+impl SqliteLedger {
+    /// The bytes of a record's document as they were received; of a finding those of its report.
+    ///
+    /// # Errors
+    /// As [`Ledger::read`].
+    pub fn received(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        id: &RecordId,
+    ) -> Result<Option<Vec<u8>>, LedgerError> {
+        self.check_reach(at)?;
+        self.with_reader("read a received document", |db| {
+            let Some(number) = self.find_set(db, set)? else { return Ok(None) };
+            let sql = "SELECT coalesce(o.size, v.size), coalesce(o.encoding, c.encoding), coalesce(o.bytes, c.bytes)
+                       FROM version AS v CROSS JOIN content AS c ON c.number = v.content
+                       LEFT JOIN original AS o ON o.number = c.original
+                       WHERE v.record_set = ?1 AND v.id = ?2 AND v.seq <= ?3
+                       AND (v.superseded_by IS NULL OR v.superseded_by > ?3)";
+            db.query_row(sql, params![number, id.as_str(), values::integer(at.0)], |row| {
+                let size: i64 = row.get(0)?;
+                decode(row.get(1)?, size.unsigned_abs(), row.get_ref(2)?.as_blob()?)
+            })
+            .optional()
+        })
+    }
+
+    /// Refuses a snapshot that is not there, or not there any more.
+    fn check_reach(&self, at: Seq) -> Result<(), LedgerError> {
+        let reach = self.with_reader("look for the snapshot", |db| {
+            let sql = "SELECT head, oldest, EXISTS(SELECT 1 FROM snapshot_pin WHERE seq = ?1) FROM ledger";
+            let mut statement = db.prepare_cached(sql)?;
+            statement.query_row([values::integer(at.0)], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?))
+            })
+        })?;
+        let (to, from, pinned) = (reach.0.unsigned_abs(), reach.1.unsigned_abs(), reach.2);
+        if at.0 <= to && (at.0 >= from || pinned) {
+            Ok(())
+        } else {
+            Err(LedgerError::OutOfReach { at: at.0, from, to })
+        }
+    }
+
+    pub(super) fn find_set(&self, db: &Connection, set: &SetKey) -> rusqlite::Result<Option<i64>> {
+        let Some(feed) = feed_number(db, &self.tenant, set.feed.as_str())? else { return Ok(None) };
+        db.prepare_cached("SELECT number FROM record_set WHERE feed = ?1 AND kind = ?2")?
+            .query_row(params![feed, set.kind.as_str()], |row| row.get(0))
+            .optional()
+    }
+
+    fn list_sets(&self, db: &Connection, at: Seq) -> rusqlite::Result<Vec<(SetKey, u64)>> {
+        let sql = "SELECT r.kind, f.name, r.number FROM record_set AS r
+                   JOIN feed AS f ON f.number = r.feed WHERE f.tenant = ?1
+                   ORDER BY r.kind, f.name";
+        let mut statement = db.prepare_cached(sql)?;
+        let sets = statement.query_map([self.tenant.as_str()], |row| {
+            let kind: Kind = values::to_name(row.get_ref(0)?)?;
+            let feed = values::to_name(row.get_ref(1)?)?;
+            Ok((SetKey { kind, feed }, row.get::<_, i64>(2)?))
+        })?;
+        let sql = "SELECT count(*) FROM version WHERE record_set = ?1 AND seq <= ?2
+                   AND (superseded_by IS NULL OR superseded_by > ?2) AND gone = 0";
+        let mut count = db.prepare_cached(sql)?;
+        let mut live = Vec::new();
+        for set in sets {
+            let (key, number) = set?;
+            let records: i64 =
+                count.query_row(params![number, values::integer(at.0)], |row| row.get(0))?;
+            if records > 0 {
+                live.push((key, records.unsigned_abs()));
+            }
+        }
+        Ok(live)
+    }
+
+    /// Runs a query page by page.
+    fn pages(
+        &self,
+        db: &Connection,
+        at: Seq,
+        set: &SetKey,
+        mut query: Query,
+        each: &mut EachRow<'_>,
+    ) -> Result<(), LedgerError> {
+        let mut run = || -> rusqlite::Result<()> {
+            let Some(number) = self.find_set(db, set)? else { return Ok(()) };
+            while query.page(db, number, at, each)? {}
+            Ok(())
+        };
+        run().map_err(|error| self.error("read a set", error))
+    }
+
+    /// The facets of a row, derived from the content where another version of the product, which
+    /// saw them otherwise, has stored them.
+    fn facets(&self, db: &Connection, row: &Row<'_>) -> rusqlite::Result<Facets> {
+        let version: Option<u32> = row.get(4)?;
+        if version == Some(FACETS_VERSION)
+            && let Ok(facets) = serde_json::from_str(row.get_ref(5)?.as_str()?)
+        {
+            return Ok(facets);
+        }
+        let index = index_row(row)?;
+        let sql = "SELECT format, encoding, bytes FROM content WHERE number = ?1";
+        db.prepare_cached(sql)?.query_row([row.get::<_, i64>(6)?], |content| {
+            let format = values::to_format(content.get_ref(0)?)?;
+            let bytes = decode(content.get(1)?, index.size, content.get_ref(2)?.as_blob()?)?;
+            derive_facets(format, &index.id, &bytes)
+        })
+    }
+}
+
+/// A statement over the records of a set in the order of their ids, and where it stands.
+struct Query {
+    sql: String,
+    rows: usize,
+    first: String,
+    last: Option<String>,
+}
+
+impl Query {
+    fn new(range: &IdRange, rows: usize, columns: &str, join: &str) -> Query {
+        let text = |id: &Option<RecordId>| id.as_ref().map(|id| id.as_str().to_owned());
+        let last = text(&range.last);
+        let bound = if last.is_some() { "AND v.id <= ?5" } else { "AND ?5 IS NULL" };
+        let sql = format!(
+            "SELECT v.id, v.content_digest, v.size, v.modified{columns} FROM version AS v {join}
+             WHERE v.record_set = ?1 AND v.id >= ?2 AND v.seq <= ?3
+             AND (v.superseded_by IS NULL OR v.superseded_by > ?3) AND v.gone = 0 {bound}
+             ORDER BY v.id LIMIT ?4"
+        );
+        Query { sql, rows, first: text(&range.first).unwrap_or_default(), last }
+    }
+
+    /// Runs the next page; `false` once there is none.
+    fn page(
+        &mut self,
+        db: &Connection,
+        set: i64,
+        at: Seq,
+        each: &mut EachRow<'_>,
+    ) -> rusqlite::Result<bool> {
+        let mut statement = db.prepare_cached(&self.sql)?;
+        let limit = values::integer(self.rows as u64);
+        let mut rows =
+            statement.query(params![set, self.first, values::integer(at.0), limit, self.last])?;
+        let (mut count, mut reached) = (0, None);
+        while let Some(row) = rows.next()? {
+            count += 1;
+            let (id, flow) = each(row)?;
+            if flow.is_break() {
+                return Ok(false);
+            }
+            reached = Some(id);
+        }
+        if let Some(id) = reached {
+            // The least text that is greater.
+            self.first = format!("{id}\0");
+        }
+        Ok(count == self.rows)
+    }
+}
+
+/// Takes one row; gives its id, and whether to go on.
+type EachRow<'e> = dyn FnMut(&Row<'_>) -> rusqlite::Result<(RecordId, ControlFlow<()>)> + 'e;
+
+fn index_row(row: &Row<'_>) -> rusqlite::Result<IndexRow> {
+    Ok(IndexRow {
+        id: values::to_name(row.get_ref(0)?)?,
+        content_digest: values::to_digest(row.get_ref(1)?)?,
+        size: row.get::<_, i64>(2)?.unsigned_abs(),
+        modified: values::to_time(row.get_ref(3)?)?,
+        facets: None,
+    })
+}
+
+thread_local! {
+    static DECODER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// The bytes as they were before [`prepare`](crate::prepare) stored them.
+fn decode(encoding: i64, size: u64, stored: &[u8]) -> rusqlite::Result<Vec<u8>> {
+    if size > MAX_BYTES {
+        return Err(damaged("a stored document has an impossible length"));
+    }
+    let bytes = match Encoding::from_number(encoding) {
+        Some(Encoding::Plain) => stored.to_vec(),
+        Some(Encoding::Zstd) => DECODER
+            .with_borrow_mut(|decoder| -> std::io::Result<Vec<u8>> {
+                let decoder = match decoder {
+                    Some(decoder) => decoder,
+                    None => decoder.insert(zstd::bulk::Decompressor::new()?),
+                };
+                let mut out = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+                decoder.decompress_to_buffer(stored, &mut out)?;
+                Ok(out)
+            })
+            .map_err(|error| damaged(&format!("a stored document does not decompress: {error}")))?,
+        None => return Err(damaged("a stored document has an unknown encoding")),
+    };
+    if bytes.len() as u64 == size {
+        Ok(bytes)
+    } else {
+        Err(damaged("a stored document has another length than noted"))
+    }
+}
+
+/// Facets as this version of the product sees them. What was recognised once can be read again.
+fn derive_facets(format: Format, id: &RecordId, content: &[u8]) -> rusqlite::Result<Facets> {
+    // No limit: the content passed those of its time.
+    let limits = Limits { document_bytes: MAX_BYTES, json_values: u64::MAX, ..Limits::DEFAULT };
+    let evidence = Evidence::open(format, content, &limits)
+        .map_err(|rejection| damaged(&format!("a stored document is not readable: {rejection}")))?;
+    Ok(Facets::of(id, &evidence))
+}
+
+fn damaged(problem: &str) -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(code, Some(problem.to_owned()))
+}
