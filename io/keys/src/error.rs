@@ -116,6 +116,12 @@ pub enum KeysError {
         /// The key.
         name: KeyName,
     },
+    /// There is a `NAME.key` without its `NAME.pub`.
+    #[error("the key {name} has no {name}.pub beside its {name}.key")]
+    NoPublicHalf {
+        /// The key.
+        name: KeyName,
+    },
     /// A password is needed and there is nowhere to get one from.
     #[error("the key {name} needs a password")]
     NoPassword {
@@ -159,7 +165,8 @@ impl KeysError {
             | KeysError::PublicKey { .. }
             | KeysError::SecretKey { .. }
             | KeysError::KeyFile { .. }
-            | KeysError::Halves { .. } => ErrorCode::Invalid,
+            | KeysError::Halves { .. }
+            | KeysError::NoPublicHalf { .. } => ErrorCode::Invalid,
             KeysError::NotFound { .. } => ErrorCode::NotFound,
             KeysError::NoKey => ErrorCode::NoKey,
             KeysError::SeveralKeys { .. }
@@ -175,6 +182,9 @@ impl KeysError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            KeysError::NoPublicHalf { name } => {
+                format!("import {name}.key under another name, which writes both halves")
+            }
             KeysError::NotFound { what: "trusted key", .. } => {
                 "`stella trust list` shows the keys that are trusted".into()
             }

@@ -13,8 +13,8 @@ use crate::{Existing, KeyEntry, KeysError, PasswordSource};
 ///
 /// # Guarantees
 /// The first signature per key and SHA-256 of the message is kept and given again on every later
-/// request, without the password (FORMATS "Rotation and determinism of signatures"): a repeated
-/// run costs no scrypt. A kept signature is checked with the public key before it is given out; a
+/// request, without the password (ARCHITECTURE, "stored once per key and payload digest"): a
+/// repeated run costs no scrypt. A kept signature is checked with the public key before it is given out; a
 /// damaged one is made anew.
 #[derive(Debug)]
 pub struct KeyFileSigner {

@@ -100,7 +100,11 @@ impl KeyStore {
         if !self.key_path(name).is_file() {
             return Err(KeysError::NotFound { what: "signing key", name: name.clone() });
         }
-        let public = read_public_key(&self.public_path(name))?;
+        let public_path = self.public_path(name);
+        if !public_path.exists() {
+            return Err(KeysError::NoPublicHalf { name: name.clone() });
+        }
+        let public = read_public_key(&public_path)?;
         Ok(KeyEntry { name: name.clone(), public, folder: self.folder.clone() })
     }
 

@@ -176,6 +176,20 @@ fn halves_that_do_not_belong_together_do_not_sign() {
 }
 
 #[test]
+fn a_lost_public_half_comes_back_by_importing_the_key_file() {
+    let folder = temp_dir();
+    let keys = store(folder.path());
+    let made =
+        keys.generate(&name("a"), Algorithm::Ed25519, &password("p"), Existing::Keep).unwrap();
+    fs::remove_file(folder.path().join("keys/a.pub")).unwrap();
+    let error = keys.get(&name("a")).unwrap_err();
+    assert!(error.hint().unwrap().contains("import"), "{error}");
+    let file = folder.path().join("keys/a.key");
+    let entry = keys.import(&name("b"), &file, &password("p"), Existing::Keep).unwrap();
+    assert_eq!(entry.public_key(), made.public_key());
+}
+
+#[test]
 fn one_key_needs_no_name_and_none_or_several_say_what_to_do() {
     let folder = temp_dir();
     let keys = store(folder.path());

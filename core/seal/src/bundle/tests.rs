@@ -136,6 +136,24 @@ fn every_other_spelling_is_refused() {
 }
 
 #[test]
+fn no_flipped_bit_of_a_bundle_goes_unnoticed() {
+    let key = key(1);
+    for good in [message_bundle(), dsse_bundle()] {
+        for bit in 0..good.len() * 8 {
+            let mut changed = good.clone().into_bytes();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let Ok(bundle) = SigstoreBundle::parse(&changed, &LIMITS) else { continue };
+            assert_eq!(bundle.to_bytes(), changed, "what is read has one spelling");
+            let verdict = match bundle.content() {
+                Content::MessageSignature { .. } => bundle.verify_message(key.public(), b"hello"),
+                Content::Dsse(_) => bundle.verify_document(key.public()).map(|_| ()),
+            };
+            assert!(verdict.is_err(), "bit {bit} of {good}");
+        }
+    }
+}
+
+#[test]
 fn members_in_another_order_are_refused() {
     let good = message_bundle();
     let (first, rest) = good[1..].split_once(',').unwrap();

@@ -160,6 +160,37 @@ fn secret_keys_survive_pkcs8_and_have_the_length_that_cosign_writes() {
 }
 
 #[test]
+fn secret_keys_whose_halves_do_not_belong_together_are_refused() {
+    for algorithm in Algorithm::ALL {
+        let (one, other) = (
+            SecretKey::generate(algorithm, &[6; 32]).unwrap(),
+            SecretKey::generate(algorithm, &[7; 32]).unwrap(),
+        );
+        let mixed = match algorithm {
+            // The public half is the last 65 bytes.
+            Algorithm::EcdsaP256Sha256 => {
+                let (mine, theirs) = (one.to_pkcs8_der(), other.to_pkcs8_der());
+                [&mine[..mine.len() - 65], &theirs[theirs.len() - 65..]].concat()
+            }
+            // PKCS#8 version 2 with a public half, which others write.
+            Algorithm::Ed25519 => {
+                let with = |public: &SecretKey| {
+                    let mut der = one.to_pkcs8_der().to_vec();
+                    (der[1], der[4]) = (0x51, 1);
+                    der.extend([0x81, 0x21, 0]);
+                    der.extend(&public.public().spki_der()[12..]);
+                    der
+                };
+                assert!(SecretKey::from_pkcs8_der(&with(&one)).is_ok());
+                with(&other)
+            }
+        };
+        let read = SecretKey::from_pkcs8_der(&mixed).map(|_| ());
+        assert_eq!(read, Err(KeyError::Weak(algorithm)), "{algorithm}");
+    }
+}
+
+#[test]
 fn seeds_that_are_no_scalar_are_refused_and_not_reduced() {
     let order = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
     for bad in [[0; 32], [0xff; 32], seed(order)] {
