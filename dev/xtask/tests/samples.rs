@@ -1,8 +1,10 @@
 //! `samples/` is consistent: what its documents refer to is there, and its README counts right.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use stella_model::Limits;
+use stella_records::{Recognised, recognise};
 
 #[test]
 fn every_advisory_is_named_by_its_id_and_says_what_it_affects() {
@@ -43,6 +45,32 @@ fn statements_and_findings_refer_to_advisories_of_the_samples() {
         }
     }
     assert!(referred >= 10, "{referred} references");
+}
+
+#[test]
+fn every_document_is_recognised_as_what_its_folder_says() {
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    let mut identities = BTreeSet::new();
+    for (path, text) in files() {
+        let recognised = recognise(&path, text.as_bytes(), &Limits::DEFAULT);
+        let Ok(Recognised::Records(drafts)) = recognised else {
+            panic!("{path} is not taken: {recognised:?}")
+        };
+        for draft in drafts {
+            *found.entry(format!("{} {}", draft.kind, draft.format.as_str())).or_default() += 1;
+            assert!(identities.insert((draft.kind, draft.id.to_string())), "{path} comes twice");
+        }
+    }
+    let found: Vec<String> = found.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    let expected = [
+        "69 advisory osv",
+        "4 finding trivy-finding",
+        "1 sbom cyclonedx-json",
+        "1 sbom cyclonedx-xml",
+        "1 sbom spdx-json",
+        "4 vex openvex",
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

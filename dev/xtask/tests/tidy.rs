@@ -3,6 +3,7 @@
 use stella_model::ErrorCode;
 use stella_model::error::Retry;
 use stella_records::RejectReason;
+use stella_verify::Check;
 use xtask::{Workspace, tidy, workspace};
 
 /// The page that holds the table of error codes.
@@ -51,6 +52,14 @@ fn every_quarantine_reason_is_documented() {
     }
     let complaints =
         tidy::documented_words(&repository(), CODES_PAGE, "### Quarantine reasons", &reasons);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn every_check_of_verify_is_documented() {
+    let page = "docs/modules/export-center/provenance-and-signing.md";
+    let checks: Vec<&str> = Check::ALL.iter().map(|check| check.code()).collect();
+    let complaints = tidy::documented_words(&repository(), page, "### Checks", &checks);
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 

@@ -49,6 +49,16 @@ impl Test {
         let lints =
             ["clippy", "--profile", "ci", "--workspace", "--all-targets", "--", "-D", "warnings"];
         run(&mut cargo(lints))?;
+        if has_cargo_command("deny") {
+            run(&mut cargo([
+                "deny",
+                "check",
+                "--hide-inclusion-graph",
+                "bans",
+                "licenses",
+                "sources",
+            ]))?;
+        }
         // Tests outside app/cli start the program too (stella_testkit::stella).
         run(&mut cargo(["build", "--profile", "ci", "--package", "stella-cli"]))?;
         run(&mut cargo(["test", "--quiet", "--profile", "ci", "--workspace", "--doc"]))?;
