@@ -469,7 +469,8 @@ mod tests {
     #[test]
     fn exit_codes_follow_the_worst_finding() {
         use Check::{Age, FormatVersion, ManifestSignature, PartDigests, SetRoots, Signer};
-        let cases: [(&[Check], &[Check], u8, Option<ErrorCode>); 9] = [
+        type Case = (&'static [Check], &'static [Check], u8, Option<ErrorCode>);
+        let cases: [Case; 9] = [
             (&[], &[], 0, None),
             (&[Age], &[], 11, Some(ErrorCode::TooOld)),
             (&[], &[Signer], 8, Some(ErrorCode::Signature)),
