@@ -168,6 +168,9 @@ fn stopping_and_failing_leave_nothing_behind() {
         files[6].source = Source::File(temp.path().join("short"));
         let wrong = put(carrier, &dest, &files, Existing::Refuse);
         assert!(matches!(wrong, Err(CarrierError::SourceSize { expected: 1, found: 0, .. })));
+        fs::write(temp.path().join("short"), b"y").expect("writes");
+        let damaged = put(carrier, &dest, &files, Existing::Refuse);
+        assert!(matches!(damaged, Err(CarrierError::ReadBack { .. })), "{damaged:?}");
         files.swap(0, 1);
         assert!(matches!(
             put(carrier, &dest, &files, Existing::Refuse),
