@@ -21,8 +21,8 @@ mod magic;
 mod member;
 mod source;
 mod stream;
-mod tar;
-mod zip;
+mod tar_archive;
+mod zip_archive;
 
 use std::fmt;
 use std::io;
