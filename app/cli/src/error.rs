@@ -60,6 +60,11 @@ impl Failure {
         self.code
     }
 
+    /// What failed.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The failure for people: `error[CODE]: what failed`, causes, `hint: what to do`.
     pub(crate) fn to_text(&self, paint: Paint) -> String {
         let head = paint.text(Tone::Bad, &format!("error[{}]", self.code));

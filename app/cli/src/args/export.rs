@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use stella_keys::KeyName;
 use stella_model::{FeedName, Instant, Kind, SetKey};
 
 use super::values;
@@ -146,7 +147,7 @@ pub(crate) struct RunArgs {
 pub(crate) struct SigningArgs {
     /// Sign with this key of the store [default: its only key]
     #[arg(long, value_name = "NAME", conflicts_with = "unsigned_for_testing")]
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<KeyName>,
 
     #[command(flatten)]
     pub(crate) password: PasswordArgs,

@@ -14,9 +14,12 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use evidence::{BlockArgs, FeedsCommand, IngestArgs, QuarantineCommand, UnblockArgs};
+pub(crate) use evidence::{
+    BlockArgs, FeedsCommand, IngestArgs, QuarantineCommand, UnblockArgs, YesNo,
+};
 pub(crate) use export::{
-    Carrier, ExportCommand, PlanArgs, ProfileCommand, RunArgs, SelectArgs, SigningArgs,
+    Carrier, ExportCommand, PlanArgs, ProfileCommand, RunArgs, ScopeArgs, SelectArgs, Severity,
+    SigningArgs,
 };
 pub(crate) use global::{Color, Format, Global, ProgressMode};
 pub(crate) use keys::{
@@ -32,6 +35,7 @@ pub(crate) use read::{CatArgs, DiffArgs, InspectArgs, ProveArgs, VerifyArgs, Ver
     about,
     disable_help_subcommand = true,
     max_term_width = 100,
+    arg_required_else_help = true,
     after_help = "Exit codes: 0 done, 1 bug or I/O, 2 usage or invalid document, 3 not found, 4 not allowed, \
                   6 run failed, 8 integrity or signature, 9 conflict, 10 differences found, 11 too old, \
                   15 needs a newer version, 124 timeout, 130 interrupted."

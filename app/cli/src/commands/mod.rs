@@ -1,10 +1,15 @@
 //! The commands, one file each: arguments in, one call of the engine, one page out.
 
 mod completion;
+mod doctor;
 mod explain;
+mod export;
+mod feeds;
 mod files;
+mod ingest;
 mod keys;
 mod man;
+mod quarantine;
 mod trust;
 mod version;
 
@@ -36,13 +41,17 @@ impl Exit {
 /// Runs a command.
 pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::Ingest(args) => ingest::run(args, context),
+        Command::Feeds(command) => feeds::run(command, context),
+        Command::Quarantine(command) => quarantine::run(command, context),
+        Command::Export(command) => export::run(command, context),
         Command::Keys(command) => keys::run(command, context),
         Command::Trust(command) => trust::run(command, context),
         Command::Explain { code } => explain::run(code.as_deref(), context),
         Command::Completion { shell } => completion::run(shell, context),
         Command::Man { dest } => man::run(&dest, context),
         Command::Version => version::run(context),
-        _ => Err(Failure::new(ErrorCode::Internal, "not wired yet")),
+        Command::Doctor => doctor::run(context),
     }
 }
 
@@ -50,4 +59,11 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
 pub(crate) fn command_line() -> clap::Command {
     use clap::CommandFactory as _;
     Cli::command()
+}
+
+/// A report of the engine as JSON.
+fn value(report: &impl serde::Serialize) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(report).map_err(|error| {
+        Failure::new(ErrorCode::Internal, "a result has no JSON form").because(&error)
+    })
 }

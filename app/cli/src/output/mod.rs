@@ -4,6 +4,7 @@
 //! people (blocks of tables and text) and for machines (values with keys that stay).
 
 pub(crate) mod human;
+pub(crate) mod shell;
 mod style;
 mod table;
 mod yaml;
@@ -18,7 +19,7 @@ pub(crate) use table::{Cell, Column, Table};
 use crate::args::Format;
 
 /// Version of the JSON that this program prints.
-pub(crate) const API_VERSION: &str = "export.stella-ops.org/v1";
+pub(crate) const API_VERSION: &str = "stella.export/v1";
 
 /// One result.
 #[derive(Debug)]

@@ -1,0 +1,93 @@
+//! `export plan`: what a run would do.
+
+use std::time::Duration;
+
+use stella_engine::{Change, PlanReport, PlannedSet};
+
+use super::super::{Exit, value};
+use super::request::request;
+use crate::args::PlanArgs;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{Column, Item, Page, Table, human};
+
+/// Plans and prints. Writes nothing, so the exit code is 0 even if the run would fail.
+pub(crate) fn run(args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
+    let request = request(&args.profile, args.scope, args.select, context);
+    let report = context
+        .work(|progress, cancel| stella_engine::plan(&context.store, &request, progress, cancel))?;
+    for warning in &report.warnings {
+        context.warn(warning);
+    }
+    for broken in &report.broken_floors {
+        context.warn(&format!("this run would fail: {broken}"));
+    }
+    let item = Item {
+        name: report.plan.profile.name.clone(),
+        id: report.plan_hash.to_string(),
+        value: value(&report)?,
+    };
+    context.print(&Page::one("Plan", item).table(table(&report)).text(totals(&report)))?;
+    Ok(Exit::Done)
+}
+
+fn table(report: &PlanReport) -> Table {
+    let mut table = Table::new([
+        Column::new("KIND"),
+        Column::new("FEED").shrinks(),
+        Column::new("RECORDS").right(),
+        Column::new("SIZE").right(),
+        Column::new("PARTS").right(),
+        Column::new("REUSED").right(),
+        Column::new("SINCE LAST RUN"),
+    ]);
+    for set in &report.sets {
+        table.row([
+            set.set.kind.as_str().into(),
+            set.set.feed.as_str().into(),
+            human::count(set.records).into(),
+            human::bytes(set.bytes).into(),
+            human::count(set.parts).into(),
+            human::count(set.reusable_parts).into(),
+            change(set).into(),
+        ]);
+    }
+    table
+}
+
+fn change(set: &PlannedSet) -> String {
+    match set.change {
+        Change::New => "new".to_owned(),
+        Change::Unchanged => "unchanged".to_owned(),
+        Change::Changed { records: 0 } => "changed".to_owned(),
+        Change::Changed { records } => {
+            let sign = if records < 0 { '-' } else { '+' };
+            format!("changed, {sign}{}", human::count(records.unsigned_abs()))
+        }
+    }
+}
+
+fn totals(report: &PlanReport) -> String {
+    let plan = &report.plan;
+    let basis = match &report.last_run {
+        Some(run) => format!("by the last run, of {}", run.finished),
+        None => "by usual figures, as there was no run yet".to_owned(),
+    };
+    let estimate = &report.estimate;
+    format!(
+        "\n{}, {} before compression, {} ({} reused)\n\
+         About {} of bundle, {} of free disk, {} ({basis})\n\
+         asOf {}   redaction {}   plan {}\n\
+         Nothing was written.",
+        human::counted(report.records, "record"),
+        human::bytes(report.uncompressed_bytes),
+        human::counted(report.parts, "part"),
+        human::count(report.reusable_parts),
+        human::bytes(estimate.bundle_bytes),
+        human::bytes(estimate.disk_bytes),
+        human::duration(Duration::from_millis(estimate.duration_ms)),
+        plan.as_of,
+        plan.redaction.name,
+        report.plan_hash,
+    )
+}

@@ -1,0 +1,180 @@
+//! `export profile`: what can be exported.
+
+use serde_json::json;
+use stella_engine::{ProfileSource, adapter_specs, read_profile};
+use stella_model::ErrorCode;
+use stella_model::screen::Safe;
+use stella_plan::profile::RedactionChoice;
+use stella_plan::{AdapterSpec, DefaultRedaction, Profile};
+
+use super::super::Exit;
+use super::request::source;
+use crate::args::ProfileCommand;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{Column, Item, Page, Table};
+
+/// Runs a verb of `export profile`.
+pub(crate) fn run(command: ProfileCommand, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        ProfileCommand::List => context.print(&list())?,
+        ProfileCommand::Show { profile } => context.print(&show(&find(&profile)?))?,
+        ProfileCommand::Validate { file } => {
+            let profile = read_profile(&file)?;
+            let text =
+                format!("{} is a valid profile: {}", Safe(&file.to_string_lossy()), profile.name);
+            context.print(&Page::one("Profile", item(&profile)).text(text))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn list() -> Page {
+    let columns = [
+        Column::new("NAME"),
+        Column::new("REDACTION"),
+        Column::new("IMPORTABLE"),
+        Column::new("ABOUT").shrinks(),
+    ];
+    let mut table = Table::new(columns);
+    let mut items = Vec::new();
+    for spec in adapter_specs() {
+        table.row([
+            spec.id.into(),
+            default_redaction(spec).into(),
+            (if spec.importable { "yes" } else { "no" }).into(),
+            spec.about.into(),
+        ]);
+        items.push(Item {
+            name: spec.id.to_owned(),
+            id: spec.id.to_owned(),
+            value: json!({
+                "name": spec.id,
+                "adapterVersion": spec.version,
+                "redaction": default_redaction(spec),
+                "importable": spec.importable,
+                "about": spec.about,
+            }),
+        });
+    }
+    Page::list("ProfileList", items).table(table)
+}
+
+fn default_redaction(spec: &AdapterSpec) -> &'static str {
+    match spec.default_redaction {
+        DefaultRedaction::None => "none",
+        DefaultRedaction::Standard => "standard",
+    }
+}
+
+fn find(profile: &str) -> Result<Profile, Failure> {
+    match source(profile) {
+        ProfileSource::File(path) => Ok(read_profile(&path)?),
+        ProfileSource::BuiltIn(name) => {
+            let specs = adapter_specs();
+            let spec = specs.iter().find(|spec| spec.id == name).ok_or_else(|| {
+                Failure::new(ErrorCode::NotFound, format!("there is no profile `{name}`"))
+                    .hint("stella export profile list shows the built-in ones; or give the path of a .toml file")
+            })?;
+            Ok(Profile::built_in(spec))
+        }
+    }
+}
+
+fn show(profile: &Profile) -> Page {
+    Page::one("Profile", item(profile)).text(toml(profile).trim_end())
+}
+
+fn item(profile: &Profile) -> Item {
+    let revision = profile.revision().to_string();
+    let sets = |set: &stella_model::SetKey| set.to_string();
+    let floors: serde_json::Map<_, _> =
+        profile.floors.iter().map(|(set, least)| (set.to_string(), json!(least))).collect();
+    Item {
+        name: profile.name.clone(),
+        value: json!({
+            "name": profile.name,
+            "outputs": profile.outputs.iter().map(|spec| spec.id).collect::<Vec<_>>(),
+            "select": profile.select,
+            "redaction": redaction(profile),
+            "partition": profile.partition,
+            "level": profile.level,
+            "handling": profile.handling,
+            "floors": floors,
+            "allowEmpty": profile.allow_empty.iter().map(sets).collect::<Vec<_>>(),
+            "maxDropPercent": profile.max_drop_percent,
+            "revision": revision,
+        }),
+        id: revision,
+    }
+}
+
+fn redaction(profile: &Profile) -> &str {
+    match &profile.redaction {
+        RedactionChoice::None => "none",
+        RedactionChoice::Standard => "standard",
+        RedactionChoice::File(file) => file,
+    }
+}
+
+/// The profile as the file that would make it: a start for a profile of one's own.
+fn toml(profile: &Profile) -> String {
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Written<'a> {
+        name: &'a str,
+        outputs: Vec<&'a str>,
+        redaction: &'a str,
+        max_drop: u8,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        allow_empty: Vec<String>,
+        #[serde(skip_serializing_if = "toml::Table::is_empty")]
+        select: toml::Table,
+        #[serde(skip_serializing_if = "toml::Table::is_empty")]
+        floors: toml::Table,
+        partition: toml::Table,
+        codec: toml::Table,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        handling: &'a Option<stella_plan::Handling>,
+    }
+    let mut select = toml::Table::try_from(&profile.select).unwrap_or_default();
+    select.retain(|_, value| value.as_array().is_none_or(|items| !items.is_empty()));
+    let mut partition = toml::Table::try_from(profile.partition).unwrap_or_default();
+    // The algorithm is the format's, not the profile's.
+    partition.remove("algorithm");
+    let floor = |least: u64| toml::Value::from(i64::try_from(least).unwrap_or(i64::MAX));
+    let written = Written {
+        name: &profile.name,
+        outputs: profile.outputs.iter().map(|spec| spec.id).collect(),
+        redaction: redaction(profile),
+        max_drop: profile.max_drop_percent,
+        allow_empty: profile.allow_empty.iter().map(ToString::to_string).collect(),
+        select,
+        floors: profile
+            .floors
+            .iter()
+            .map(|(set, least)| (set.to_string(), floor(*least)))
+            .collect(),
+        partition,
+        codec: [("level".to_owned(), toml::Value::from(profile.level))].into_iter().collect(),
+        handling: &profile.handling,
+    };
+    toml::to_string(&written).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_a_profile_makes_the_same_profile() {
+        let specs = adapter_specs();
+        let text = "name='mine'\noutputs=['mirror:full']\nallow-empty=['vex/a']\nmax-drop=7\n[select]\nkinds=['vex']\nseverity='high'\nmodified-since='30d'\n[floors]\n'vex/b'=3\n[codec]\nlevel=9\n";
+        let own = Profile::from_toml(text, &specs).expect("valid");
+        let built_in = specs.iter().map(|spec| Profile::built_in(spec));
+        for profile in built_in.chain([own]) {
+            let again = Profile::from_toml(&toml(&profile), &specs).expect("valid");
+            assert_eq!(again, profile);
+        }
+    }
+}

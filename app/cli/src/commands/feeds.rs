@@ -1,0 +1,179 @@
+//! `feeds`: what the store holds, and what stays out of it.
+
+use serde_json::json;
+use stella_engine::EngineError;
+use stella_ledger::{Block, FeedInfo, Ledger as _, LedgerError};
+use stella_model::screen::Safe;
+use stella_model::{FeedName, SetKey};
+
+use super::{Exit, value};
+use crate::args::{BlockArgs, FeedsCommand, UnblockArgs};
+use crate::clock;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{Column, Item, Page, Table, human};
+
+/// Runs a verb of `feeds`.
+pub(crate) fn run(command: FeedsCommand, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        FeedsCommand::List => list(context)?,
+        FeedsCommand::Show { feed } => show(&feed, context)?,
+        FeedsCommand::Block(args) => block(&args, context)?,
+        FeedsCommand::Unblock(args) => unblock(&args, context)?,
+        FeedsCommand::Remove { feed } => remove(&feed, context)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// An error of the ledger as the engine tells it.
+pub(super) fn engine(error: LedgerError) -> Failure {
+    EngineError::from(error).into()
+}
+
+fn list(context: &Context) -> Result<(), Failure> {
+    let feeds = context.store.ledger()?.feeds().map_err(engine)?;
+    let mut table = Table::new([
+        Column::new("FEED"),
+        Column::new("KIND"),
+        Column::new("RECORDS").right(),
+        Column::new("LICENCE").shrinks(),
+        Column::new("REJECTED").right(),
+        Column::new("BLOCKED").right(),
+        Column::new("LAST INGEST"),
+        Column::new("PUBLISHER").wide().shrinks(),
+        Column::new("PASS ON").wide(),
+    ]);
+    let mut items = Vec::new();
+    for feed in &feeds {
+        for (kind, records) in kinds(feed) {
+            table.row([
+                feed.name.as_str().into(),
+                kind.into(),
+                human::count(records).into(),
+                feed.licence.as_deref().unwrap_or_default().into(),
+                human::count(feed.quarantined).into(),
+                human::count(feed.blocked).into(),
+                feed.last_ingest.map(|at| at.to_string()).unwrap_or_default().into(),
+                feed.publisher.as_deref().unwrap_or_default().into(),
+                passed_on(feed).into(),
+            ]);
+        }
+        items.push(Item {
+            name: feed.name.to_string(),
+            id: feed.name.to_string(),
+            value: value(feed)?,
+        });
+    }
+    context.print(&Page::list("FeedList", items).table(table))
+}
+
+/// One row a kind; a feed without records has one row all the same.
+fn kinds(feed: &FeedInfo) -> Vec<(&str, u64)> {
+    if feed.records.is_empty() {
+        return vec![("", 0)];
+    }
+    feed.records.iter().map(|(kind, records)| (kind.as_str(), *records)).collect()
+}
+
+fn passed_on(feed: &FeedInfo) -> &'static str {
+    match feed.redistribution {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not told",
+    }
+}
+
+fn show(name: &FeedName, context: &Context) -> Result<(), Failure> {
+    let ledger = context.store.ledger()?;
+    let feed = ledger.feed(name).map_err(engine)?;
+    let blocks = ledger.blocks(name).map_err(engine)?;
+    let told = |text: &Option<String>| {
+        text.as_deref().map_or_else(|| "not told".to_owned(), |text| Safe(text).to_string())
+    };
+    let records: Vec<String> =
+        feed.records.iter().map(|(kind, n)| format!("{} {kind}", human::count(*n))).collect();
+    let text = format!(
+        "Feed {}\n  publisher    {}\n  licence      {}\n  attribution  {}\n  pass on      {}\n  \
+         records      {}\n  rejected     {}\n  last ingest  {}\n  blocked      {}",
+        feed.name,
+        told(&feed.publisher),
+        told(&feed.licence),
+        told(&feed.attribution),
+        passed_on(&feed),
+        if records.is_empty() { "none".to_owned() } else { records.join(", ") },
+        human::count(feed.quarantined),
+        feed.last_ingest.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+        human::count(feed.blocked),
+    );
+    let mut json = value(&feed)?;
+    json["blocks"] = json!(blocks.iter().map(block_value).collect::<Vec<_>>());
+    let item = Item { name: feed.name.to_string(), id: feed.name.to_string(), value: json };
+    let mut page = Page::one("Feed", item).text(text);
+    if !blocks.is_empty() {
+        page = page.text("").table(block_table(&blocks));
+    }
+    context.print(&page)
+}
+
+fn block_value(block: &Block) -> serde_json::Value {
+    json!({
+        "kind": block.set.kind.as_str(),
+        "id": block.id.as_str(),
+        "reason": block.reason,
+        "at": block.at.to_string(),
+    })
+}
+
+fn block_table(blocks: &[Block]) -> Table {
+    let mut table = Table::new([
+        Column::new("BLOCKED ID").shrinks(),
+        Column::new("KIND"),
+        Column::new("SINCE"),
+        Column::new("REASON").shrinks(),
+    ]);
+    for block in blocks {
+        table.row([
+            block.id.as_str().into(),
+            block.set.kind.as_str().into(),
+            block.at.to_string().into(),
+            block.reason.as_str().into(),
+        ]);
+    }
+    table
+}
+
+fn block(args: &BlockArgs, context: &Context) -> Result<(), Failure> {
+    let set = SetKey { kind: args.kind.clone(), feed: args.feed.clone() };
+    let ledger = context.store.ledger()?;
+    let held = ledger.block(&set, &args.id, &args.reason, clock::now()).map_err(engine)?;
+    let before = if held { "it was held and is gone now" } else { "it was not held" };
+    let id = Safe(args.id.as_str());
+    let text = format!("Blocked {set} {id}: {before}, and stays out whatever the feed brings");
+    let json = json!({"set": set.to_string(), "id": args.id.as_str(), "reason": args.reason, "held": held});
+    let item = Item { name: args.id.to_string(), id: args.id.to_string(), value: json };
+    context.print(&Page::one("Block", item).text(text))
+}
+
+fn unblock(args: &UnblockArgs, context: &Context) -> Result<(), Failure> {
+    let set = SetKey { kind: args.kind.clone(), feed: args.feed.clone() };
+    context.store.ledger()?.unblock(&set, &args.id).map_err(engine)?;
+    let text = format!(
+        "Unblocked {set} {}: the next ingest that brings it takes it in",
+        Safe(args.id.as_str())
+    );
+    let json = json!({"set": set.to_string(), "id": args.id.as_str()});
+    let item = Item { name: args.id.to_string(), id: args.id.to_string(), value: json };
+    context.print(&Page::one("Unblock", item).text(text))
+}
+
+fn remove(name: &FeedName, context: &Context) -> Result<(), Failure> {
+    let ledger = context.store.ledger()?;
+    let held: u64 = ledger.feed(name).map_err(engine)?.records.values().sum();
+    let records = human::counted(held, "record");
+    context.confirm(&format!("remove the feed {name} with its {records}"))?;
+    let removed = ledger.remove_feed(name).map_err(engine)?;
+    let text = format!("Removed the feed {name} with {}", human::counted(removed, "record"));
+    let json = json!({"feed": name.as_str(), "records": removed});
+    let item = Item { name: name.to_string(), id: name.to_string(), value: json };
+    context.print(&Page::one("FeedRemoval", item).text(text))
+}

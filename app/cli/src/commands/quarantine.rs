@@ -1,0 +1,83 @@
+//! `quarantine`: documents that were rejected, with place and reason.
+
+use stella_ledger::{QuarantineEntry, QuarantineFilter};
+use stella_model::screen::Safe;
+
+use super::feeds::engine;
+use super::{Exit, value};
+use crate::args::QuarantineCommand;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{Column, Item, Page, Table};
+
+/// Runs a verb of `quarantine`.
+pub(crate) fn run(command: QuarantineCommand, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        QuarantineCommand::List { feed, reason, limit } => {
+            list(&QuarantineFilter { feed, reason, after: 0, limit }, context)?;
+        }
+        QuarantineCommand::Show { number } => show(number, context)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn list(filter: &QuarantineFilter, context: &Context) -> Result<(), Failure> {
+    let ledger = context.store.ledger()?;
+    if let Some(feed) = &filter.feed {
+        // An unknown feed is a mistake, not an empty list.
+        ledger.feed(feed).map_err(engine)?;
+    }
+    let entries = ledger.quarantine(filter).map_err(engine)?;
+    let mut table = Table::new([
+        Column::new("NUMBER").right(),
+        Column::new("FEED"),
+        Column::new("REASON"),
+        Column::new("PLACE").shrinks(),
+        Column::new("OFFSET").right(),
+        Column::new("DETAIL").shrinks(),
+        Column::new("SEEN").wide(),
+    ]);
+    for entry in &entries {
+        table.row([
+            entry.number.to_string().into(),
+            entry.feed.as_str().into(),
+            entry.document.reason.as_str().into(),
+            entry.document.path.as_str().into(),
+            offset(entry).into(),
+            entry.document.detail.as_str().into(),
+            entry.at.to_string().into(),
+        ]);
+    }
+    let items = entries.iter().map(item).collect::<Result<Vec<_>, _>>()?;
+    let is_empty = items.is_empty();
+    context.print(&Page::list("QuarantineList", items).table(table))?;
+    if is_empty {
+        context.hint("Nothing was rejected.");
+    }
+    Ok(())
+}
+
+fn show(number: u64, context: &Context) -> Result<(), Failure> {
+    let entry = context.store.ledger()?.quarantine_entry(number).map_err(engine)?;
+    let offset = offset(&entry);
+    let text = format!(
+        "Rejected document {}\n  feed    {}\n  place   {}\n  reason  {}\n  offset  {}\n  detail  {}\n  seen    {}",
+        entry.number,
+        entry.feed,
+        Safe(&entry.document.path),
+        Safe(&entry.document.reason),
+        if offset.is_empty() { "-" } else { &offset },
+        Safe(&entry.document.detail),
+        entry.at,
+    );
+    context.print(&Page::one("QuarantineEntry", item(&entry)?).text(text))
+}
+
+fn offset(entry: &QuarantineEntry) -> String {
+    entry.document.offset.map(|offset| offset.to_string()).unwrap_or_default()
+}
+
+fn item(entry: &QuarantineEntry) -> Result<Item, Failure> {
+    let value = value(entry)?;
+    Ok(Item { name: entry.document.path.clone(), id: entry.number.to_string(), value })
+}
