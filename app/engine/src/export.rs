@@ -226,17 +226,13 @@ impl Stages<'_> {
         work: impl FnOnce(&dyn Progress) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         let begin = Clock::now();
+        let told =
+            |finished| StageUpdate { stage, done: 0, total: None, bytes: 0, unit: "", finished };
+        self.progress.update(&told(None));
         let outcome = work(self.progress)?;
-        let elapsed = begin.elapsed();
-        self.times.insert(stage.as_str(), elapsed.as_millis() as u64);
-        self.progress.update(&StageUpdate {
-            stage,
-            done: 0,
-            total: None,
-            bytes: 0,
-            unit: "",
-            finished: Some(format!("{:.1} s", elapsed.as_secs_f64())),
-        });
+        self.times.insert(stage.as_str(), begin.elapsed().as_millis() as u64);
+        // Whoever shows it has the counts and the time already.
+        self.progress.update(&told(Some(String::new())));
         Ok(outcome)
     }
 }

@@ -59,7 +59,7 @@ impl IngestReport {
 }
 
 /// Received bytes of documents in flight; each takes up to four times its size on its way.
-const BYTES_IN_FLIGHT: u64 = 20 << 20;
+const BYTES_IN_FLIGHT: u64 = 8 << 20;
 
 /// Documents that wait between two stages.
 const QUEUE: usize = 256;

@@ -8,7 +8,7 @@ use stella_depot::{Depot, PartRecord, StoredPart};
 use stella_ledger::{IdRange, Ledger, Seq};
 use stella_model::screen::Safe;
 use stella_model::{Digest, DigestBuilder, ErrorCode, SetKey};
-use stella_pack::{Compressor, PackError, PartBuilder, SourceRecord};
+use stella_pack::{Compressor, PackError, PartBuilder, Scratch, SourceRecord};
 use stella_plan::{PartPlan, SetSummary};
 
 use crate::budget::Budget;
@@ -90,6 +90,21 @@ struct Task<'a> {
     part: &'a PartPlan,
 }
 
+/// What one packing thread keeps from part to part.
+struct Tools {
+    compressor: Compressor,
+    scratch: Scratch,
+}
+
+impl Tools {
+    fn new(level: i32) -> Result<Tools, EngineError> {
+        let compressor = Compressor::new(level).map_err(|source| {
+            EngineError::new(ErrorCode::Io, "cannot set up zstd").because(source)
+        })?;
+        Ok(Tools { compressor, scratch: Scratch::default() })
+    }
+}
+
 /// What all packing threads share.
 struct Shop<'a> {
     prepared: &'a Prepared,
@@ -108,7 +123,7 @@ struct Shop<'a> {
 
 impl Shop<'_> {
     fn work(&self) -> Result<(), EngineError> {
-        let mut compressor = None;
+        let mut tools = None;
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(task) = self.tasks.get(index) else { return Ok(()) };
@@ -117,7 +132,7 @@ impl Shop<'_> {
             }
             let record = match self.reuse(task.part) {
                 Some(record) => record,
-                None => self.build(task, &mut compressor)?,
+                None => self.build(task, &mut tools)?,
             };
             self.tell(task.part);
             *self.done[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
@@ -132,20 +147,14 @@ impl Shop<'_> {
         Some(record)
     }
 
-    fn build(
-        &self,
-        task: &Task<'_>,
-        compressor: &mut Option<Compressor>,
-    ) -> Result<PartRecord, EngineError> {
+    fn build(&self, task: &Task<'_>, tools: &mut Option<Tools>) -> Result<PartRecord, EngineError> {
         let _admission = self.budget.admit(task.part.bytes);
-        let compressor = match compressor {
-            Some(compressor) => compressor,
-            None => compressor.insert(Compressor::new(self.prepared.profile.level).map_err(
-                |source| EngineError::new(ErrorCode::Io, "cannot set up zstd").because(source),
-            )?),
+        let tools = match tools {
+            Some(tools) => tools,
+            None => tools.insert(Tools::new(self.prepared.profile.level)?),
         };
-        let builder = self.fill(task)?;
-        let (part, counts) = builder.finish(compressor).map_err(pack_failed)?;
+        let builder = self.fill(task, &mut tools.scratch)?;
+        let (part, counts) = builder.finish(&mut tools.compressor).map_err(pack_failed)?;
         let stored = match part {
             None => None,
             Some(part) => Some(StoredPart {
@@ -170,14 +179,19 @@ impl Shop<'_> {
     }
 
     /// Reads the records of a planned part, and makes sure that they are the planned ones.
-    fn fill(&self, task: &Task<'_>) -> Result<PartBuilder<'_>, EngineError> {
+    fn fill<'s>(
+        &'s self,
+        task: &Task<'_>,
+        scratch: &'s mut Scratch,
+    ) -> Result<PartBuilder<'s>, EngineError> {
         let set = &self.prepared.sets[task.set].set;
         let selectors = &self.prepared.selectors;
         let wanted = match selectors.take_whole_sets() {
             true => None,
             false => Some(self.selected_ids(task)?),
         };
-        let mut builder = PartBuilder::new(set, &self.prepared.rules, &LIMITS, task.part.bytes);
+        let rules = &self.prepared.rules;
+        let mut builder = PartBuilder::new(set, rules, &LIMITS, task.part.bytes, scratch);
         let range = range_of(task.part);
         let mut check = RangeCheck { records: 0, key: task.summary.part_key() };
         let mut failure = None;

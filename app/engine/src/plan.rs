@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use stella_ledger::{FeedInfo, IdRange, Ledger, Seq, SqliteLedger, WithFacets};
 use stella_model::{
-    Digest, ErrorCode, FeedName, Instant, PRODUCT_VERSION, SetKey, TenantId, rfc8785,
+    Digest, ErrorCode, FeedName, Instant, Kind, PRODUCT_VERSION, SetKey, TenantId, rfc8785,
 };
 use stella_pack::{ADAPTERS, codec};
 use stella_plan::estimate::{Estimate, Experience, Work, estimate};
-use stella_plan::floors::Floors;
+use stella_plan::floors::{FloorBroken, Floors};
 use stella_plan::profile::{RedactionChoice, Select};
 use stella_plan::run_plan::FORMAT_VERSION;
 use stella_plan::{
@@ -126,7 +126,7 @@ pub(crate) struct Prepared {
     pub(crate) selectors: Selectors,
     pub(crate) warnings: Vec<String>,
     pub(crate) now: Instant,
-    broken: Vec<stella_plan::floors::FloorBroken>,
+    broken: Vec<FloorBroken>,
 }
 
 /// Plans a run and writes nothing.
@@ -256,7 +256,11 @@ impl Prepared {
         let Some(first) = self.broken.first() else { return Ok(()) };
         let all: Vec<String> = self.broken.iter().map(ToString::to_string).collect();
         let hint = match first {
-            stella_plan::floors::FloorBroken::NothingSelected => {
+            FloorBroken::FeedEmpty { sets, .. } if !sets.is_empty() => {
+                let flags = sets.iter().map(|set| format!(" --allow-empty {set}"));
+                format!("find out why; if it is meant:{}", flags.collect::<String>())
+            }
+            FloorBroken::NothingSelected => {
                 "look at `stella feeds list` and at the selectors".to_owned()
             }
             _ => "find out why; if it is meant, name each set: --allow-empty KIND/FEED".to_owned(),
@@ -395,12 +399,13 @@ fn broken_floors(
     feeds: &[FeedInfo],
     live: &[(SetKey, u64)],
     scanned: &[SetSummary],
-) -> Vec<stella_plan::floors::FloorBroken> {
-    let mut known: BTreeMap<FeedName, Vec<SetKey>> =
-        feeds.iter().map(|feed| (feed.name.clone(), Vec::new())).collect();
-    for (set, _) in live {
-        known.entry(set.feed.clone()).or_default().push(set.clone());
-    }
+) -> Vec<FloorBroken> {
+    let held = |feed: &FeedInfo| {
+        let set = |kind: &Kind| SetKey { kind: kind.clone(), feed: feed.name.clone() };
+        (feed.name.clone(), feed.kinds.iter().map(set).collect())
+    };
+    let known: BTreeMap<FeedName, Vec<SetKey>> = feeds.iter().map(held).collect();
+    let live = live.iter().map(|(set, _)| set.clone()).collect();
     let selected = scanned.iter().map(|set| (set.set.clone(), set.count)).collect();
     // A run that selects otherwise than the last one is not held against it.
     let comparable = profile.select == Select::default() || request.select == Select::default();
@@ -416,13 +421,13 @@ fn broken_floors(
         last: last.collect(),
         max_drop_percent: profile.max_drop_percent,
     };
-    floors.check(selectors, &known, &selected)
+    floors.check(selectors, &known, &live, &selected)
 }
 
 fn as_of(
     request: &RunRequest,
     sets: &[SetSummary],
-    broken: &[stella_plan::floors::FloorBroken],
+    broken: &[FloorBroken],
     warnings: &mut Vec<String>,
 ) -> Result<Instant, EngineError> {
     if let Some(as_of) = request.as_of {

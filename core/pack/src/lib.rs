@@ -10,7 +10,7 @@ pub mod mirror_full;
 pub mod part;
 
 pub use codec::Compressor;
-pub use part::{PackError, Part, PartBuilder, SourceRecord};
+pub use part::{PackError, Part, PartBuilder, Scratch, SourceRecord};
 
 use stella_plan::AdapterSpec;
 

@@ -82,14 +82,20 @@ pub enum PackError {
     },
 }
 
+/// Memory of a part in the making, kept from part to part.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    data: Vec<u8>,
+    index: Vec<u8>,
+    redacted: Vec<u8>,
+}
+
 /// A part in the making. Takes the records of one planned part in order.
 pub struct PartBuilder<'a> {
     set: &'a SetKey,
     rules: &'a RuleSet,
     limits: &'a Limits,
-    data: Vec<u8>,
-    index: Vec<u8>,
-    redacted: Vec<u8>,
+    scratch: &'a mut Scratch,
     counts: RedactionCounts,
     records: u64,
     ids: Option<(RecordId, RecordId)>,
@@ -103,20 +109,15 @@ impl<'a> PartBuilder<'a> {
         rules: &'a RuleSet,
         limits: &'a Limits,
         expected: u64,
+        scratch: &'a mut Scratch,
     ) -> PartBuilder<'a> {
-        let capacity = usize::try_from(expected).unwrap_or(0);
-        PartBuilder {
-            set,
-            rules,
-            limits,
-            // An eighth more for the members before each document.
-            data: Vec::with_capacity(capacity + capacity / 8 + 4096),
-            index: Vec::new(),
-            redacted: Vec::new(),
-            counts: RedactionCounts::default(),
-            records: 0,
-            ids: None,
-        }
+        let expected = usize::try_from(expected).unwrap_or(0);
+        scratch.data.clear();
+        scratch.index.clear();
+        // An eighth more for the members before each document.
+        scratch.data.reserve(expected + expected / 8 + 4096);
+        let counts = RedactionCounts::default();
+        PartBuilder { set, rules, limits, scratch, counts, records: 0, ids: None }
     }
 
     /// Takes the next record: redacts it, writes its line and its index line.
@@ -124,22 +125,22 @@ impl<'a> PartBuilder<'a> {
     /// # Errors
     /// [`PackError`] if the document is not what the ledger says.
     pub fn push(&mut self, record: &SourceRecord<'_>) -> Result<(), PackError> {
-        self.redacted.clear();
-        let rules = self.rules;
-        let outcome = rules
-            .apply(record.format, record.content, self.limits, &mut self.redacted, &mut self.counts)
+        let mut redacted = std::mem::take(&mut self.scratch.redacted);
+        redacted.clear();
+        let outcome = self
+            .rules
+            .apply(record.format, record.content, self.limits, &mut redacted, &mut self.counts)
             .map_err(|source| PackError::Redact {
                 set: self.set.clone(),
                 id: record.id.clone(),
                 source,
             })?;
-        let redacted = std::mem::take(&mut self.redacted);
         match outcome {
             Redacted::Unchanged => self.write(record, record.content_digest, record.content)?,
             Redacted::Changed => self.write(record, Digest::of(&redacted), &redacted)?,
             Redacted::NotRedactable => {}
         }
-        self.redacted = redacted;
+        self.scratch.redacted = redacted;
         Ok(())
     }
 
@@ -162,11 +163,11 @@ impl<'a> PartBuilder<'a> {
             media_type: record.format.media_type(),
             modified: record.modified,
         };
-        let offset = self.data.len() as u64;
-        write_line(&mut self.data, &head, body);
-        let length = self.data.len() as u64 - offset;
+        let offset = self.scratch.data.len() as u64;
+        write_line(&mut self.scratch.data, &head, body);
+        let length = self.scratch.data.len() as u64 - offset;
         let entry = IndexEntry { content_digest, id: record.id.clone(), length, offset };
-        write_index_line(&mut self.index, &entry);
+        write_index_line(&mut self.scratch.index, &entry);
         self.records += 1;
         match &mut self.ids {
             Some((_, last)) => last.clone_from(record.id),
@@ -185,8 +186,8 @@ impl<'a> PartBuilder<'a> {
     ) -> Result<(Option<Part>, RedactionCounts), PackError> {
         let Some(ids) = self.ids else { return Ok((None, self.counts)) };
         let failed = |source| PackError::Compress { set: self.set.clone(), source };
-        let data = compressor.frame(&self.data).map_err(failed)?;
-        let index = compressor.frame(&self.index).map_err(failed)?;
+        let data = compressor.frame(&self.scratch.data).map_err(failed)?;
+        let index = compressor.frame(&self.scratch.index).map_err(failed)?;
         let limit = self.limits.part_bytes;
         let size = (data.len().max(index.len())) as u64;
         if size >= limit {
@@ -195,8 +196,8 @@ impl<'a> PartBuilder<'a> {
         let part = Part {
             data,
             index,
-            data_uncompressed: self.data.len() as u64,
-            index_uncompressed: self.index.len() as u64,
+            data_uncompressed: self.scratch.data.len() as u64,
+            index_uncompressed: self.scratch.index.len() as u64,
             records: self.records,
             ids,
         };
@@ -211,7 +212,8 @@ mod tests {
 
     fn build(rules: &RuleSet, records: &[(&str, Format, &str)]) -> Option<Part> {
         let set: SetKey = "advisory/npm".parse().expect("a set");
-        let mut builder = PartBuilder::new(&set, rules, &Limits::DEFAULT, 100);
+        let mut scratch = Scratch::default();
+        let mut builder = PartBuilder::new(&set, rules, &Limits::DEFAULT, 100, &mut scratch);
         for (id, format, content) in records {
             let id = RecordId::new(id).expect("an id");
             let content = content.as_bytes();

@@ -63,19 +63,20 @@ pub enum FloorBroken {
 impl Floors {
     /// Every floor that the selected counts break, in the order of sets.
     ///
-    /// `ledger_feeds` are all feeds that the ledger knows with the sets they have live records in;
-    /// `selected` holds the counts after selection.
+    /// `ledger_feeds` are all feeds that the ledger knows with the sets that they ever held records
+    /// of; `live` are the sets that hold some now; `selected` holds the counts after selection.
     #[must_use]
     pub fn check(
         &self,
         selectors: &Selectors,
         ledger_feeds: &BTreeMap<FeedName, Vec<SetKey>>,
+        live: &BTreeSet<SetKey>,
         selected: &BTreeMap<SetKey, u64>,
     ) -> Vec<FloorBroken> {
         if selected.values().all(|count| *count == 0) && self.allow_empty.is_empty() {
             return vec![FloorBroken::NothingSelected];
         }
-        let mut broken = self.empty_feeds(selectors, ledger_feeds, selected);
+        let mut broken = self.empty_feeds(selectors, ledger_feeds, live, selected);
         let sets: BTreeSet<&SetKey> = self.least.keys().chain(self.last.keys()).collect();
         for set in sets {
             let count = selected.get(set).copied().unwrap_or(0);
@@ -103,16 +104,18 @@ impl Floors {
         &self,
         selectors: &Selectors,
         ledger_feeds: &BTreeMap<FeedName, Vec<SetKey>>,
+        live: &BTreeSet<SetKey>,
         selected: &BTreeMap<SetKey, u64>,
     ) -> Vec<FloorBroken> {
         let yields = |feed: &FeedName| selected.iter().any(|(set, n)| set.feed == *feed && *n > 0);
         let allowed = |feed: &FeedName| self.allow_empty.iter().any(|set| set.feed == *feed);
         let named = selectors.feeds.iter();
-        // A feed that the ledger knows but holds no record of was emptied by mistake or never
-        // filled: a run over all feeds must not pass over it in silence.
+        // A feed that lost every record it held: a run over all feeds must not pass over it in
+        // silence. One that never held any was refused when it was taken in.
+        let emptied = |sets: &[SetKey]| !sets.is_empty() && !sets.iter().any(|s| live.contains(s));
         let hollow = ledger_feeds
             .iter()
-            .filter(|(feed, sets)| sets.is_empty() && selectors.admits_feed(feed))
+            .filter(|(feed, sets)| emptied(sets) && selectors.admits_feed(feed))
             .map(|(feed, _)| feed);
         let suspects: BTreeSet<&FeedName> = named.chain(hollow).collect();
         suspects
@@ -141,11 +144,12 @@ mod tests {
         };
         let selected: BTreeMap<_, _> = counts.iter().map(|(name, n)| (set(name), *n)).collect();
         let mut known: BTreeMap<FeedName, Vec<SetKey>> = BTreeMap::new();
-        for key in selected.keys() {
-            known.entry(key.feed.clone()).or_default().push(key.clone());
+        let live: BTreeSet<SetKey> = selected.keys().cloned().collect();
+        for key in live.iter().cloned().chain([set("vex/hollow")]) {
+            known.entry(key.feed.clone()).or_default().push(key);
         }
-        known.insert("hollow".parse().expect("a feed"), Vec::new());
-        let broken = floors.check(&selectors, &known, &selected);
+        known.insert("never-filled".parse().expect("a feed"), Vec::new());
+        let broken = floors.check(&selectors, &known, &live, &selected);
         broken.iter().map(ToString::to_string).collect()
     }
 
@@ -161,8 +165,9 @@ mod tests {
         let counts = [("advisory/a", 5), ("advisory/b", 0)];
         assert_eq!(check(&floors, &["a", "b"], &counts), ["feed b yields no record"]);
         assert_eq!(check(&floors, &[], &counts), ["feed hollow yields no record"]);
-        floors.allow_empty.insert(set("advisory/b"));
+        floors.allow_empty.extend([set("advisory/b"), set("vex/hollow")]);
         assert!(check(&floors, &["a", "b"], &counts).is_empty());
+        assert!(check(&floors, &[], &counts).is_empty());
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod sqlite;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -249,6 +249,8 @@ pub struct FeedInfo {
     pub redistribution: Option<bool>,
     /// Records held, by kind.
     pub records: BTreeMap<Kind, u64>,
+    /// Kinds of which it ever held a record. One that is not in `records` was emptied since.
+    pub kinds: BTreeSet<Kind>,
     /// Blocked ids.
     pub blocked: u64,
     /// Documents in quarantine.

@@ -1,6 +1,6 @@
 //! Feeds: what they hold, what stays out of them, and their removal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use stella_model::{FeedName, Instant, RecordId, SetKey};
@@ -149,6 +149,7 @@ fn feed_row(row: &Row<'_>) -> rusqlite::Result<(i64, FeedInfo)> {
         attribution: row.get(4)?,
         redistribution: row.get(5)?,
         records: BTreeMap::new(),
+        kinds: BTreeSet::new(),
         blocked: 0,
         quarantined: 0,
         last_ingest: None,
@@ -165,6 +166,11 @@ fn complete(db: &Connection, feed: i64, mut info: FeedInfo) -> rusqlite::Result<
         Ok((values::to_name(row.get_ref(0)?)?, row.get::<_, i64>(1)?.unsigned_abs()))
     })?;
     info.records = counts.collect::<rusqlite::Result<_>>()?;
+    let sql = "SELECT kind FROM record_set AS r WHERE feed = ?1
+               AND EXISTS(SELECT 1 FROM version AS v WHERE v.record_set = r.number)";
+    let mut statement = db.prepare_cached(sql)?;
+    let kinds = statement.query_map([feed], |row| Ok(values::to_name(row.get_ref(0)?)?))?;
+    info.kinds = kinds.collect::<rusqlite::Result<_>>()?;
     let count = |sql: &str| -> rusqlite::Result<u64> {
         let count: i64 = db.prepare_cached(sql)?.query_row([feed], |row| row.get(0))?;
         Ok(count.unsigned_abs())
