@@ -23,7 +23,7 @@ mod verification;
 pub use files::{BundleFiles, CarrierFault, FileEntry};
 pub use lines::{Buffers, Lines, UnpackError};
 pub use parts::{PartVerdict, Scratch, Task};
-pub use proof::{Proof, ProofLeaf};
+pub use proof::{Proof, ProofError, ProofFiles, ProofLeaf, ProofReport, Proven, verify_proof};
 pub use report::{Check, CheckResult, Problem, Report, SignerReport, State, Subject, Summary};
 pub use signatures::TrustedKey;
 pub use verification::{Depth, Policy, Unsigned, Verification};

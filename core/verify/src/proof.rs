@@ -5,9 +5,13 @@
 //! of them at an end, none in an empty set (FORMATS "Set root").
 
 use serde::{Deserialize, Serialize};
-use stella_manifest::{DigestMap, ExportManifest};
-use stella_model::{Digest, FeedName, Kind, RecordId, SetKey, rfc8785};
+use stella_manifest::{DigestMap, ExportManifest, ManifestError, layout};
+use stella_model::{Digest, FeedName, Kind, Limits, RecordId, SetKey, rfc8785};
 use stella_records::setroot::{leaf, root_of_path};
+
+use crate::TrustedKey;
+use crate::report::{Check, Findings, Problem, Report};
+use crate::signatures::{Sidecars, check_manifest};
 
 /// A proof, as its file holds it: RFC 8785, no line feed, no unknown members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,5 +166,118 @@ impl Proof {
             _ => false,
         };
         if absent { Ok(Proven::Absence) } else { Err(ProofError::Leaves(self.id.clone())) }
+    }
+}
+
+/// A proof and the signed manifest that it is checked against, as bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct ProofFiles<'a> {
+    /// The proof.
+    pub proof: &'a [u8],
+    /// `export.json`.
+    pub export: &'a [u8],
+    /// `export.json.sig`, if it is there.
+    pub export_sig: Option<&'a [u8]>,
+    /// `export.json.sigstore.json`, if it is there.
+    pub export_bundle: Option<&'a [u8]>,
+}
+
+/// The outcome of checking a proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProofReport {
+    /// The record, if the proof could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<ProofRecord>,
+    /// What is proven; nothing unless the report verifies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proven: Option<Proven>,
+    /// The checks and the exit code.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+/// The record that a proof is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProofRecord {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its feed.
+    pub feed: FeedName,
+    /// Its id.
+    pub id: RecordId,
+}
+
+/// The checks of a proof.
+const CHECKS: [Check; 5] = [
+    Check::FormatVersion,
+    Check::ManifestForm,
+    Check::Signer,
+    Check::ManifestSignature,
+    Check::Proof,
+];
+
+/// Checks a proof against a manifest, and the manifest's signatures.
+#[must_use]
+pub fn verify_proof(files: ProofFiles<'_>, keys: &[TrustedKey], limits: &Limits) -> ProofReport {
+    let mut findings = Findings::default();
+    let sidecars = Sidecars {
+        export: files.export,
+        export_sig: files.export_sig,
+        export_bundle: files.export_bundle,
+        provenance: None,
+        provenance_bundle: None,
+    };
+    match keys {
+        [] => findings.not_checked(Check::Signer, "no trusted key was given"),
+        _ => findings.pass(Check::Signer, format!("{} trusted keys", keys.len())),
+    }
+    let signer = check_manifest(sidecars, keys, limits, &mut findings);
+    let manifest = read_manifest(files.export, &mut findings);
+    let (mut record, mut proven) = (None, None);
+    let fail = |findings: &mut Findings, error: &ProofError| {
+        findings.fail(Check::Proof, Problem::new(error.to_string()));
+    };
+    match Proof::from_bytes(files.proof) {
+        Err(error) => fail(&mut findings, &error),
+        Ok(proof) => {
+            let outcome =
+                manifest.map(|manifest| proof.check(&manifest, &Digest::of(files.export)));
+            match outcome {
+                Some(Ok(outcome)) => {
+                    let what = match outcome {
+                        Proven::Presence { .. } => "the record is in the bundle",
+                        Proven::Absence => "the record is not in the bundle",
+                    };
+                    findings.pass(Check::Proof, what);
+                    proven = Some(outcome);
+                }
+                Some(Err(error)) => fail(&mut findings, &error),
+                None => {}
+            }
+            record = Some(ProofRecord { kind: proof.kind, feed: proof.feed, id: proof.id });
+        }
+    }
+    let signers = signer.into_iter().collect();
+    let report = findings.report_of(&CHECKS, None, signers, "the manifest could not be read");
+    ProofReport { record, proven: proven.filter(|_| report.verified), report }
+}
+
+fn read_manifest(export: &[u8], findings: &mut Findings) -> Option<ExportManifest> {
+    match ExportManifest::from_bytes(export) {
+        Ok(manifest) => {
+            findings.pass(Check::FormatVersion, manifest.format_version.to_string());
+            findings.pass(Check::ManifestForm, "RFC 8785");
+            Some(manifest)
+        }
+        Err(error) => {
+            let check = match error {
+                ManifestError::Version(_) | ManifestError::Requires(_) => Check::FormatVersion,
+                ManifestError::Syntax(_) | ManifestError::NotCanonical => Check::ManifestForm,
+            };
+            findings.fail(check, Problem::new(error.to_string()).of(layout::EXPORT));
+            None
+        }
     }
 }

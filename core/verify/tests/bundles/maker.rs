@@ -369,3 +369,14 @@ fn add_text(name: &str, text: &str, files: &mut Files, listed: &mut Vec<PartEntr
     });
     files.bytes.insert(name.to_owned(), text.as_bytes().to_vec());
 }
+
+/// Where a text is in a file.
+pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> usize {
+    bytes.windows(wanted.len()).position(|window| window == wanted).expect("is in the file")
+}
+
+/// Replaces the first occurrence of a text.
+pub(crate) fn replace(bytes: &mut Vec<u8>, from: &str, to: &str) {
+    let at = find(bytes, from.as_bytes());
+    bytes.splice(at..at + from.len(), to.bytes());
+}
