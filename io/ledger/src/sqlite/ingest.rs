@@ -520,6 +520,21 @@ impl Ingest {
     }
 }
 
+#[cfg(test)]
+impl Ingest {
+    /// Makes every page go to the file at once.
+    pub(super) fn shrink_cache(&self) {
+        self.db.pragma_update(None, "cache_size", 4).expect("a pragma");
+        self.db.pragma_update(None, "cache_spill", 1).expect("a pragma");
+    }
+
+    /// Makes the disk full at a length of the file.
+    pub(super) fn limit_pages(&self, pages: i64) {
+        let limited = self.db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+        limited.expect("a pragma");
+    }
+}
+
 /// Turns the live records of a feed for which `condition` holds (over `v`) into tombstones.
 pub(super) fn bury(
     db: &Connection,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use stella_model::{Kind, Limits, RecordId, SetKey};
+use stella_model::{Digest, Kind, Limits, RecordId, SetKey};
 use stella_records::view::Evidence;
 use stella_records::{FACETS_VERSION, Facets, Format};
 
@@ -83,7 +83,14 @@ impl Ledger for SqliteLedger {
             let index = index_row(row)?;
             let format: Format = values::to_format(row.get_ref(4)?)?;
             let bytes = row.get_ref(6)?.as_blob()?;
-            let content = decode(row.get(5)?, index.size, bytes)?;
+            let encoding: i64 = row.get(5)?;
+            let content = decode(encoding, index.size, bytes)?;
+            // What is compressed has a checksum of its own; hashing that again would cost more
+            // than reading it.
+            let checked = encoding != Encoding::Plain.number();
+            if !checked && Digest::of(&content) != index.content_digest {
+                return Err(damaged("a stored document has another digest than noted"));
+            }
             let IndexRow { id, content_digest, modified, .. } = index;
             let next = id.clone();
             let stored = StoredRecord { id, content_digest, modified, format, content };

@@ -1,14 +1,14 @@
 //! The contract suite over SQLite, the rules against a model, and what only a file can suffer.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+mod file;
+mod model;
+
 use std::time::Duration;
 
-use proptest::prelude::*;
-use stella_model::{Digest, FeedName, RecordId, SetKey};
+use stella_model::{FeedName, RecordId, SetKey};
 
 use super::*;
-use crate::contract::{Item, Rec, State, Subject, now, rejection, replace, state};
+use crate::contract::{Item, Subject, now, rejection};
 use crate::{Block, FeedSpec, IngestMode, IngestSummary, Ledger, QuarantineFilter};
 
 /// A ledger in a folder that is removed with it.

@@ -1,0 +1,201 @@
+//! Random histories against a model that is too simple to be wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use stella_model::Digest;
+use stella_records::Revision;
+
+use super::*;
+use crate::contract::{Rec, State, replace, state};
+
+/// One step of a history.
+#[derive(Debug, Clone)]
+enum Step {
+    Ingest { feed: usize, replace: bool, records: Vec<Rec> },
+    Block { feed: usize, id: usize },
+    Unblock { feed: usize, id: usize },
+    Remove { feed: usize },
+    Compact,
+}
+
+const FEEDS: [&str; 2] = ["f", "g"];
+const IDS: [&str; 5] = ["a", "a\0", "b", "B", "\u{e9}"];
+const VERSIONS: [Option<&str>; 3] = [None, Some("1.9"), Some("1.10")];
+
+fn record() -> impl Strategy<Value = Rec> {
+    let day = prop_oneof![1 => Just(None), 4 => (1..4_u8).prop_map(Some)];
+    (prop::bool::weighted(0.2), 0..IDS.len(), day, 0..VERSIONS.len(), 0..3_u8).prop_map(
+        |(vex, id, day, version, body)| Rec {
+            kind: if vex { "vex" } else { "advisory" },
+            id: IDS[id].to_owned(),
+            day,
+            version: VERSIONS[version],
+            body,
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (feed, id) = (0..FEEDS.len(), 0..IDS.len());
+    prop_oneof![
+        8 => (feed.clone(), any::<bool>(), prop::collection::vec(record(), 0..8))
+            .prop_map(|(feed, replace, records)| Step::Ingest { feed, replace, records }),
+        2 => (feed.clone(), id.clone()).prop_map(|(feed, id)| Step::Block { feed, id }),
+        1 => (feed.clone(), id).prop_map(|(feed, id)| Step::Unblock { feed, id }),
+        1 => feed.prop_map(|feed| Step::Remove { feed }),
+        1 => Just(Step::Compact),
+    ]
+}
+
+type Key = (SetKey, String);
+
+/// What a ledger has to hold: the live records, and the snapshot of every sequence.
+#[derive(Default)]
+struct Model {
+    live: BTreeMap<Key, (Revision, Digest)>,
+    feeds: BTreeSet<usize>,
+    blocked: BTreeSet<Key>,
+    snapshots: Vec<State>,
+    oldest: usize,
+}
+
+impl Model {
+    fn new() -> Model {
+        Model { snapshots: vec![State::new()], ..Model::default() }
+    }
+
+    fn shown(&self) -> State {
+        self.live.iter().map(|(key, (_, digest))| (key.clone(), *digest)).collect()
+    }
+
+    /// A change that changed nothing has no snapshot of its own.
+    fn settle(&mut self, changed: bool) {
+        if changed {
+            self.snapshots.push(self.shown());
+        }
+    }
+
+    fn ingest(&mut self, feed: usize, replace: bool, records: &[Rec]) {
+        self.feeds.insert(feed);
+        let name = FeedName::new(FEEDS[feed]).expect("a feed");
+        let mut winners = BTreeMap::<Key, (Revision, Digest)>::new();
+        for record in records {
+            let key = (record.set(&name), record.id.clone());
+            let version = (record.revision(), record.digest());
+            let best = winners.entry(key).or_insert_with(|| version.clone());
+            if version > *best {
+                *best = version;
+            }
+        }
+        let before = self.live.clone();
+        if replace {
+            self.live.retain(|(set, id), _| {
+                set.feed != name || winners.contains_key(&(set.clone(), id.clone()))
+            });
+        }
+        for (key, version) in winners {
+            let older = self.live.get(&key).is_some_and(|held| !replace && version <= *held);
+            if !older && !self.blocked.contains(&key) {
+                self.live.insert(key, version);
+            }
+        }
+        let contents = |live: &BTreeMap<Key, (Revision, Digest)>| -> State {
+            live.iter().map(|(key, (_, digest))| (key.clone(), *digest)).collect()
+        };
+        self.settle(contents(&before) != contents(&self.live));
+    }
+
+    fn block(&mut self, feed: usize, id: usize) -> Option<bool> {
+        if !self.feeds.contains(&feed) {
+            return None;
+        }
+        let key = key(feed, id);
+        self.blocked.insert(key.clone());
+        let held = self.live.remove(&key).is_some();
+        self.settle(held);
+        Some(held)
+    }
+
+    fn remove(&mut self, feed: usize) -> bool {
+        let existed = self.feeds.remove(&feed);
+        let count = self.live.len();
+        if existed {
+            self.live.retain(|(set, _), _| set.feed.as_str() != FEEDS[feed]);
+            self.blocked.retain(|(set, _)| set.feed.as_str() != FEEDS[feed]);
+        }
+        self.settle(self.live.len() != count);
+        existed
+    }
+}
+
+fn key(feed: usize, id: usize) -> Key {
+    let set = format!("advisory/{}", FEEDS[feed]).parse().expect("a set");
+    (set, IDS[id].to_owned())
+}
+
+fn run(step: &Step, model: &mut Model, subject: &Fresh) {
+    let ledger = &subject.ledger;
+    match step {
+        Step::Ingest { feed, replace: whole, records } => {
+            model.ingest(*feed, *whole, records);
+            let mode = if *whole { replace() } else { IngestMode::Merge };
+            let input: Vec<Item> = records.iter().cloned().map(Item::Record).collect();
+            subject.ingest(&spec(FEEDS[*feed]), mode, &input).expect("ingest");
+        }
+        Step::Block { feed, id } => {
+            let (set, id) = key(*feed, *id);
+            let id = RecordId::new(&id).expect("an id");
+            let expected =
+                model.block(*feed, IDS.iter().position(|i| *i == id.as_str()).expect("known"));
+            assert_eq!(subject.block(&set, &id).ok(), expected);
+        }
+        Step::Unblock { feed, id } => {
+            let (set, id) = key(*feed, *id);
+            let expected = model.blocked.remove(&(set.clone(), id.clone()));
+            let id = RecordId::new(&id).expect("an id");
+            assert_eq!(subject.unblock(&set, &id).is_ok(), expected);
+        }
+        Step::Remove { feed } => {
+            let name = FeedName::new(FEEDS[*feed]).expect("a feed");
+            let expected = model.remove(*feed);
+            assert_eq!(subject.remove(&name).is_ok(), expected);
+        }
+        Step::Compact => {
+            // Every second snapshot is pinned, the others may go.
+            for (seq, _) in model.snapshots.iter().enumerate().step_by(2) {
+                ledger.pin(&format!("run-{seq}"), Seq(seq as u64)).ok();
+            }
+            if ledger.compact().expect("compact").versions > 0 {
+                model.oldest = model.snapshots.len() - 1;
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: u32::try_from(stella_testkit::rounds(40, 2_000)).unwrap_or(40),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn every_snapshot_of_a_random_history_is_exact(steps in prop::collection::vec(step(), 1..14)) {
+        let subject = fresh();
+        let mut model = Model::new();
+        for step in &steps {
+            run(step, &mut model, &subject);
+            let head = subject.ledger.head().expect("head");
+            prop_assert_eq!(head.0 as usize, model.snapshots.len() - 1);
+            for (seq, expected) in model.snapshots.iter().enumerate() {
+                match subject.ledger.sets(Seq(seq as u64)) {
+                    Ok(_) => prop_assert_eq!(&state(&subject.ledger, Seq(seq as u64)), expected),
+                    Err(LedgerError::OutOfReach { .. }) => prop_assert!(seq < model.oldest),
+                    Err(error) => return Err(TestCaseError::fail(error.to_string())),
+                }
+            }
+        }
+        file::assert_sound(&subject.ledger);
+    }
+}
