@@ -1,0 +1,183 @@
+//! `export prove` and `verify-proof`: whether a record is in a bundle, without the bundle.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use stella_model::{Digest, ErrorCode, FeedName, Kind, Limits, RecordId, SetKey};
+use stella_records::setroot::{PathBuilder, SetRoot, leaf};
+use stella_verify::proof::{Proof, ProofFiles, ProofLeaf, ProofReport, verify_proof as check};
+
+use crate::read_bundle::{ReadBundle, SetIndex};
+use crate::verify::trusted_keys;
+use crate::{EngineError, Store};
+
+/// The record that a proof is to be about.
+#[derive(Debug, Clone)]
+pub struct ProveRequest {
+    /// The bundle.
+    pub path: PathBuf,
+    /// The kind.
+    pub kind: Kind,
+    /// The feed.
+    pub feed: FeedName,
+    /// The id.
+    pub id: RecordId,
+}
+
+/// Makes a proof that a record is in a bundle, or that it is not. Reads the indexes of the set and
+/// no data; memory is that of the largest index.
+///
+/// # Errors
+/// [`EngineError`] if the bundle does not read, or its indexes do not give the root that the
+/// manifest tells.
+pub fn prove(request: &ProveRequest) -> Result<Proof, EngineError> {
+    let bundle = ReadBundle::open(&request.path)?.sound()?;
+    let set = SetKey { kind: request.kind.clone(), feed: request.feed.clone() };
+    let sets = &bundle.manifest.sets;
+    let entry = sets.iter().find(|entry| entry.kind == set.kind && entry.feed == set.feed);
+    let (count, root) = entry.map_or((0, Digest::EMPTY), |entry| (entry.count, entry.root));
+    let mut leaves = shown(&bundle, &set, &request.id, count)?;
+    let found = fill_paths(&bundle, &set, &mut leaves)?;
+    if found != (count, root) {
+        return Err(disagree(&set));
+    }
+    Ok(Proof {
+        count,
+        export: bundle.export.into(),
+        feed: set.feed,
+        format_version: 1,
+        id: request.id.clone(),
+        kind: set.kind,
+        leaves: leaves
+            .into_iter()
+            .map(|(leaf, path)| ProofLeaf { path: path.finish(), ..leaf })
+            .collect(),
+        root,
+    })
+}
+
+/// The record, or its neighbours, each with a path that is still to be filled.
+fn shown(
+    bundle: &ReadBundle,
+    set: &SetKey,
+    id: &RecordId,
+    count: u64,
+) -> Result<Vec<(ProofLeaf, PathBuilder)>, EngineError> {
+    let mut before = None;
+    let mut shown = Vec::new();
+    let mut index = 0;
+    let mut entries = SetIndex::new(bundle, set)?;
+    while let Some(entry) = entries.next()? {
+        let leaf = ProofLeaf {
+            content_digest: entry.content_digest,
+            id: entry.id,
+            index,
+            path: Vec::new(),
+        };
+        index += 1;
+        if leaf.id < *id {
+            before = Some(leaf);
+            continue;
+        }
+        if leaf.id > *id {
+            shown.extend(before.take());
+        }
+        before = None;
+        shown.push(leaf);
+        break;
+    }
+    shown.extend(before);
+    let with_path = |leaf: ProofLeaf| {
+        let path = PathBuilder::new(leaf.index, count).ok_or_else(|| disagree(set))?;
+        Ok((leaf, path))
+    };
+    shown.into_iter().map(with_path).collect()
+}
+
+/// Shows all leaves of the set to the paths. Returns count and root of what was shown.
+fn fill_paths(
+    bundle: &ReadBundle,
+    set: &SetKey,
+    shown: &mut [(ProofLeaf, PathBuilder)],
+) -> Result<(u64, Digest), EngineError> {
+    let mut root = SetRoot::new();
+    let mut entries = SetIndex::new(bundle, set)?;
+    while let Some(entry) = entries.next()? {
+        let hash = leaf(set, entry.id.as_str(), &entry.content_digest);
+        root.push(hash);
+        shown.iter_mut().for_each(|(_, path)| path.push(hash));
+    }
+    Ok((root.count(), root.finish()))
+}
+
+fn disagree(set: &SetKey) -> EngineError {
+    EngineError::new(
+        ErrorCode::BadBundle,
+        format!("the indexes of {set} do not give the root in the manifest"),
+    )
+    .hint("stella export verify tells everything that is wrong with the bundle")
+}
+
+/// A proof and what it is checked against.
+#[derive(Debug, Clone)]
+pub struct VerifyProofRequest<'a> {
+    /// The proof; `-` is standard input.
+    pub proof: PathBuf,
+    /// `export.json`; its signatures lie beside it.
+    pub manifest: PathBuf,
+    /// Files with trusted public keys. If there are any, only these count.
+    pub keys: Vec<PathBuf>,
+    /// The store whose trusted keys count otherwise.
+    pub store: Option<&'a Store>,
+}
+
+/// Checks a proof against a signed manifest. A report of failures is no error: its exit code tells.
+///
+/// # Errors
+/// [`EngineError`] if a file or a key cannot be read.
+pub fn verify_proof(request: &VerifyProofRequest<'_>) -> Result<ProofReport, EngineError> {
+    let limits = Limits::DEFAULT;
+    let beside = |suffix: &str| {
+        let mut path = request.manifest.clone().into_os_string();
+        path.push(suffix);
+        let path = PathBuf::from(path);
+        if path.exists() { read(&path, PROOF_BYTES).map(Some) } else { Ok(None) }
+    };
+    let keys = trusted_keys(&request.keys, request.store)?;
+    let proof = read(&request.proof, PROOF_BYTES)?;
+    let export = read(&request.manifest, limits.manifest_bytes)?;
+    let (sig, bundle) = (beside(".sig")?, beside(".sigstore.json")?);
+    let files = ProofFiles {
+        proof: &proof,
+        export: &export,
+        export_sig: sig.as_deref(),
+        export_bundle: bundle.as_deref(),
+    };
+    Ok(check(files, &keys, &limits))
+}
+
+/// Largest proof or signature that is read: two ids and 128 digests are far below.
+const PROOF_BYTES: u64 = 1 << 20;
+
+/// Reads a file of bounded size; `-` is standard input.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, EngineError> {
+    let failed = |error: std::io::Error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
+            _ => ErrorCode::Io,
+        };
+        EngineError::new(code, format!("cannot read {}", path.display())).because(error)
+    };
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    }
+    if bytes.len() as u64 > limit {
+        let what = format!("{} is larger than {limit} bytes", path.display());
+        return Err(EngineError::new(ErrorCode::Invalid, what));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,237 @@
+//! `export verify`: a bundle against trusted keys, on several threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use stella_carrier::Bundle;
+use stella_keys::TrustStore;
+use stella_model::{ErrorCode, Instant, Limits};
+use stella_seal::PublicKey;
+use stella_verify::{
+    Depth, PartVerdict, Policy, Report, Scratch, TrustedKey, Unsigned, Verification,
+};
+
+use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
+
+/// A bundle and what is demanded of it.
+#[derive(Debug, Clone)]
+pub struct VerifyRequest<'a> {
+    /// The bundle: a folder or a tar.
+    pub path: PathBuf,
+    /// Files with trusted public keys. If there are any, only these count.
+    pub keys: Vec<PathBuf>,
+    /// The store whose trusted keys count otherwise.
+    pub store: Option<&'a Store>,
+    /// Oldest evidence that is accepted.
+    pub max_age: Option<Duration>,
+    /// The time.
+    pub now: Instant,
+    /// Whether documents are brought to canonical form again.
+    pub deep: bool,
+    /// Whether a bundle that nobody signed is accepted.
+    pub allow_unsigned: bool,
+    /// Threads to use; at least one is.
+    pub threads: usize,
+}
+
+/// Verifies a bundle. A report of failures is no error: its exit code tells.
+///
+/// # Errors
+/// [`EngineError`] if there is nothing to verify, a key cannot be read or lies inside the bundle,
+/// or the operator interrupts.
+pub fn verify(
+    request: &VerifyRequest<'_>,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Report, EngineError> {
+    let bundle = Bundle::open(&request.path)?;
+    if let Bundle::Dir(_) = bundle {
+        request.keys.iter().try_for_each(|key| refuse_inside(key, &request.path))?;
+    }
+    let policy = Policy {
+        keys: trusted_keys(&request.keys, request.store)?,
+        max_age_seconds: request.max_age.map(|age| age.as_secs()),
+        now: request.now,
+        depth: if request.deep { Depth::Documents } else { Depth::Digests },
+        unsigned: match request.allow_unsigned {
+            true => Unsigned::AcceptForTesting,
+            false => Unsigned::Refuse,
+        },
+        limits: Limits::DEFAULT,
+    };
+    let verification = Verification::begin(&bundle, &policy);
+    let verdicts = check_parts(&verification, request.threads, progress, cancel)?;
+    Ok(verification.finish(verdicts))
+}
+
+/// The commands that make the same check of the signatures with cosign 2 or 3, without a network,
+/// from within the folder of the bundle.
+#[must_use]
+pub fn cosign_commands(key: &Path) -> [String; 2] {
+    let key = shell_word(key);
+    let offline = "--insecure-ignore-tlog --trusted-root trusted_root.json";
+    [
+        format!(
+            "cosign verify-blob --key {key} {offline} --bundle export.json.sigstore.json export.json"
+        ),
+        format!(
+            "cosign verify-blob-attestation --type slsaprovenance1 --key {key} {offline} \
+             --bundle provenance.json.sigstore.json export.json"
+        ),
+    ]
+}
+
+/// The keys in files, or those that a store trusts if no file is given.
+pub(crate) fn trusted_keys(
+    files: &[PathBuf],
+    store: Option<&Store>,
+) -> Result<Vec<TrustedKey>, EngineError> {
+    if !files.is_empty() {
+        return files.iter().map(|file| read_key(file)).collect();
+    }
+    let Some(store) = store else { return Ok(Vec::new()) };
+    let trusted = TrustStore::at(store.trust_dir()).list()?;
+    let named = |known: stella_keys::TrustedKey| TrustedKey {
+        name: known.name.to_string(),
+        key: known.key,
+    };
+    Ok(trusted.into_iter().map(named).collect())
+}
+
+/// Largest file that may hold a public key.
+const KEY_BYTES: u64 = 64 << 10;
+
+fn read_key(file: &Path) -> Result<TrustedKey, EngineError> {
+    let failed = |error: std::io::Error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
+            _ => ErrorCode::Io,
+        };
+        EngineError::new(code, format!("cannot read the key {}", file.display())).because(error)
+    };
+    let size = std::fs::metadata(file).map_err(failed)?.len();
+    let text = if size > KEY_BYTES { Ok(String::new()) } else { std::fs::read_to_string(file) };
+    let key = PublicKey::from_pem(&text.map_err(failed)?).map_err(|error| {
+        EngineError::new(ErrorCode::Invalid, format!("{} is no public key", file.display()))
+            .because(error)
+            .hint(
+                "--key takes the PEM file that the publisher gave you (stella keys export-public)",
+            )
+    })?;
+    let name = file.file_stem().unwrap_or(file.as_os_str());
+    Ok(TrustedKey { name: name.to_string_lossy().into_owned(), key })
+}
+
+fn refuse_inside(key: &Path, bundle: &Path) -> Result<(), EngineError> {
+    let (Ok(key_path), Ok(bundle)) = (key.canonicalize(), bundle.canonicalize()) else {
+        return Ok(());
+    };
+    if !key_path.starts_with(bundle) {
+        return Ok(());
+    }
+    let what = format!("the key {} lies inside the bundle", key.display());
+    Err(EngineError::new(ErrorCode::Usage, what).hint(
+        "a key that comes with a bundle proves nothing: get it from its publisher some other way",
+    ))
+}
+
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// Checks all parts; the verdicts come in the order of the tasks, whatever the threads do.
+fn check_parts(
+    verification: &Verification<'_>,
+    threads: usize,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Vec<PartVerdict>, EngineError> {
+    let tasks = verification.tasks();
+    let state = Checking {
+        verification,
+        next: AtomicUsize::new(0),
+        done: Mutex::new(Done { verdicts: vec![None; tasks.len()], parts: 0, bytes: 0 }),
+        progress,
+        cancel,
+    };
+    let failed = |error: std::io::Error| {
+        EngineError::new(ErrorCode::Internal, "cannot make a decompression context").because(error)
+    };
+    std::thread::scope(|scope| {
+        let others = threads.clamp(1, tasks.len().max(1)) - 1;
+        let workers: Vec<_> = (0..others).map(|_| scope.spawn(|| state.work())).collect();
+        let first = state.work();
+        let rest = workers.into_iter().map(|worker| match worker.join() {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        rest.fold(first, |all, one| all.and(one))
+    })
+    .map_err(failed)?;
+    if cancel.is_set() {
+        return Err(EngineError::new(ErrorCode::Interrupted, "the verification was interrupted"));
+    }
+    let done = state.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(done.verdicts.into_iter().flatten().collect())
+}
+
+struct Checking<'a> {
+    verification: &'a Verification<'a>,
+    next: AtomicUsize,
+    done: Mutex<Done>,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+}
+
+struct Done {
+    verdicts: Vec<Option<PartVerdict>>,
+    parts: u64,
+    bytes: u64,
+}
+
+impl Checking<'_> {
+    fn work(&self) -> std::io::Result<()> {
+        let mut scratch = Scratch::new(&Limits::DEFAULT)?;
+        let tasks = self.verification.tasks();
+        loop {
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(task) = tasks.get(at).filter(|_| !self.cancel.is_set()) else { return Ok(()) };
+            let verdict = self.verification.check_part(task, &mut scratch);
+            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.verdicts[at] = Some(verdict);
+            done.parts += 1;
+            done.bytes += task.bytes();
+            let (parts, bytes) = (done.parts, done.bytes);
+            drop(done);
+            self.progress.update(&StageUpdate {
+                stage: Stage::Verify,
+                done: parts,
+                total: Some(tasks.len() as u64),
+                bytes,
+                unit: "parts",
+                finished: None,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_for_the_shell_only_where_they_must_be() {
+        for (path, word) in
+            [("a/b.pub", "a/b.pub"), ("my key.pub", "'my key.pub'"), ("it's", "'it'\\''s'")]
+        {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
+}
