@@ -59,7 +59,10 @@ impl Context {
         self.interrupts.begin_work();
         let outcome = operation(&reporter, &self.interrupts.cancel);
         self.interrupts.end_work();
-        reporter.finish();
+        match &outcome {
+            Ok(_) => reporter.succeed(),
+            Err(_) => reporter.finish(),
+        }
         outcome.map_err(|error| self.rename_interruption(error.into()))
     }
 

@@ -16,6 +16,9 @@ const NOBODY: u8 = 0;
 const OPERATOR: u8 = 1;
 const CLOCK: u8 = 2;
 
+/// How long work may take to stop cleanly after `--timeout`.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// What the outside world wants of the running work.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interrupts {
@@ -52,12 +55,21 @@ impl Interrupts {
         self.working.store(false, Ordering::SeqCst);
     }
 
-    /// Stops the work after a time.
+    /// Stops the work after a time, and ends the process if the work does not stop within
+    /// [`GRACE`], as when standard input gives nothing.
     pub(crate) fn stop_after(&self, time: Duration) {
+        if time.is_zero() {
+            self.stop(CLOCK);
+            return;
+        }
         let interrupts = self.clone();
         let wait = move || {
             std::thread::sleep(time);
             interrupts.stop(CLOCK);
+            std::thread::sleep(GRACE);
+            let note = b"error[ERR_EXPORT_TIMEOUT]: the time given by --timeout passed\n";
+            std::io::stderr().write_all(note).ok();
+            end_process(ErrorCode::Timeout);
         };
         std::thread::Builder::new().name("timeout".into()).spawn(wait).ok();
     }
@@ -87,10 +99,14 @@ impl Interrupts {
             std::io::stderr().write_all(note).ok();
             return;
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "asked to stop at once; every write is atomic, so what stays is a temporary file"
-        )]
-        std::process::exit(i32::from(ErrorCode::Interrupted.exit_code()));
+        end_process(ErrorCode::Interrupted);
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "asked to stop at once; every write is atomic, so what stays is a temporary file"
+)]
+fn end_process(code: ErrorCode) -> ! {
+    std::process::exit(i32::from(code.exit_code()))
 }

@@ -26,6 +26,9 @@ pub(super) fn live(running: &Running) -> String {
     let stage = update.stage.as_str();
     let rate = rate(running);
     let Some(total) = update.total.filter(|total| *total > 0) else {
+        if update.done == 0 {
+            return format!("  {stage:<11} {}", human::duration(running.elapsed));
+        }
         let bytes = if update.bytes > 0 {
             format!("  {}", human::bytes(update.bytes))
         } else {
@@ -159,6 +162,7 @@ mod tests {
         assert_eq!(live(&open), "  collect     7 records  3/s  2.0 s");
         assert_eq!(plain(now, &open), "2026-11-23T15:00:02Z collect 7 records");
         assert_eq!(plain(now, &running(0, None, None, 0)), "2026-11-23T15:00:02Z collect started");
+        assert_eq!(live(&running(0, None, None, 400)), "  collect     0.4 s");
         let over = running(1_840, Some(1_840), Some(""), 300);
         assert_eq!(done(&over), "  collect     done   0.3 s   1,840 records");
         assert_eq!(

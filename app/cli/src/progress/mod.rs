@@ -88,6 +88,16 @@ impl Reporter {
         Reporter { shared, thread }
     }
 
+    /// The work succeeded: stages that did not tell of their end are over.
+    pub(crate) fn succeed(&mut self) {
+        let now = Clock::now();
+        for tracked in &mut self.shared.lock().stages {
+            tracked.update.finished.get_or_insert_default();
+            tracked.ended.get_or_insert(now);
+        }
+        self.finish();
+    }
+
     /// Draws what is due and ends live lines, so that other text may follow.
     pub(crate) fn finish(&mut self) {
         self.shared.lock().over = true;
