@@ -117,8 +117,16 @@ fn kill_during_replace_leaves_the_old_or_the_new_feed() {
 
     // Another revision of half the feed; the other half vanishes.
     stella.file("half.jsonl", documents("SECOND", DOCUMENTS / 2, "2026-01-03T00:00:00Z"));
-    let replace =
-        ["ingest", "--feed", "second", "--replace", "--accept-drop", "--reason", "test", "half.jsonl"];
+    let replace = [
+        "ingest",
+        "--feed",
+        "second",
+        "--replace",
+        "--accept-drop",
+        "--reason",
+        "test",
+        "half.jsonl",
+    ];
     let old = export(&stella, "old");
     let usual = stella.run(&replace).expect(0).took;
     let new = export(&stella, "new");

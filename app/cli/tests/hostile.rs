@@ -12,9 +12,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use stella_testkit::{Osv, full};
-use support::archive::{
-    Tar, Zip, fill, gzip, gzip_zeros, tar_header, zstandard, zstd_zeros,
-};
+use support::archive::{Tar, Zip, fill, gzip, gzip_zeros, tar_header, zstandard, zstd_zeros};
 use support::{Outcome, Stella, exists};
 
 /// Most memory that any hostile input may take.
@@ -28,11 +26,14 @@ const REFUSED: Expected = Expected { code: 2, records: 0, quarantined: &[] };
 struct Expected {
     code: i32,
     records: u64,
-    quarantined: &'static [(&'static str, u64)],
+    quarantined: Reasons,
 }
 
+/// Documents in quarantine by reason, sorted.
+type Reasons = &'static [(&'static str, u64)];
+
 /// Some records, some documents in quarantine by reason; exit 2 only if nothing was taken.
-const fn taken(records: u64, quarantined: &'static [(&'static str, u64)]) -> Expected {
+const fn taken(records: u64, quarantined: Reasons) -> Expected {
     Expected { code: if records == 0 { 2 } else { 0 }, records, quarantined }
 }
 
@@ -55,7 +56,7 @@ fn judge(name: &str, stella: &Stella, outcome: &Outcome, expected: Expected) {
     assert!(outcome.peak_bytes < PEAK_BYTES, "{name}: {} MiB", outcome.peak_bytes >> 20);
     if expected.quarantined.is_empty() && expected.code != 0 {
         assert!(outcome.stderr.contains("ERR_EXPORT_REJECTED"), "{name}: {outcome:#?}");
-        assert!(outcome.stderr.contains("hint:"), "{name}: {outcome:#?}");
+        assert!(outcome.stderr.contains("hint"), "{name}: {outcome:#?}");
     } else {
         let report = outcome.json();
         let reasons = report["quarantined"].as_object().cloned().unwrap_or_default();
@@ -119,7 +120,12 @@ fn hostile_tar_members_are_rejected_and_the_rest_is_taken() {
         ),
         (
             "a long name that leads out",
-            tar().long(&[b"x/".repeat(80), b"../".repeat(90)].concat(), &bad).end(),
+            tar()
+                .long(
+                    &[b"x/".repeat(80), b"../".repeat(90), b"escape.json".to_vec()].concat(),
+                    &bad,
+                )
+                .end(),
             taken(1, &[("unsafe-name", 1)]),
         ),
         (
@@ -141,7 +147,7 @@ fn hostile_tar_members_are_rejected_and_the_rest_is_taken() {
         ),
         (
             "one name twice, in two spellings",
-            tar().file("good.json", &bad).file("./good.json", &bad).file("x//..json", &bad).end(),
+            tar().file("./good.json", &bad).file("x//b.json", &bad).file("x/./b.json", &bad).end(),
             taken(2, &[("duplicate-member", 2)]),
         ),
         (
@@ -158,7 +164,8 @@ fn hostile_tar_members_are_rejected_and_the_rest_is_taken() {
         ("cut before the end mark", tar().end()[..512].to_vec(), REFUSED),
         (
             "a member that claims to be larger than the world",
-            [tar().end()[..1024].to_vec(), tar_header(b'0', b"huge", b"", 1 << 62).to_vec()].concat(),
+            [tar().end()[..1024].to_vec(), tar_header(b'0', b"huge", b"", 1 << 62).to_vec()]
+                .concat(),
             REFUSED,
         ),
         (
@@ -220,11 +227,7 @@ fn hostile_zip_members_are_rejected_and_the_rest_is_taken() {
             taken(1, &[("bad-container", 1)]),
         ),
         ("cut at the end", zip().end()[..120].to_vec(), REFUSED),
-        (
-            "something behind the end",
-            [zip().end(), b"more".to_vec()].concat(),
-            REFUSED,
-        ),
+        ("something behind the end", [zip().end(), b"more".to_vec()].concat(), REFUSED),
     ];
     for (name, bytes, expected) in cases {
         check(name, "hostile.zip", &bytes, expected);
@@ -287,24 +290,33 @@ fn hostile_documents_are_rejected_with_their_reason() {
         format!("{{\"id\":\"BAD-1\",\"modified\":\"2026-01-01T00:00:00Z\",{more}}}").into_bytes()
     };
     let nested = |depth: usize| format!("\"x\":{}{}", "[".repeat(depth), "]".repeat(depth));
-    let cases: Vec<(&str, Vec<u8>, &'static [(&'static str, u64)])> = vec![
+    let overlong = [&b"{\"id\":\"BAD-1\",\"x\":\""[..], b"\xc0\xaf", b"\"}"].concat();
+    let cases: Vec<(&str, Vec<u8>, Reasons)> = vec![
         ("100 deep", osv(&nested(100)), &[("too-large", 1)]),
         ("10 million deep", osv(&nested(10_000_000)), &[("too-large", 1)]),
         ("never closed", b"[".repeat(10_000_000), &[("too-large", 1)]),
-        ("10 million elements", osv(&format!("\"x\":[0{}]", ",0".repeat(10_000_000))), &[("too-large", 1)]),
-        ("10 million members", osv(&format!("\"x\":[{{}}{}]", ",{}".repeat(10_000_000))), &[("too-large", 1)]),
+        (
+            "10 million elements",
+            osv(&format!("\"x\":[0{}]", ",0".repeat(10_000_000))),
+            &[("too-large", 1)],
+        ),
+        (
+            "10 million members",
+            osv(&format!("\"x\":[{{}}{}]", ",{}".repeat(10_000_000))),
+            &[("too-large", 1)],
+        ),
         ("a member twice", osv("\"x\":1,\"\\u0078\":2"), &[("invalid-json", 1)]),
         ("a lone surrogate", osv("\"x\":\"\\ud800\""), &[("invalid-json", 1)]),
         ("a number with a zero before it", osv("\"x\":01"), &[("invalid-json", 1)]),
         ("no number", osv("\"x\":NaN"), &[("invalid-json", 1)]),
         ("something behind", [osv("\"x\":1"), b"{}".to_vec()].concat(), &[("invalid-json", 1)]),
         ("cut", osv("\"x\":1")[..40].to_vec(), &[("invalid-json", 1)]),
-        ("overlong UTF-8", [osv("\"x\":\"\xc0"), vec![]].concat().iter().map(|b| if *b == 0xc3 { 0xc0 } else { *b }).collect(), &[("invalid-encoding", 1)]),
+        ("overlong UTF-8", overlong, &[("invalid-encoding", 1)]),
         ("an id that is too long", good(&"x".repeat(1025)), &[("no-identity", 1)]),
         ("an empty id", good(""), &[("no-identity", 1)]),
         (
             "a billion laughs",
-            b"<?xml version=\"1.0\"?><!DOCTYPE b [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;\">]>\
+            b"<?xml version=\"1.0\"?><!DOCTYPE bom [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;\">]>\
               <bom xmlns=\"http://cyclonedx.org/schema/bom/1.5\">&b;</bom>"
                 .to_vec(),
             &[("invalid-xml", 1)],
@@ -427,7 +439,9 @@ fn hostile_size_of_one_document_does_not_fill_the_memory() {
 
     let stella = Stella::new();
     let outcome = stella.start(&arguments).feed(move |stdin| {
-        stdin.write_all(&[good("GOOD-1"), b"\n".to_vec(), good("GOOD-2"), b"\n".to_vec()].concat())?;
+        stdin.write_all(
+            &[good("GOOD-1"), b"\n".to_vec(), good("GOOD-2"), b"\n".to_vec()].concat(),
+        )?;
         stdin.write_all(begin)?;
         fill(stdin, b'a', 2 * GIB)?;
         stdin.write_all(b"\"}\n")?;

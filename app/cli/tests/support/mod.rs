@@ -1,5 +1,5 @@
 //! What the tests of the program share: running it, watching its memory, listing bundles.
-#![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of this")]
 
 pub(crate) mod archive;
 mod bundle;

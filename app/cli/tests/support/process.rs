@@ -1,7 +1,7 @@
 //! The program as a child process.
 
 use std::fs;
-use std::io::{Read as _, Write};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::JoinHandle;
