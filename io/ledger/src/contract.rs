@@ -330,6 +330,19 @@ pub fn equal_documents_are_only_counted(subject: &dyn Subject) {
     assert_eq!(counts(&summary), [1, 0, 0, 0, 0, 0, 2]);
     assert!(summary.quarantined.is_empty());
     holds(subject, "f", &[&record]);
+    // Counts do not depend on the order, also where the equal ones lose.
+    let (old, new) = (Rec::new("a", 1, 1), Rec::new("a", 2, 2));
+    for (name, order) in [
+        ("g", [&old, &old, &new, &new]),
+        ("h", [&old, &new, &old, &new]),
+        ("i", [&new, &old, &old, &new]),
+        ("j", [&new, &new, &old, &old]),
+    ] {
+        let summary = merge(subject, name, &order.map(Rec::clone));
+        assert_eq!(counts(&summary), [1, 0, 0, 0, 0, 0, 2], "{name}");
+        assert_eq!(summary.quarantined.get("duplicate-identity"), Some(&1), "{name}");
+        holds(subject, name, &[&new]);
+    }
 }
 
 /// A replacement makes the feed equal to its input: rollbacks and vanished records included.

@@ -202,7 +202,8 @@ pub struct IngestSummary {
     pub vanished: u64,
     /// Records kept out because their id is blocked.
     pub blocked: u64,
-    /// Documents equal to another one of the same input.
+    /// Documents equal to another one of the same input. Like every count here, it does not depend
+    /// on the order of the input.
     pub repeated: u64,
     /// Documents that yielded records or were recognised without any, such as a report without
     /// findings.
@@ -272,16 +273,6 @@ pub struct Block {
     pub reason: String,
     /// Since when.
     pub at: Instant,
-}
-
-/// What happened to a record between two sequences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Gone {
-    /// A replacement did not have it, or its feed was removed.
-    Vanished,
-    /// Its id was blocked.
-    Blocked,
 }
 
 /// The reading side of a ledger, bound to one tenant (INV-TENANT).

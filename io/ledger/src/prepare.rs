@@ -6,11 +6,9 @@ use std::sync::Arc;
 use stella_model::{Digest, Kind, RecordId};
 use stella_records::{Draft, Format, Revision};
 
-/// Level for contents, which every export decompresses.
-const CONTENT_LEVEL: i32 = 1;
-
-/// Level for received bytes, which are rarely read again.
-const ORIGINAL_LEVEL: i32 = -3;
+/// Level for contents and received bytes. Measured on the real corpus: negative levels take as much
+/// time and a fifth more space, level 3 a tenth more time and 3 % less space.
+const LEVEL: i32 = 1;
 
 /// A document's records, compressed.
 #[derive(Debug, Clone)]
@@ -70,7 +68,8 @@ impl Encoding {
 pub fn prepare(path: String, received: &[u8], drafts: Vec<Draft>) -> PreparedDocument {
     let records: Vec<Prepared> = drafts.into_iter().map(prepare_record).collect();
     let needed = records.iter().any(|record| !record.verbatim);
-    let original = needed.then(|| ORIGINAL.with_borrow_mut(|compressor| compressor.blob(received)));
+    let original =
+        needed.then(|| COMPRESSOR.with_borrow_mut(|compressor| compressor.blob(received)));
     PreparedDocument { path, received_bytes: received.len() as u64, records, original }
 }
 
@@ -97,7 +96,7 @@ impl PreparedDocument {
 }
 
 fn prepare_record(draft: Draft) -> Prepared {
-    let content = CONTENT.with_borrow_mut(|compressor| compressor.blob(&draft.content));
+    let content = COMPRESSOR.with_borrow_mut(|compressor| compressor.blob(&draft.content));
     let facets = serde_json::to_string(&draft.facets).unwrap_or_else(|_| "{}".into());
     Prepared {
         kind: draft.kind,
@@ -112,20 +111,18 @@ fn prepare_record(draft: Draft) -> Prepared {
 }
 
 thread_local! {
-    static CONTENT: RefCell<Compressor> = const { RefCell::new(Compressor::new(CONTENT_LEVEL)) };
-    static ORIGINAL: RefCell<Compressor> = const { RefCell::new(Compressor::new(ORIGINAL_LEVEL)) };
+    static COMPRESSOR: RefCell<Compressor> = const { RefCell::new(Compressor::new()) };
 }
 
 /// A compressor that is made once and keeps its tables and its output buffer.
 struct Compressor {
-    level: i32,
     context: Option<zstd::bulk::Compressor<'static>>,
     out: Vec<u8>,
 }
 
 impl Compressor {
-    const fn new(level: i32) -> Compressor {
-        Compressor { level, context: None, out: Vec::new() }
+    const fn new() -> Compressor {
+        Compressor { context: None, out: Vec::new() }
     }
 
     fn blob(&mut self, bytes: &[u8]) -> Blob {
@@ -143,7 +140,7 @@ impl Compressor {
         let context = match &mut self.context {
             Some(context) => context,
             None => {
-                let mut context = zstd::bulk::Compressor::new(self.level)?;
+                let mut context = zstd::bulk::Compressor::new(LEVEL)?;
                 // A checksum of 4 bytes tells a damaged ledger from a record.
                 context.include_checksum(true)?;
                 self.context.insert(context)

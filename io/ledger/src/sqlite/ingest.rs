@@ -22,6 +22,10 @@ CREATE TEMP TABLE seen(
   revision_version TEXT, format TEXT NOT NULL, path TEXT NOT NULL,
   PRIMARY KEY(record_set, id)
 ) STRICT, WITHOUT ROWID;
+CREATE TEMP TABLE loser(
+  record_set INTEGER NOT NULL, id TEXT NOT NULL, content_digest BLOB NOT NULL,
+  PRIMARY KEY(record_set, id, content_digest)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// An ingest under way. Dropping it takes everything back.
@@ -267,17 +271,33 @@ impl Ingest {
         }
         let wins =
             (&record.revision, record.content_digest) > (&candidate.revision, candidate.digest);
-        let loser = if wins { &candidate.path } else { path };
+        let (loser, digest) = match wins {
+            true => (candidate.path.as_str(), candidate.digest),
+            false => (path, record.content_digest),
+        };
+        let sql = "INSERT INTO temp.loser VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        let key = params![set, record.id.as_str(), &digest.as_bytes()[..]];
+        if self.db.prepare_cached(sql)?.execute(key)? == 0 {
+            self.summary.repeated += 1;
+            return Ok(());
+        }
         self.put_quarantine(&Quarantined {
             path: loser.to_owned(),
             reason: RejectReason::DuplicateIdentity.as_str().to_owned(),
             offset: None,
             detail: format!("another version of {} {} won", record.kind, record.id),
         })?;
-        if !wins {
-            return Ok(());
-        }
-        let outcome = self.undo(set, record.id.as_str(), &candidate)?;
+        if wins { self.replace_candidate(path, record, set, &candidate) } else { Ok(()) }
+    }
+
+    fn replace_candidate(
+        &mut self,
+        path: &str,
+        record: &Prepared,
+        set: i64,
+        candidate: &Candidate,
+    ) -> rusqlite::Result<()> {
+        let outcome = self.undo(set, record.id.as_str(), candidate)?;
         *self.counter(outcome) -= 1;
         let sql = "UPDATE temp.seen SET content_digest = ?3, modified = ?4, revision_version = ?5,
                    format = ?6, path = ?7 WHERE record_set = ?1 AND id = ?2";

@@ -31,7 +31,7 @@ const FILE_NAME: &str = "ledger.sqlite";
 const BUSY: Duration = Duration::from_secs(10);
 
 /// Page cache of the writer, in KiB.
-const WRITER_CACHE_KIB: i64 = 32 << 10;
+const WRITER_CACHE_KIB: i64 = 12 << 10;
 
 /// Page cache of each reader, in KiB.
 const READER_CACHE_KIB: i64 = 4 << 10;

@@ -82,7 +82,12 @@ CREATE TABLE snapshot_pin(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, W
 /// Makes a file a ledger of the newest schema.
 pub(super) fn prepare(db: &Connection, path: &Path) -> Result<(), LedgerError> {
     let failed = |error| storage_error(path, "prepare the ledger", error);
-    let (application, version) = identify(db).map_err(failed)?;
+    let (mut application, mut version) = identify(db).map_err(failed)?;
+    let fresh = application == 0 && version == 0 && is_empty(db).map_err(failed)?;
+    if !fresh && application == 0 {
+        // Another process may have made it since the first look.
+        (application, version) = identify(db).map_err(failed)?;
+    }
     let known = MIGRATIONS.len() as i64;
     match (application, version) {
         (APPLICATION_ID, version) if version == known => return Ok(()),
@@ -90,7 +95,7 @@ pub(super) fn prepare(db: &Connection, path: &Path) -> Result<(), LedgerError> {
             return Err(LedgerError::NewerSchema { path: path.into(), found: version, known });
         }
         (APPLICATION_ID, _) => {}
-        (0, 0) if is_empty(db).map_err(failed)? => create(db).map_err(failed)?,
+        _ if fresh => create(db).map_err(failed)?,
         _ => {
             let found = "a SQLite file of another program".to_owned();
             return Err(LedgerError::NotALedger { path: path.into(), found });

@@ -222,12 +222,8 @@ fn files_of_others_are_told_apart() {
     assert!(matches!(open(foreign.path()), Some(LedgerError::NotALedger { .. })));
 
     let newer = fresh();
-    newer
-        .ledger
-        .connect()
-        .and_then(|db| Ok(db.pragma_update(None, "user_version", 99)))
-        .expect("a connection")
-        .expect("a pragma");
+    let db = newer.ledger.connect().expect("a connection");
+    db.pragma_update(None, "user_version", 99).expect("a pragma");
     let error = open(newer.dir.path());
     assert!(matches!(error, Some(LedgerError::NewerSchema { found: 99, .. })), "{error:?}");
     assert_eq!(error.expect("an error").code(), stella_model::ErrorCode::NeedsNewer);
@@ -313,4 +309,66 @@ fn a_full_disk_changes_nothing_and_says_so() {
     assert!(matches!(result, Err(LedgerError::Full { .. })), "{result:?}");
     assert_eq!(subject.ledger.head().expect("head"), Seq(1));
     assert_eq!(state(&subject.ledger, Seq(1)), before);
+}
+
+#[test]
+fn a_new_store_may_be_opened_by_many_at_once() {
+    let dir = stella_testkit::temp_dir();
+    let store = dir.path().join("a/new/store");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let ledger = SqliteLedger::open(&store, TenantId::local()).expect("opens");
+                assert_eq!(ledger.head().expect("head"), Seq(0));
+                assert_eq!(ledger.identity().expect("identity").0.len(), 32);
+            });
+        }
+    });
+}
+
+#[test]
+fn facets_of_another_version_are_derived_anew() {
+    let subject = fresh();
+    subject.ingest(&spec("f"), IngestMode::Merge, &records(20, 1)).expect("ingest");
+    let before = state(&subject.ledger, Seq(1));
+    let db = subject.ledger.connect().expect("a connection");
+    for stored in ["'{}'", "'another form'"] {
+        let sql = format!("UPDATE facet SET facets_version = 0, facets = {stored}");
+        db.execute(&sql, []).expect("facets of an older version");
+        // Reading a state checks the facets of every record.
+        assert_eq!(state(&subject.ledger, Seq(1)), before);
+    }
+    db.execute("DELETE FROM facet WHERE content % 2 = 0", []).expect("no facets");
+    assert_eq!(state(&subject.ledger, Seq(1)), before);
+}
+
+#[test]
+fn memory_does_not_grow_with_the_records() {
+    let subject = fresh();
+    let mut ingest = subject.ledger.ingest(&spec("f"), replace(), now()).expect("begin");
+    let before = peak_memory();
+    for n in 0..60_000 {
+        let record = Rec::new(&format!("{:08x}", n * 0x9e37_79b1_u64 % (1 << 32)), 1, 2);
+        ingest.put(&record.document("one-long-path/of-an-archive.tar!document.json")).expect("put");
+    }
+    assert_eq!(ingest.commit().expect("commit").added, 60_000);
+    let mut count = 0;
+    let set: SetKey = "advisory/f".parse().expect("a set");
+    let read = subject.ledger.read(Seq(1), &set, &crate::IdRange::ALL, &mut |_| {
+        count += 1;
+        std::ops::ControlFlow::Continue(())
+    });
+    read.expect("read");
+    assert_eq!(count, 60_000);
+    if let (Some(before), Some(after)) = (before, peak_memory()) {
+        assert!(after - before < 48 << 20, "{} MiB more", (after - before) >> 20);
+    }
+}
+
+/// The most memory that this process ever held, where each test is a process of its own.
+fn peak_memory() -> Option<u64> {
+    std::env::var_os("NEXTEST")?;
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
