@@ -53,7 +53,7 @@ impl Walker<'_> {
         let section = Section { file, at: directory.start, end: directory.end };
         let mut listing = Source::new(section);
         let mut seen = Seen::default();
-        let mut claimed = 0_u64;
+        let (mut claimed, mut content) = (0_u64, 0_u64);
         for _ in 0..directory.entries {
             let at = directory.start + listing.taken();
             let entry =
@@ -62,6 +62,12 @@ impl Walker<'_> {
             claimed = claimed.saturating_add(entry.compressed).saturating_add(LOCAL_BYTES);
             if claimed > directory.start {
                 let problem = "the members of the archive overlap";
+                return Err(crate::refused(archive, at, problem));
+            }
+            content = content.saturating_add(entry.size);
+            if content > self.options.limits.container_bytes {
+                let limit = self.options.limits.container_bytes;
+                let problem = format!("the archive holds more than {limit} bytes");
                 return Err(crate::refused(archive, at, problem));
             }
             self.zip_member(file, archive, nesting, &directory, &entry, &mut seen)?;

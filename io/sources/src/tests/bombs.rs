@@ -115,7 +115,12 @@ fn hostile_windows_nesting_and_counts_are_stopped() {
         assert!(lines.last().expect("an error").contains("more than 2 members"), "{lines:?}");
     }
     let limits = Limits { container_bytes: 5000, ..Limits::DEFAULT };
-    for bytes in [zstd(&[b'\n'; 6000]), gzip(&[b'\n'; 6000]), tar(&[("a", &[b'x'; 6000])])] {
+    for bytes in [
+        zstd(&[b'\n'; 6000]),
+        gzip(&[b'\n'; 6000]),
+        tar(&[("a", &[b'x'; 6000])]),
+        zip(&[("a", &[b'x'; 6000])]),
+    ] {
         let lines = listing(vec![stream("x.jsonl", bytes)], limits);
         assert!(lines.last().expect("an error").contains("5000 bytes"), "{lines:?}");
     }

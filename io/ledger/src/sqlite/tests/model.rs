@@ -175,7 +175,7 @@ fn run(step: &Step, model: &mut Model, subject: &Fresh) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: u32::try_from(stella_testkit::rounds(40, 2_000)).unwrap_or(40),
+        cases: u32::try_from(stella_testkit::rounds(24, 2_000)).unwrap_or(24),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
