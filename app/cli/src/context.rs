@@ -41,7 +41,12 @@ impl Context {
             Some(dir) => dir.clone(),
             None => default_store()?,
         });
-        Ok(Context { global, store, out, err_paint, interrupts })
+        let context = Context { global, store, out, err_paint, interrupts };
+        if context.global.verbose > 0 {
+            let dir = context.store.dir().to_string_lossy();
+            note(&format!("store {}, {} threads\n", Safe(&dir), context.threads()));
+        }
+        Ok(context)
     }
 
     /// Prints the result.

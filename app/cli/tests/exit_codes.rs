@@ -39,9 +39,20 @@ fn usage_and_invalid_documents_are_2() {
         let outcome = stella.run(args);
         assert_eq!(outcome.code, 2, "{args:?}: {}", outcome.stderr);
         assert!(outcome.stderr.contains("error[ERR_EXPORT_"), "{args:?}: {}", outcome.stderr);
-        assert_eq!(outcome.stdout.contains("error"), false, "{args:?}");
+        assert!(!outcome.stdout.contains("error"), "{args:?}");
     }
     assert!(!stella.path("out").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_written_is_1() {
+    let stella = Stella::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let output = stella.command(&["explain"]).stdout(full).output().expect("starts");
+    let outcome = Outcome::of(output);
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("ERR_EXPORT_IO"), "{}", outcome.stderr);
 }
 
 #[test]

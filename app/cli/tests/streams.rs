@@ -68,6 +68,11 @@ apiVersion: stella.export/v1
 items:
   -
     blocked: 0
+    kinds:
+      - advisory
+      - finding
+      - sbom
+      - vex
     lastIngest: \"[time]\"
     licence: CC0-1.0
     name: acme

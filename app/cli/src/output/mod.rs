@@ -21,6 +21,19 @@ use crate::args::Format;
 /// Version of the JSON that this program prints.
 pub(crate) const API_VERSION: &str = "stella.export/v1";
 
+/// A value as a YAML document.
+pub(crate) fn yaml(value: &Value) -> String {
+    let mut text = String::new();
+    yaml::write(value, &mut text);
+    text
+}
+
+/// A value as an item of a YAML list at the first level.
+pub(crate) fn yaml_item(value: &Value) -> String {
+    let list = Value::Array(vec![value.clone()]);
+    yaml(&list).lines().map(|line| format!("  {line}\n")).collect()
+}
+
 /// One result.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -84,7 +97,8 @@ impl Page {
         object.insert("kind".into(), self.kind.into());
         for item in &self.items {
             if let Value::Object(members) = &item.value {
-                for (name, value) in members {
+                // Every result of this program has the one version of its JSON.
+                for (name, value) in members.iter().filter(|(name, _)| *name != "apiVersion") {
                     // A member called `kind` is the evidence kind; the object keeps both.
                     let name = if name == "kind" { "recordKind" } else { name };
                     object.insert(name.to_owned(), value.clone());
@@ -117,7 +131,7 @@ impl Out {
             Format::Json => {
                 text = format!("{:#}\n", page.to_json());
             }
-            Format::Yaml => yaml::write(&page.to_json(), &mut text),
+            Format::Yaml => text = yaml(&page.to_json()),
             Format::Jsonl if page.is_list => {
                 page.items.iter().for_each(|item| text += &format!("{}\n", item.value));
             }
@@ -126,6 +140,11 @@ impl Out {
             Format::Id => lines(page, |item| &item.id, &mut text),
         }
         self.raw(text.as_bytes())
+    }
+
+    /// Appends a table as it is shown in this form.
+    pub(crate) fn table(&self, table: &Table, text: &mut String) {
+        table.write(self, self.is_wide(), text);
     }
 
     /// Writes bytes as they are.
@@ -142,6 +161,11 @@ impl Out {
         matches!(self.format, Format::Table | Format::Wide)
     }
 
+    /// Whether people asked for more columns.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.format == Format::Wide
+    }
+
     fn people(&self, page: &Page, text: &mut String) {
         for block in &page.blocks {
             match block {
@@ -149,9 +173,7 @@ impl Out {
                     text.push_str(block);
                     text.push('\n');
                 }
-                Block::Table(table) => {
-                    table.write(self, self.format == Format::Wide, text);
-                }
+                Block::Table(table) => self.table(table, text),
             }
         }
     }

@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn the_flag_wins_then_no_color_then_force_then_the_terminal() {
-        let cases: &[(Color, bool, &[(&str, &str)], bool)] = &[
+        type Variables = &'static [(&'static str, &'static str)];
+        let cases: &[(Color, bool, Variables, bool)] = &[
             (Color::Auto, true, &[], true),
             (Color::Auto, false, &[], false),
             (Color::Auto, true, &[("NO_COLOR", "1")], false),

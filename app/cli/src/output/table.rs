@@ -55,6 +55,11 @@ impl Cell {
         Cell { text, tone: None }
     }
 
+    /// A text that was escaped before.
+    pub(crate) fn escaped(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), tone: None }
+    }
+
     /// Gives the text a tone.
     pub(crate) fn tone(mut self, tone: Tone) -> Cell {
         self.tone = Some(tone);

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Clock};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use stella_engine::{Progress, Stage, StageUpdate};
+use stella_engine::{Progress, StageUpdate};
 
 use crate::args::ProgressMode;
 use crate::clock;
@@ -262,6 +262,8 @@ fn decide(mode: ProgressMode, quiet: bool) -> Mode {
 
 #[cfg(test)]
 mod tests {
+    use stella_engine::Stage;
+
     use super::*;
 
     #[test]

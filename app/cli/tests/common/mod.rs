@@ -8,29 +8,29 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A store and the binary on it. Removed when dropped.
-pub struct Stella {
+pub(crate) struct Stella {
     dir: TempDir,
 }
 
 /// What a command gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// The password of all keys in tests.
-pub const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 
 impl Stella {
     /// An empty store.
-    pub fn new() -> Stella {
+    pub(crate) fn new() -> Stella {
         Stella { dir: stella_testkit::temp_dir() }
     }
 
     /// A store with the sample evidence in the feed `acme` and the key `release`.
-    pub fn with_samples() -> Stella {
+    pub(crate) fn with_samples() -> Stella {
         let stella = Stella::new();
         let samples = stella_testkit::samples();
         let samples = samples.to_str().expect("UTF-8");
@@ -40,17 +40,17 @@ impl Stella {
     }
 
     /// A path in the folder of the test.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The same as text.
-    pub fn arg(&self, name: &str) -> String {
+    pub(crate) fn arg(&self, name: &str) -> String {
         self.path(name).to_str().expect("UTF-8").to_owned()
     }
 
     /// Writes a file into the folder of the test; its path.
-    pub fn file(&self, name: &str, content: &[u8]) -> String {
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> String {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("has a folder")).expect("writable");
         std::fs::write(&path, content).expect("writable");
@@ -58,7 +58,7 @@ impl Stella {
     }
 
     /// The command, not yet started, with surroundings of its own.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stella"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
@@ -78,12 +78,12 @@ impl Stella {
     }
 
     /// Runs a command.
-    pub fn run(&self, args: &[&str]) -> Outcome {
+    pub(crate) fn run(&self, args: &[&str]) -> Outcome {
         Outcome::of(self.command(args).output().expect("stella starts"))
     }
 
     /// Runs a command with standard input.
-    pub fn run_with_input(&self, args: &[&str], input: &[u8]) -> Outcome {
+    pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Outcome {
         let mut command = self.command(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("stella starts");
@@ -93,31 +93,32 @@ impl Stella {
     }
 
     /// Runs a command that must succeed; its standard output.
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let outcome = self.run(args);
         assert_eq!(outcome.code, 0, "{args:?}\n{}{}", outcome.stdout, outcome.stderr);
         outcome.stdout
     }
 
     /// A bundle of the samples, as JSON, in the folder of the test.
-    pub fn bundle(&self, profile: &str, name: &str) -> PathBuf {
+    pub(crate) fn bundle(&self, profile: &str, name: &str) -> PathBuf {
         self.ok(&["export", "run", profile, "-d", &self.arg(name)]);
         self.path(name)
     }
 
     /// The public half of the key `release`.
-    pub fn public_key(&self) -> String {
+    pub(crate) fn public_key(&self) -> String {
         self.arg("store/keys/release.pub")
     }
 
     /// A text with everything that differs from run to run replaced by words in brackets.
-    pub fn normalise(&self, text: &str) -> String {
+    pub(crate) fn normalise(&self, text: &str) -> String {
         let dir = self.dir.path().to_str().expect("UTF-8");
         let mut text = text.replace(dir, "[dir]");
         for (pattern, word) in [
             (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[time]"),
             (r"\b[0-9a-f]{64}\b", "[digest]"),
-            (r"(key release, )[0-9a-f]{8}", "${1}[hint]"),
+            (r"(key release, )(sha256:)?[0-9a-f]{8,16}\b", "${1}[hint]"),
+            (r"\bby [0-9a-f]{8}\b", "by [hint]"),
             (r"\b\d+(\.\d)? s\b", "[duration]"),
             (r"\b\d+(\.\d)? (B|KiB|MiB)\b", "[size]"),
             (r"\d+ d old|\d+ d \d+ h", "[age]"),
@@ -136,7 +137,7 @@ impl Stella {
 }
 
 impl Outcome {
-    pub fn of(output: Output) -> Outcome {
+    pub(crate) fn of(output: Output) -> Outcome {
         Outcome {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).expect("UTF-8"),
@@ -145,7 +146,7 @@ impl Outcome {
     }
 
     /// Both streams under their names, for snapshots.
-    pub fn screen(&self, stella: &Stella) -> String {
+    pub(crate) fn screen(&self, stella: &Stella) -> String {
         let mut text = format!("exit {}\n", self.code);
         for (name, stream) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             if !stream.is_empty() {
@@ -157,7 +158,7 @@ impl Outcome {
 }
 
 /// The files of a folder, sorted, relative.
-pub fn files(folder: &Path) -> Vec<String> {
+pub(crate) fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(current) = folders.pop() {

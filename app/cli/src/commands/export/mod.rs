@@ -1,7 +1,12 @@
 //! `export`: bundles.
 
+mod cat;
+mod checks;
+mod diff;
+mod inspect;
 mod plan;
 mod profile;
+mod prove;
 mod request;
 mod run;
 mod verify;
@@ -18,6 +23,10 @@ pub(crate) fn run(command: ExportCommand, context: &Context) -> Result<Exit, Fai
         ExportCommand::Run(args) => run::run(args, context),
         ExportCommand::Profile(command) => profile::run(command, context),
         ExportCommand::Verify(args) => verify::run(&args, context),
-        _ => Err(Failure::new(stella_model::ErrorCode::Internal, "not wired yet")),
+        ExportCommand::Inspect(args) => inspect::run(&args, context),
+        ExportCommand::Diff(args) => diff::run(&args, context),
+        ExportCommand::Cat(args) => cat::run(args, context),
+        ExportCommand::Prove(args) => prove::prove(args, context),
+        ExportCommand::VerifyProof(args) => prove::verify(args, context),
     }
 }

@@ -1,0 +1,169 @@
+//! `export diff`: which records two bundles differ in, told as they are found.
+
+use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
+
+use serde_json::{Value, json};
+use stella_engine::{ChangeKind, DiffReport, RecordChange};
+use stella_model::ErrorCode;
+use stella_model::screen::Safe;
+
+use super::super::{Exit, value};
+use crate::args::{DiffArgs, Format};
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{API_VERSION, Column, Table, human, yaml_item};
+
+/// Compares and prints; exit 10 if there is any difference.
+pub(crate) fn run(args: &DiffArgs, context: &Context) -> Result<Exit, Failure> {
+    let mut screen = Screen::new(context.out.format);
+    let report = context.work(|_, cancel| {
+        stella_engine::diff(&args.from, &args.to, &mut |change| screen.change(change), cancel)
+    })?;
+    if screen.closed {
+        return Ok(Exit::With(ErrorCode::Differs));
+    }
+    screen.end(&report, context)?;
+    match report.same_records {
+        true => Ok(Exit::Done),
+        false => Ok(Exit::With(ErrorCode::Differs)),
+    }
+}
+
+/// Standard output, written while the bundles are read: memory does not grow with the differences.
+struct Screen {
+    format: Format,
+    out: BufWriter<io::Stdout>,
+    changes: u64,
+    failure: Option<io::Error>,
+    closed: bool,
+}
+
+impl Screen {
+    fn new(format: Format) -> Screen {
+        let out = BufWriter::new(io::stdout());
+        Screen { format, out, changes: 0, failure: None, closed: false }
+    }
+
+    fn change(&mut self, change: &RecordChange) -> ControlFlow<()> {
+        match self.write_change(change) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.closed = error.kind() == io::ErrorKind::BrokenPipe;
+                self.failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn write_change(&mut self, change: &RecordChange) -> io::Result<()> {
+        let first = self.changes == 0;
+        self.changes += 1;
+        let json = || serde_json::to_value(change).unwrap_or_default();
+        match self.format {
+            Format::Table => writeln!(self.out, "{}", line(change)),
+            Format::Wide => {
+                let digest = |digest: Option<stella_model::Digest>| {
+                    digest.map_or_else(|| "-".to_owned(), |digest| digest.to_string())
+                };
+                let (before, after) = (digest(change.before), digest(change.after));
+                writeln!(self.out, "{}  {before}  {after}", line(change))
+            }
+            Format::Jsonl => writeln!(self.out, "{}", json()),
+            Format::Json => {
+                let lead = if first { self.json_head() } else { ",".to_owned() };
+                write!(self.out, "{lead}\n{}", json())
+            }
+            Format::Yaml => {
+                let lead = if first { "changes:\n" } else { "" };
+                write!(self.out, "{lead}{}", yaml_item(&json()))
+            }
+            Format::Name | Format::Id => {
+                writeln!(self.out, "{}", change.id.as_str().replace(['\n', '\r'], " "))
+            }
+        }
+    }
+
+    fn json_head(&self) -> String {
+        format!("{{\"apiVersion\":\"{API_VERSION}\",\"kind\":\"Diff\",\"changes\":[")
+    }
+
+    fn end(mut self, report: &DiffReport, context: &Context) -> Result<(), Failure> {
+        if let Some(error) = self.failure {
+            return Err(error.into());
+        }
+        let summary = value(report)?;
+        let first = self.changes == 0;
+        let text = match self.format {
+            Format::Table | Format::Wide => people(report, context, first),
+            Format::Json => json_end(&summary, first.then(|| self.json_head())),
+            Format::Yaml => {
+                let head = if first { "changes: []\n" } else { "" };
+                let mut summary = summary;
+                summary["apiVersion"] = json!(API_VERSION);
+                summary["kind"] = json!("Diff");
+                format!("{head}{}", crate::output::yaml(&summary))
+            }
+            Format::Jsonl | Format::Name | Format::Id => String::new(),
+        };
+        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The members of the summary after the list of changes.
+fn json_end(summary: &Value, head: Option<String>) -> String {
+    let members = summary.as_object().into_iter().flatten();
+    let members: String = members.map(|(name, value)| format!(",\n\"{name}\":{value}")).collect();
+    format!("{}]{members}}}\n", head.unwrap_or_else(|| "\n".to_owned()))
+}
+
+fn line(change: &RecordChange) -> String {
+    let word = match change.change {
+        ChangeKind::Added => "added",
+        ChangeKind::Changed => "changed",
+        ChangeKind::Removed => "removed",
+    };
+    let (kind, feed) = (change.set.kind.as_str(), change.set.feed.as_str());
+    format!("{word:<8} {kind:<9} {feed:<12} {}", Safe(change.id.as_str()))
+}
+
+fn people(report: &DiffReport, context: &Context, no_changes: bool) -> String {
+    let mut table = Table::new([
+        Column::new("KIND"),
+        Column::new("FEED"),
+        Column::new("ADDED").right(),
+        Column::new("CHANGED").right(),
+        Column::new("REMOVED").right(),
+        Column::new("SAME").right(),
+    ]);
+    for set in &report.sets {
+        let counts = &set.counts;
+        table.row([
+            set.set.kind.as_str().into(),
+            set.set.feed.as_str().into(),
+            human::count(counts.added).into(),
+            human::count(counts.changed).into(),
+            human::count(counts.removed).into(),
+            human::count(counts.same).into(),
+        ]);
+    }
+    let mut text = if no_changes { String::new() } else { "\n".to_owned() };
+    context.out.table(&table, &mut text);
+    let total = &report.total;
+    text += &if report.same_records {
+        format!("\nThe same {}.\n", human::counted(total.same, "record"))
+    } else {
+        format!(
+            "\n{} added, {} changed, {} removed, {} the same.\n",
+            human::count(total.added),
+            human::count(total.changed),
+            human::count(total.removed),
+            human::count(total.same)
+        )
+    };
+    text
+}

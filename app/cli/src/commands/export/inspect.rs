@@ -1,0 +1,96 @@
+//! `export inspect`: what a bundle says of itself.
+
+use stella_engine::InspectReport;
+use stella_model::screen::Safe;
+
+use super::super::{Exit, value};
+use crate::args::InspectArgs;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{Column, Item, Page, Table, human};
+
+/// Prints what the bundle says; nothing is checked.
+pub(crate) fn run(args: &InspectArgs, context: &Context) -> Result<Exit, Failure> {
+    let report = stella_engine::inspect(&args.bundle)?;
+    for fault in &report.faults {
+        // Escaped by the report.
+        context.warn(fault);
+    }
+    let item = Item {
+        name: args.bundle.to_string_lossy().into_owned(),
+        id: report.export_digest.to_string(),
+        value: value(&report)?,
+    };
+    let head = head(&report, &args.bundle.to_string_lossy());
+    let mut page = Page::one("Inspection", item).text(head).table(sets(&report));
+    if context.out.is_wide() {
+        page = page.text("").table(files(&report));
+    }
+    let text = "\nNothing of this was checked. To check it: stella export verify";
+    context.print(&page.text(text))?;
+    Ok(Exit::Done)
+}
+
+fn head(report: &InspectReport, bundle: &str) -> String {
+    let manifest = &report.manifest;
+    let outputs: Vec<String> =
+        manifest.outputs.iter().map(|output| Safe(&output.adapter).to_string()).collect();
+    let signatures: Vec<String> = report
+        .signatures
+        .iter()
+        .map(|signature| match signature.fingerprint {
+            Some(fingerprint) => format!("{} by {}", Safe(&signature.file), fingerprint.short(8)),
+            None => format!("{} (unreadable)", Safe(&signature.file)),
+        })
+        .collect();
+    let signed = if signatures.is_empty() { "by nobody".to_owned() } else { signatures.join(", ") };
+    format!(
+        "Bundle {} ({})\n  digest      sha256:{}\n  profile     {}, outputs {}\n  plan        {}\n  \
+         asOf        {}\n  redaction   {}, {} changed\n  records     {}\n  files       {}, {} listed\n  \
+         says signed {signed}\n",
+        Safe(bundle),
+        report.carrier,
+        report.export_digest,
+        Safe(&manifest.profile.name),
+        outputs.join(", "),
+        manifest.plan_hash,
+        manifest.as_of,
+        Safe(&manifest.redaction.name),
+        human::counted(manifest.redaction.records, "record"),
+        human::count(manifest.counts.records),
+        human::count(report.files.len() as u64),
+        human::bytes(manifest.counts.bytes),
+    )
+}
+
+fn sets(report: &InspectReport) -> Table {
+    let mut table = Table::new([
+        Column::new("KIND"),
+        Column::new("FEED"),
+        Column::new("RECORDS").right(),
+        Column::new("LICENCE").shrinks(),
+        Column::new("ROOT").wide(),
+    ]);
+    for set in &report.manifest.sets {
+        let feed = report.manifest.feeds.iter().find(|feed| feed.feed == set.feed);
+        let licence = feed.and_then(|feed| feed.licence.as_deref()).unwrap_or_default();
+        table.row([
+            set.kind.as_str().into(),
+            set.feed.as_str().into(),
+            human::count(set.count).into(),
+            licence.into(),
+            set.root.to_string().into(),
+        ]);
+    }
+    table
+}
+
+fn files(report: &InspectReport) -> Table {
+    let columns = [Column::new("FILE"), Column::new("SIZE").right(), Column::new("LISTED")];
+    let mut table = Table::new(columns);
+    for file in &report.files {
+        let listed = if file.listed { "yes" } else { "no" };
+        table.row([file.name.as_str().into(), human::bytes(file.size).into(), listed.into()]);
+    }
+    table
+}
