@@ -17,8 +17,7 @@ use stella_records::{NameClass, Recognised, by_name, recognise};
 use stella_sources::{Class, Document, Event, Input, Options, SourceError, walk};
 
 use crate::budget::{Admission, Budget};
-use crate::export::LIMITS;
-use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
+use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate, Store};
 
 /// Evidence to take in.
 #[derive(Debug, Clone)]
@@ -79,10 +78,7 @@ pub fn ingest(
     let mut ingest = ledger.ingest(&request.feed, request.mode.clone(), request.now)?;
     let line = Line { spool: store.dir().to_owned(), threads: request.threads.max(1), cancel };
     line.run(inputs, &mut Writer { ingest: &mut ingest, update: first_update(), progress })?;
-    if cancel.is_set() {
-        let error = EngineError::new(ErrorCode::Interrupted, "the ingest was interrupted");
-        return Err(error.hint("nothing was taken in; run the same command again"));
-    }
+    cancel.check()?;
     let summary = if request.dry_run { ingest.preview()? } else { ingest.commit()? };
     Ok(IngestReport { feed: request.feed.name.clone(), dry_run: request.dry_run, summary })
 }

@@ -6,37 +6,28 @@
 
 mod budget;
 mod bundle;
-mod cat;
-mod diff;
-mod distribute;
 mod error;
-mod export;
 mod failures;
 mod ingest;
-mod inspect;
-mod pack_stage;
-mod plan;
 mod progress;
-mod prove;
-mod read_bundle;
-mod run_record;
-mod seal_stage;
+mod run;
 mod store;
-mod verify;
 
-pub use cat::{CatForm, CatReport, CatRequest, cat};
-pub use diff::{ChangeKind, DiffCounts, DiffReport, RecordChange, SetDiff, diff};
-pub use error::EngineError;
-pub use export::{DEFAULT_CACHE_BYTES, ExportRequest, KeyReport, RunReport, export};
-pub use ingest::{IngestReport, IngestRequest, ingest};
-pub use inspect::{ClaimedSignature, InspectReport, InspectedFile, inspect};
-pub use plan::{
-    Change, PlanReport, PlannedSet, ProfileSource, RunRequest, adapter_specs, plan, read_profile,
+pub use bundle::{
+    CatForm, CatReport, CatRequest, ChangeKind, ClaimedSignature, DiffCounts, DiffReport,
+    InspectReport, InspectedFile, ProveRequest, RecordChange, SetDiff, VerifyProofRequest,
+    VerifyRequest, cat, cosign_commands, diff, inspect, prove, verify, verify_proof,
 };
+pub use error::EngineError;
+pub use ingest::{IngestReport, IngestRequest, ingest};
 pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
-pub use prove::{ProveRequest, VerifyProofRequest, prove, verify_proof};
-pub use run_record::{RunRecord, SetRecord};
-pub use seal_stage::Signing;
+pub use run::{
+    Change, DEFAULT_CACHE_BYTES, ExportRequest, KeyReport, PlanReport, PlannedSet, ProfileSource,
+    RunRecord, RunReport, RunRequest, SetRecord, Signing, adapter_specs, export, plan,
+    read_profile,
+};
 pub use stella_carrier::Carrier;
 pub use store::Store;
-pub use verify::{VerifyRequest, cosign_commands, verify};
+
+/// The limits of this build, the same for every operation.
+pub(crate) const LIMITS: stella_model::Limits = stella_model::Limits::DEFAULT;

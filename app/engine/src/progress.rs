@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use stella_model::ErrorCode;
+
+use crate::EngineError;
+
 /// The stages of work, in the words of the product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -83,6 +87,15 @@ impl Cancel {
     /// Makes the request.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Fails if it was made.
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
+        if !self.is_set() {
+            return Ok(());
+        }
+        let error = EngineError::new(ErrorCode::Interrupted, "interrupted; nothing was changed");
+        Err(error.hint("run the same command again; parts that are finished are reused"))
     }
 
     /// Whether it was made.

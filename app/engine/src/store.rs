@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use stella_depot::Depot;
 use stella_ledger::SqliteLedger;
 use stella_model::TenantId;
 
@@ -32,6 +33,12 @@ impl Store {
     /// [`EngineError`] if there is none yet or it cannot be opened.
     pub fn ledger(&self) -> Result<SqliteLedger, EngineError> {
         Ok(SqliteLedger::open_existing(&self.dir, TenantId::local())?)
+    }
+
+    /// The depot.
+    #[must_use]
+    pub fn depot(&self) -> Depot {
+        Depot::at(&self.depot_dir(), &TenantId::local())
     }
 
     /// Folder of the signing keys.

@@ -46,17 +46,10 @@ pub struct Pruned {
 }
 
 impl Depot {
-    /// The depot of a tenant in a folder; made if it is not there.
-    ///
-    /// # Errors
-    /// [`DepotError`] if the folders cannot be made.
-    pub fn open(dir: &Path, tenant: &TenantId) -> Result<Depot, DepotError> {
-        let root = dir.join(tenant.as_str());
-        for folder in ["blobs", "parts", "incoming"] {
-            let path = root.join(folder);
-            fs::create_dir_all(&path).map_err(failed("make", &path))?;
-        }
-        Ok(Depot { root })
+    /// The depot of a tenant in a folder, which is made when something is first kept.
+    #[must_use]
+    pub fn at(dir: &Path, tenant: &TenantId) -> Depot {
+        Depot { root: dir.join(tenant.as_str()) }
     }
 
     /// What was packed for a part key, if its files are still there with their sizes.
@@ -156,9 +149,10 @@ impl Depot {
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), DepotError> {
-        let parent = path.parent().unwrap_or(&self.root);
-        fs::create_dir_all(parent).map_err(failed("make", parent))?;
         let incoming = self.root.join("incoming");
+        for folder in [path.parent().unwrap_or(&self.root), &incoming] {
+            fs::create_dir_all(folder).map_err(failed("make", folder))?;
+        }
         let mut file =
             tempfile::NamedTempFile::new_in(&incoming).map_err(failed("write to", &incoming))?;
         file.write_all(bytes).map_err(failed("write", path))?;
@@ -199,7 +193,10 @@ struct Blob {
 }
 
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, DepotError> {
-    let list = fs::read_dir(dir).map_err(failed("list", dir))?;
+    let list = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(failed("list", dir))?,
+    };
     list.map(|entry| entry.map(|entry| entry.path()).map_err(failed("list", dir))).collect()
 }
 
@@ -234,7 +231,7 @@ mod tests {
 
     fn depot() -> (tempfile::TempDir, Depot) {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let depot = Depot::open(dir.path(), &TenantId::local()).expect("opens");
+        let depot = Depot::at(dir.path(), &TenantId::local());
         (dir, depot)
     }
 
@@ -284,7 +281,7 @@ mod tests {
     fn tenants_do_not_see_each_other() {
         let (dir, depot) = depot();
         let other = TenantId::new("other").expect("a tenant");
-        let other = Depot::open(dir.path(), &other).expect("opens");
+        let other = Depot::at(dir.path(), &other);
         let file = depot.put_blob(b"bytes").expect("writes");
         assert!(depot.is_intact(&file) && !other.is_intact(&file));
     }

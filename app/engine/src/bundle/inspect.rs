@@ -10,8 +10,8 @@ use stella_seal::{SignatureName, SigstoreBundle};
 use stella_verify::BundleFiles;
 use stella_verify::lines::read_small;
 
+use super::read::ReadBundle;
 use crate::EngineError;
-use crate::read_bundle::ReadBundle;
 
 /// What a bundle says of itself. Nothing of it was checked.
 #[derive(Debug, Clone, Serialize)]

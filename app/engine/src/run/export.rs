@@ -8,35 +8,16 @@ use serde::Serialize;
 use stella_carrier::Carrier;
 use stella_depot::Depot;
 use stella_keys::KeyFileSigner;
-use stella_model::{Digest, ErrorCode, Instant, Kind, Limits, TenantId};
+use stella_model::{Digest, ErrorCode, Instant, Kind};
 
-use crate::bundle::{Files, assemble};
-use crate::distribute::distribute;
-use crate::pack_stage::{Packed, pack};
-use crate::plan::{Prepared, RunRequest, prepare};
-use crate::run_record::{RunRecord, SetRecord};
-use crate::seal_stage::{Sealed, Signing, seal};
+use super::assemble::{Files, assemble};
+use super::distribute::distribute;
+use super::pack::{Packed, pack};
+use super::prepare::{Prepared, prepare};
+use super::record::{RunRecord, SetRecord};
+use super::request::{DEFAULT_CACHE_BYTES, ExportRequest};
+use super::seal::{KeyReport, Sealed, seal};
 use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
-
-/// A run and where its bundle goes.
-#[derive(Debug, Clone)]
-pub struct ExportRequest {
-    /// What to export.
-    pub run: RunRequest,
-    /// The bundle itself: a folder, or a file for [`Carrier::Tar`].
-    pub dest: PathBuf,
-    /// What carries it.
-    pub carrier: Carrier,
-    /// Whether another bundle at the destination is replaced.
-    pub replace: bool,
-    /// Who signs.
-    pub signing: Signing,
-    /// Most bytes that the depot keeps afterwards; `None` = [`DEFAULT_CACHE_BYTES`].
-    pub cache_bytes: Option<u64>,
-}
-
-/// What a depot keeps when nobody says otherwise.
-pub const DEFAULT_CACHE_BYTES: u64 = 20 << 30;
 
 /// The outcome of a run.
 #[derive(Debug, Clone, Serialize)]
@@ -80,18 +61,6 @@ pub struct RunReport {
     pub warnings: Vec<String>,
 }
 
-/// The key that signed.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KeyReport {
-    /// Its name in the store.
-    pub name: String,
-    /// SHA-256 of its SPKI.
-    pub fingerprint: Digest,
-    /// Whether stored signatures were used, so that no password was needed.
-    pub reused_signatures: bool,
-}
-
 /// Runs a profile and puts the bundle at its destination.
 ///
 /// Either the whole verified bundle is at the destination afterwards, or what was there before
@@ -109,7 +78,7 @@ pub fn export(
     let mut stages = Stages { progress, times: BTreeMap::new() };
     let prepared = stages.time(Stage::Plan, |_| prepare(store, &request.run, progress, cancel))?;
     prepared.check_floors()?;
-    let depot = open_depot(store)?;
+    let depot = store.depot();
     let work = Work { request, prepared: &prepared, depot: &depot, key: key.as_ref(), cancel };
     let done = match work.run(&mut stages) {
         // A part of an earlier run went bad in the depot: it is built again, once.
@@ -177,7 +146,7 @@ impl Work<'_> {
             let sealed = seal(&files, self.key)?;
             Ok((files, sealed))
         })?;
-        cancelled(self.cancel)?;
+        self.cancel.check()?;
         let already_there = stages.time(Stage::Distribute, |progress| {
             let envelope = &sealed.files;
             distribute(self.request, &files, envelope, self.depot, progress, self.cancel)
@@ -197,20 +166,6 @@ impl Work<'_> {
         let damaged = keys.filter_map(|key| Some((key, damaged(&key)?)));
         damaged.map(|(key, record)| self.depot.forget_part(&key, &record)).count()
     }
-}
-
-/// The depot of a store.
-pub(crate) fn open_depot(store: &Store) -> Result<Depot, EngineError> {
-    Depot::open(&store.depot_dir(), &TenantId::local()).map_err(EngineError::from)
-}
-
-/// Stops if the operator asked for it.
-pub(crate) fn cancelled(cancel: &Cancel) -> Result<(), EngineError> {
-    if cancel.is_set() {
-        let error = EngineError::new(ErrorCode::Interrupted, "the run was interrupted");
-        return Err(error.hint("nothing was put at the destination; run the same command again, finished parts are reused"));
-    }
-    Ok(())
 }
 
 /// Times stages and tells of their ends.
@@ -263,6 +218,3 @@ fn record(
         stored_bytes: files.manifest.counts.bytes,
     }
 }
-
-/// The limits that all operations of this build use.
-pub(crate) const LIMITS: Limits = Limits::DEFAULT;

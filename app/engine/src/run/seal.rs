@@ -1,12 +1,12 @@
 //! Stage seal: the signatures beside manifest and provenance (INV-SEAL).
 
+use serde::Serialize;
 use stella_keys::{KeyEntry, KeyFileSigner, KeyName, KeyStore, PasswordSource};
 use stella_manifest::layout;
-use stella_model::{ErrorCode, PartName};
+use stella_model::{Digest, ErrorCode, PartName};
 use stella_seal::{SignError, SigstoreBundle, detached_sig, dsse};
 
-use crate::bundle::Files;
-use crate::export::KeyReport;
+use super::assemble::Files;
 use crate::{EngineError, Store};
 
 /// Who signs a bundle.
@@ -30,6 +30,18 @@ impl Signing {
         let entry: KeyEntry = KeyStore::at(store.keys_dir()).choose(name.as_ref())?;
         Ok(Some(entry.signer(password.clone())))
     }
+}
+
+/// The key that signed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyReport {
+    /// Its name in the store.
+    pub name: String,
+    /// SHA-256 of its SPKI.
+    pub fingerprint: Digest,
+    /// Whether stored signatures were used, so that no password was needed.
+    pub reused_signatures: bool,
 }
 
 /// The files of the envelope, and who signed them.

@@ -7,8 +7,8 @@ use stella_model::{Digest, ErrorCode, FeedName, Kind, Limits, RecordId, SetKey};
 use stella_records::setroot::{PathBuilder, SetRoot, leaf};
 use stella_verify::proof::{Proof, ProofFiles, ProofLeaf, ProofReport, verify_proof as check};
 
-use crate::read_bundle::{ReadBundle, SetIndex};
-use crate::verify::trusted_keys;
+use super::read::{ReadBundle, SetIndex};
+use super::verify::trusted_keys;
 use crate::{EngineError, Store};
 
 /// The record that a proof is to be about.

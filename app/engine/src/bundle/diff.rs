@@ -12,7 +12,7 @@ use stella_model::{Digest, ErrorCode, RecordId, SetKey};
 use stella_plan::SetEntry;
 use stella_records::line::IndexEntry;
 
-use crate::read_bundle::{ReadBundle, SetIndex};
+use super::read::{ReadBundle, SetIndex};
 use crate::{Cancel, EngineError};
 
 /// One record that differs.

@@ -6,8 +6,8 @@ use stella_carrier::{CarrierError, Existing, FileSpec, Outcome, Source, carrier_
 use stella_depot::Depot;
 use stella_model::PartName;
 
-use crate::bundle::{Bytes, Files};
-use crate::export::ExportRequest;
+use super::assemble::{Bytes, Files};
+use super::request::ExportRequest;
 use crate::{Cancel, Progress, Stage, StageUpdate};
 
 /// Places the bundle; whether the same one was already there.

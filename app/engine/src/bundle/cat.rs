@@ -10,7 +10,7 @@ use stella_model::{Digest, ErrorCode, FeedName, Kind, RecordId, SetKey};
 use stella_records::line::{IndexEntry, parse_line};
 use stella_verify::lines::{self, Buffers};
 
-use crate::read_bundle::{ReadBundle, bad_part, unpack_failed};
+use super::read::{ReadBundle, bad_part, unpack_failed};
 use crate::{Cancel, EngineError};
 
 /// Which records of which bundle.

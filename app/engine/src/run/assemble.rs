@@ -16,9 +16,9 @@ use stella_records::line::{INDEX_MEDIA_TYPE, PART_MEDIA_TYPE, parse_index_line};
 use stella_records::setroot::{SetRoot, leaf};
 use stella_seal::TRUSTED_ROOT;
 
+use super::pack::Packed;
+use super::prepare::Prepared;
 use crate::EngineError;
-use crate::pack_stage::Packed;
-use crate::plan::Prepared;
 
 /// The unsigned files of a bundle.
 pub(crate) struct Files {

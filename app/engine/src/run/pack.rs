@@ -11,10 +11,9 @@ use stella_model::{Digest, DigestBuilder, ErrorCode, SetKey};
 use stella_pack::{Compressor, PackError, PartBuilder, Scratch, SourceRecord};
 use stella_plan::{PartPlan, SetSummary};
 
+use super::prepare::{Prepared, with_facets};
 use crate::budget::Budget;
-use crate::export::{LIMITS, cancelled};
-use crate::plan::{Prepared, with_facets};
-use crate::{Cancel, EngineError, Progress, Stage, StageUpdate};
+use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate};
 
 /// Uncompressed bytes of parts that are built at once.
 ///
@@ -80,7 +79,7 @@ pub(crate) fn pack(
     if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }
-    cancelled(cancel)?;
+    cancel.check()?;
     shop.finish()
 }
 

@@ -1,0 +1,14 @@
+//! Bundles that are there: verified, looked into, compared, printed, and proven record by record.
+
+mod cat;
+mod diff;
+mod inspect;
+mod prove;
+mod read;
+mod verify;
+
+pub use cat::{CatForm, CatReport, CatRequest, cat};
+pub use diff::{ChangeKind, DiffCounts, DiffReport, RecordChange, SetDiff, diff};
+pub use inspect::{ClaimedSignature, InspectReport, InspectedFile, inspect};
+pub use prove::{ProveRequest, VerifyProofRequest, prove, verify_proof};
+pub use verify::{VerifyRequest, cosign_commands, verify};

@@ -1,0 +1,19 @@
+//! Runs: plan, pack, assemble, seal, distribute.
+
+mod assemble;
+mod distribute;
+mod export;
+mod pack;
+mod plan;
+mod prepare;
+mod profile;
+mod record;
+mod request;
+mod seal;
+
+pub use export::{RunReport, export};
+pub use plan::{Change, PlanReport, PlannedSet, plan};
+pub use profile::{adapter_specs, read_profile};
+pub use record::{RunRecord, SetRecord};
+pub use request::{DEFAULT_CACHE_BYTES, ExportRequest, ProfileSource, RunRequest};
+pub use seal::{KeyReport, Signing};

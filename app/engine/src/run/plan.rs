@@ -1,0 +1,132 @@
+//! `export plan`: what a run would do.
+
+use serde::Serialize;
+use stella_model::{Digest, SetKey};
+use stella_plan::estimate::{Estimate, Experience, Work, estimate};
+use stella_plan::{RunPlan, SetSummary};
+
+use super::prepare::prepare;
+use super::record::RunRecord;
+use super::request::RunRequest;
+use crate::{Cancel, EngineError, Progress, Store};
+
+/// What a run would do.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanReport {
+    /// The plan itself.
+    pub plan: RunPlan,
+    /// Its hash.
+    pub plan_hash: Digest,
+    /// The sets with their costs.
+    pub sets: Vec<PlannedSet>,
+    /// Selected records.
+    pub records: u64,
+    /// Their bytes before compression.
+    pub uncompressed_bytes: u64,
+    /// Data parts.
+    pub parts: u64,
+    /// Data parts that the depot already has.
+    pub reusable_parts: u64,
+    /// Bytes and time.
+    pub estimate: Estimate,
+    /// The last successful run of the profile, if there was one.
+    pub last_run: Option<RunRecord>,
+    /// Floors that would fail the run.
+    pub broken_floors: Vec<String>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// One set of a plan with its costs.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedSet {
+    /// Kind and feed.
+    #[serde(flatten)]
+    pub set: SetKey,
+    /// Selected records.
+    pub records: u64,
+    /// Their bytes before compression.
+    pub bytes: u64,
+    /// Parts.
+    pub parts: u64,
+    /// Parts that the depot already has.
+    pub reusable_parts: u64,
+    /// Against the last run of the profile.
+    pub change: Change,
+}
+
+/// How a set compares with the last run of the profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// There is no last run, or the set was not in it.
+    New,
+    /// The same records.
+    Unchanged,
+    /// Other records; the number of them compared with the last run.
+    Changed {
+        /// Records more (or fewer) than in the last run.
+        records: i64,
+    },
+}
+
+/// Plans a run and writes nothing.
+///
+/// # Errors
+/// [`EngineError`]: no such profile, an invalid one, no ledger, no dated record and no `asOf`.
+pub fn plan(
+    store: &Store,
+    request: &RunRequest,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<PlanReport, EngineError> {
+    let prepared = prepare(store, request, progress, cancel)?;
+    let depot = store.depot();
+    let last_run = RunRecord::last(store, &prepared.profile.name);
+    let mut work = Work::default();
+    let mut sets = Vec::new();
+    for set in &prepared.sets {
+        let mut reusable_parts = 0;
+        for part in &set.parts {
+            match depot.part(&part.key) {
+                Some(record) => {
+                    reusable_parts += 1;
+                    work.reused += record.files().map(|file| file.size).sum::<u64>();
+                }
+                None => work.to_build += part.bytes,
+            }
+        }
+        sets.push(PlannedSet {
+            set: set.set.clone(),
+            records: set.count,
+            bytes: set.bytes,
+            parts: set.parts.len() as u64,
+            reusable_parts,
+            change: change(set, last_run.as_ref()),
+        });
+    }
+    let experience = last_run.as_ref().map_or(Experience::DEFAULT, RunRecord::experience);
+    Ok(PlanReport {
+        plan_hash: prepared.plan.hash(),
+        records: sets.iter().map(|set| set.records).sum(),
+        uncompressed_bytes: sets.iter().map(|set| set.bytes).sum(),
+        parts: sets.iter().map(|set| set.parts).sum(),
+        reusable_parts: sets.iter().map(|set| set.reusable_parts).sum(),
+        estimate: estimate(work, experience),
+        sets,
+        last_run,
+        broken_floors: prepared.broken.iter().map(ToString::to_string).collect(),
+        warnings: prepared.warnings,
+        plan: prepared.plan,
+    })
+}
+
+fn change(set: &SetSummary, last: Option<&RunRecord>) -> Change {
+    match last.and_then(|run| run.sets.get(&set.set.to_string())) {
+        None => Change::New,
+        Some(last) if last.root == set.root => Change::Unchanged,
+        Some(last) => Change::Changed { records: set.count as i64 - last.count as i64 },
+    }
+}

@@ -1,0 +1,291 @@
+//! Deciding a run: the profile and a snapshot become the immutable plan, in one pass over the
+//! ledger's index.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use stella_ledger::{FeedInfo, IdRange, Ledger, Seq, SqliteLedger, WithFacets};
+use stella_model::{
+    Digest, ErrorCode, FeedName, Instant, Kind, PRODUCT_VERSION, SetKey, TenantId, rfc8785,
+};
+use stella_pack::codec;
+use stella_plan::floors::{FloorBroken, Floors};
+use stella_plan::profile::Select;
+use stella_plan::run_plan::FORMAT_VERSION;
+use stella_plan::{
+    AdapterSpec, FeedEntry, OutputPlan, Profile, ProfileId, RedactionId, RunPlan, Selectors,
+    SetPlan, SetSummary,
+};
+use stella_records::redact::RuleSet;
+
+use super::profile::{invalid_profile, resolve};
+use super::record::RunRecord;
+use super::request::RunRequest;
+use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
+
+/// A plan with all that executing it needs.
+pub(super) struct Prepared {
+    pub(super) plan: RunPlan,
+    pub(super) profile: Profile,
+    pub(super) sets: Vec<SetSummary>,
+    pub(super) rules: RuleSet,
+    pub(super) ledger: SqliteLedger,
+    pub(super) ledger_id: String,
+    pub(super) sequence: u64,
+    pub(super) selectors: Selectors,
+    pub(super) warnings: Vec<String>,
+    pub(super) now: Instant,
+    pub(super) broken: Vec<FloorBroken>,
+}
+
+/// Decides everything about a run.
+pub(super) fn prepare(
+    store: &Store,
+    request: &RunRequest,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Prepared, EngineError> {
+    let (profile, rules) = resolve(request)?;
+    let selectors = profile.select.resolve(request.now).map_err(invalid_profile)?;
+    let ledger = store.ledger()?;
+    let (id, epoch) = ledger.identity().map_err(EngineError::from)?;
+    let ledger_id = format!("{id}.{epoch}");
+    let head = ledger.head().map_err(EngineError::from)?;
+    let feeds = ledger.feeds().map_err(EngineError::from)?;
+    check_feeds(&selectors, &feeds)?;
+    let codec = codec::codec(profile.level);
+    let scan = Scan {
+        ledger: &ledger,
+        head,
+        selectors: &selectors,
+        profile: &profile,
+        redaction: rules.digest(),
+        codec: rfc8785::to_vec(&codec),
+        progress,
+        cancel,
+    };
+    let live = ledger.sets(head).map_err(EngineError::from)?;
+    let scanned = scan.sets(&live)?;
+    let broken = broken_floors(store, request, &profile, &selectors, &feeds, &live, &scanned);
+    let sets: Vec<SetSummary> = scanned.into_iter().filter(|set| set.count > 0).collect();
+    let mut warnings = Vec::new();
+    let as_of = as_of(request, &sets, &broken, &mut warnings)?;
+    let plan = RunPlan {
+        as_of,
+        codec,
+        feeds: feed_entries(&feeds, &sets),
+        format_version: FORMAT_VERSION,
+        handling: profile.handling.clone(),
+        outputs: outputs(&profile),
+        partition: profile.partition,
+        producer: PRODUCT_VERSION.to_owned(),
+        profile: ProfileId { name: profile.name.clone(), revision: profile.revision() },
+        redaction: RedactionId { digest: rules.digest(), name: rules.name().to_owned() },
+        selectors: selectors.clone(),
+        sets: sets.iter().map(SetSummary::entry).collect(),
+        tenant: TenantId::local(),
+    };
+    Ok(Prepared {
+        plan,
+        profile,
+        sets,
+        rules,
+        ledger_id,
+        ledger,
+        sequence: head.0,
+        selectors,
+        warnings,
+        now: request.now,
+        broken,
+    })
+}
+
+impl Prepared {
+    /// INV-EMPTY.
+    pub(super) fn check_floors(&self) -> Result<(), EngineError> {
+        let Some(first) = self.broken.first() else { return Ok(()) };
+        let all: Vec<String> = self.broken.iter().map(ToString::to_string).collect();
+        let hint = match first {
+            FloorBroken::FeedEmpty { sets, .. } if !sets.is_empty() => {
+                let flags = sets.iter().map(|set| format!(" --allow-empty {set}"));
+                format!("find out why; if it is meant:{}", flags.collect::<String>())
+            }
+            FloorBroken::NothingSelected => {
+                "look at `stella feeds list` and at the selectors".to_owned()
+            }
+            _ => "find out why; if it is meant, name each set: --allow-empty KIND/FEED".to_owned(),
+        };
+        Err(EngineError::new(ErrorCode::Empty, all.join("; ")).hint(hint))
+    }
+}
+
+/// A feed that nobody knows is a mistake, not an empty selection.
+fn check_feeds(selectors: &Selectors, feeds: &[FeedInfo]) -> Result<(), EngineError> {
+    let unknown = selectors.feeds.iter().find(|name| feeds.iter().all(|feed| feed.name != **name));
+    match unknown {
+        None => Ok(()),
+        Some(name) => Err(EngineError::new(
+            ErrorCode::NotFound,
+            format!("there is no feed `{name}` in the ledger"),
+        )
+        .hint("`stella feeds list` shows the feeds")),
+    }
+}
+
+fn broken_floors(
+    store: &Store,
+    request: &RunRequest,
+    profile: &Profile,
+    selectors: &Selectors,
+    feeds: &[FeedInfo],
+    live: &[(SetKey, u64)],
+    scanned: &[SetSummary],
+) -> Vec<FloorBroken> {
+    let held = |feed: &FeedInfo| {
+        let set = |kind: &Kind| SetKey { kind: kind.clone(), feed: feed.name.clone() };
+        (feed.name.clone(), feed.kinds.iter().map(set).collect())
+    };
+    let known: BTreeMap<FeedName, Vec<SetKey>> = feeds.iter().map(held).collect();
+    let live = live.iter().map(|(set, _)| set.clone()).collect();
+    let selected = scanned.iter().map(|set| (set.set.clone(), set.count)).collect();
+    // A run that selects otherwise than the last one is not held against it.
+    let comparable = profile.select == Select::default() || request.select == Select::default();
+    let last = RunRecord::last(store, &profile.name).filter(|_| comparable);
+    let last = last.into_iter().flat_map(|run| run.sets);
+    let last = last.filter_map(|(set, record)| {
+        let set: SetKey = set.parse().ok()?;
+        selectors.admits_set(&set).then_some((set, record.count))
+    });
+    let floors = Floors {
+        least: profile.floors.clone(),
+        allow_empty: profile.allow_empty.clone(),
+        last: last.collect(),
+        max_drop_percent: profile.max_drop_percent,
+    };
+    floors.check(selectors, &known, &live, &selected)
+}
+
+fn as_of(
+    request: &RunRequest,
+    sets: &[SetSummary],
+    broken: &[FloorBroken],
+    warnings: &mut Vec<String>,
+) -> Result<Instant, EngineError> {
+    if let Some(as_of) = request.as_of {
+        return Ok(as_of.to_seconds());
+    }
+    let newest = sets.iter().filter_map(|set| set.newest).max().map(Instant::to_seconds);
+    match newest {
+        Some(newest) => {
+            if newest > request.now {
+                warnings.push(format!(
+                    "asOf is {newest}, in the future: a record claims to be revised then; \
+                     --as-of sets another time"
+                ));
+            }
+            Ok(newest)
+        }
+        // Nothing selected has its own error; asOf is never used then.
+        None if !broken.is_empty() => Ok(request.now.to_seconds()),
+        None => Err(EngineError::new(
+            ErrorCode::Usage,
+            "no selected record tells when it was revised, so `asOf` cannot be derived",
+        )
+        .hint("give the time yourself: --as-of 2026-01-31T00:00:00Z")),
+    }
+}
+
+fn outputs(profile: &Profile) -> Vec<OutputPlan> {
+    let output = |spec: &&'static AdapterSpec| OutputPlan {
+        adapter: spec.id.to_owned(),
+        adapter_version: spec.version,
+        options: BTreeMap::new(),
+    };
+    profile.outputs.iter().map(output).collect()
+}
+
+fn feed_entries(feeds: &[FeedInfo], sets: &[SetSummary]) -> Vec<FeedEntry> {
+    let carried = |feed: &&FeedInfo| sets.iter().any(|set| set.set.feed == feed.name);
+    let mut entries: Vec<FeedEntry> = feeds
+        .iter()
+        .filter(carried)
+        .map(|feed| FeedEntry {
+            attribution: feed.attribution.clone(),
+            feed: feed.name.clone(),
+            licence: feed.licence.clone(),
+            publisher: feed.publisher.clone(),
+            redistribution: feed.redistribution,
+        })
+        .collect();
+    entries.sort_by(|a, b| a.feed.cmp(&b.feed));
+    entries
+}
+
+/// The one pass over the ledger's index.
+struct Scan<'a> {
+    ledger: &'a SqliteLedger,
+    head: Seq,
+    selectors: &'a Selectors,
+    profile: &'a Profile,
+    redaction: Option<Digest>,
+    codec: Vec<u8>,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+}
+
+/// Facets cost a second look-up, so they are read only for selectors that ask for them.
+pub(super) fn with_facets(selectors: &Selectors) -> WithFacets {
+    if selectors.need_facets() { WithFacets::Yes } else { WithFacets::No }
+}
+
+/// How many rows go by between two looks at progress and cancellation.
+const ROWS_PER_UPDATE: u64 = 4096;
+
+impl Scan<'_> {
+    /// Every admitted set in order, empty ones too.
+    fn sets(&self, live: &[(SetKey, u64)]) -> Result<Vec<SetSummary>, EngineError> {
+        let admitted: Vec<_> =
+            live.iter().filter(|(set, _)| self.selectors.admits_set(set)).collect();
+        let total = admitted.iter().map(|(_, count)| count).sum();
+        let mut seen = 0;
+        admitted.into_iter().map(|(set, _)| self.set(set, &mut seen, total)).collect()
+    }
+
+    fn set(&self, set: &SetKey, seen: &mut u64, total: u64) -> Result<SetSummary, EngineError> {
+        let mut planned = SetPlan::new(
+            set.clone(),
+            &self.profile.partition,
+            self.redaction.as_ref(),
+            &self.codec,
+        );
+        let facets = with_facets(self.selectors);
+        self.ledger
+            .scan(self.head, set, &IdRange::ALL, facets, &mut |row| {
+                *seen += 1;
+                if *seen % ROWS_PER_UPDATE == 0 {
+                    self.tell(*seen, total);
+                    if self.cancel.is_set() {
+                        return ControlFlow::Break(());
+                    }
+                }
+                if self.selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
+                    planned.push(&row.id, &row.content_digest, row.size, row.modified);
+                }
+                ControlFlow::Continue(())
+            })
+            .map_err(EngineError::from)?;
+        self.cancel.check()?;
+        Ok(planned.finish())
+    }
+
+    fn tell(&self, done: u64, total: u64) {
+        self.progress.update(&StageUpdate {
+            stage: Stage::Plan,
+            done,
+            total: Some(total),
+            bytes: 0,
+            unit: "records",
+            finished: None,
+        });
+    }
+}

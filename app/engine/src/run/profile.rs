@@ -1,0 +1,120 @@
+//! Profiles of requests: built in or from a file, with what the request says merged over them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use stella_model::ErrorCode;
+use stella_pack::ADAPTERS;
+use stella_plan::profile::{RedactionChoice, Select};
+use stella_plan::{AdapterSpec, Profile};
+use stella_records::redact::RuleSet;
+
+use super::request::{ProfileSource, RunRequest};
+use crate::EngineError;
+
+/// The specs of all adapters, for reading profiles.
+#[must_use]
+pub fn adapter_specs() -> Vec<&'static AdapterSpec> {
+    ADAPTERS.iter().map(|adapter| &adapter.spec).collect()
+}
+
+/// Reads a profile file without running it.
+///
+/// # Errors
+/// [`EngineError`] if it cannot be read or is invalid.
+pub fn read_profile(path: &Path) -> Result<Profile, EngineError> {
+    let text = std::fs::read_to_string(path).map_err(|source| {
+        let code = match source.kind() {
+            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
+            _ => ErrorCode::Io,
+        };
+        EngineError::new(code, format!("cannot read the profile {}", path.display()))
+            .because(source)
+    })?;
+    Profile::from_toml(&text, &adapter_specs()).map_err(|error| {
+        let message = format!("the profile {} is invalid", path.display());
+        EngineError::new(ErrorCode::Invalid, message).because(explained(error))
+    })
+}
+
+/// A profile's error with the place in the file that TOML tells.
+fn explained(error: stella_plan::ProfileError) -> String {
+    match std::error::Error::source(&error) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    }
+}
+
+pub(super) fn invalid_profile(error: stella_plan::ProfileError) -> EngineError {
+    EngineError::new(ErrorCode::Invalid, "the profile is invalid").because(error)
+}
+
+/// The profile of a request with its redaction rules.
+pub(super) fn resolve(request: &RunRequest) -> Result<(Profile, RuleSet), EngineError> {
+    let (mut profile, dir) = match &request.profile {
+        ProfileSource::BuiltIn(name) => {
+            let adapter = stella_pack::adapter(name).ok_or_else(|| no_such_profile(name))?;
+            (Profile::built_in(&adapter.spec), None)
+        }
+        ProfileSource::File(path) => (read_profile(path)?, path.parent()),
+    };
+    let mut rules_dir = dir;
+    if let Some(text) = &request.redaction {
+        profile.redaction = match text.as_str() {
+            "none" => RedactionChoice::None,
+            "standard" => RedactionChoice::Standard,
+            file => RedactionChoice::File(file.to_owned()),
+        };
+        rules_dir = None;
+    }
+    merge(&mut profile.select, &request.select);
+    profile.allow_empty.extend(request.allow_empty.iter().cloned());
+    let rules = match &profile.redaction {
+        RedactionChoice::None => RuleSet::none(),
+        RedactionChoice::Standard => RuleSet::standard(),
+        RedactionChoice::File(file) => read_rules(&rules_dir.unwrap_or(Path::new("")).join(file))?,
+    };
+    Ok((profile, rules))
+}
+
+fn no_such_profile(name: &str) -> EngineError {
+    let known: Vec<&str> = ADAPTERS.iter().map(|adapter| adapter.spec.id).collect();
+    EngineError::new(ErrorCode::NotFound, format!("there is no profile `{name}`"))
+        .hint(format!("built in are {}; or give the path of a .toml file", known.join(" and ")))
+}
+
+fn read_rules(path: &Path) -> Result<RuleSet, EngineError> {
+    let text = std::fs::read_to_string(path).map_err(|source| {
+        EngineError::new(
+            ErrorCode::NotFound,
+            format!("cannot read the redaction rules {}", path.display()),
+        )
+        .because(source)
+    })?;
+    RuleSet::from_toml(&text).map_err(|error| {
+        EngineError::new(
+            ErrorCode::Invalid,
+            format!("the redaction rules {} are invalid", path.display()),
+        )
+        .because(error)
+    })
+}
+
+fn merge(select: &mut Select, request: &Select) {
+    fn replace<T: Clone + Ord>(into: &mut BTreeSet<T>, from: &BTreeSet<T>) {
+        if !from.is_empty() {
+            into.clone_from(from);
+        }
+    }
+    replace(&mut select.kinds, &request.kinds);
+    replace(&mut select.feeds, &request.feeds);
+    replace(&mut select.ecosystems, &request.ecosystems);
+    replace(&mut select.packages, &request.packages);
+    replace(&mut select.ids, &request.ids);
+    if request.modified_since.is_some() {
+        select.modified_since.clone_from(&request.modified_since);
+    }
+    if request.severity.is_some() {
+        select.severity = request.severity;
+    }
+}

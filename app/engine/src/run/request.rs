@@ -1,0 +1,57 @@
+//! What is asked of a run.
+
+use std::path::PathBuf;
+
+use stella_carrier::Carrier;
+use stella_model::{Instant, SetKey};
+use stella_plan::profile::Select;
+
+use super::seal::Signing;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The recipe.
+    pub profile: ProfileSource,
+    /// Selectors of the request; each one given replaces the profile's.
+    pub select: Select,
+    /// `asOf`, instead of the newest revision time among the selected records.
+    pub as_of: Option<Instant>,
+    /// `none`, `standard` or a rules file, instead of the profile's.
+    pub redaction: Option<String>,
+    /// Sets that may be empty, besides the profile's.
+    pub allow_empty: Vec<SetKey>,
+    /// Worker threads.
+    pub threads: usize,
+    /// The time of planning.
+    pub now: Instant,
+}
+
+/// Where a profile comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProfileSource {
+    /// The name of an adapter.
+    BuiltIn(String),
+    /// A TOML file.
+    File(PathBuf),
+}
+
+/// A run and where its bundle goes.
+#[derive(Debug, Clone)]
+pub struct ExportRequest {
+    /// What to export.
+    pub run: RunRequest,
+    /// The bundle itself: a folder, or a file for [`Carrier::Tar`].
+    pub dest: PathBuf,
+    /// What carries it.
+    pub carrier: Carrier,
+    /// Whether another bundle at the destination is replaced.
+    pub replace: bool,
+    /// Who signs.
+    pub signing: Signing,
+    /// Most bytes that the depot keeps afterwards; `None` = [`DEFAULT_CACHE_BYTES`].
+    pub cache_bytes: Option<u64>,
+}
+
+/// What a depot keeps when nobody says otherwise.
+pub const DEFAULT_CACHE_BYTES: u64 = 20 << 30;
