@@ -67,7 +67,7 @@ struct All {
     /// Leave out jq, which takes longer than everything else together.
     #[arg(long)]
     no_script: bool,
-    /// Where the page goes; results.json goes beside the cache.
+    /// A page to put the figures in, in place of those that it has; results.json lies in the cache.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -134,10 +134,13 @@ fn measure_all(all: &All) -> Result<()> {
         scales.push(bench.run()?);
     }
     let results = Results { version, machine, scales };
-    let page = results.page();
     fs::write(cache.join("results.json"), serde_json::to_vec_pretty(&results)?)?;
-    fs::write(all.out.clone().unwrap_or_else(|| cache.join("benchmarks.md")), &page)?;
-    println!("{page}");
+    println!("{}", results.page(""));
+    if let Some(out) = &all.out {
+        let before = fs::read_to_string(out).unwrap_or_default();
+        fs::write(out, results.page(&before))
+            .with_context(|| format!("write {}", out.display()))?;
+    }
     Ok(())
 }
 

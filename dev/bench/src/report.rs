@@ -142,13 +142,17 @@ impl Figure {
 }
 
 impl Results {
-    /// The page `docs/benchmarks.md`.
-    pub(crate) fn page(&self) -> String {
-        let mut page = String::from(INTRODUCTION);
+    /// The page `docs/benchmarks.md`: what `before` says up to its figures, then these.
+    pub(crate) fn page(&self, before: &str) -> String {
+        let kept = before.find(HEADING).map_or(before, |at| &before[..at]).trim_end();
+        let mut page = if kept.is_empty() { String::new() } else { format!("{kept}\n\n") };
+        page.push_str(HEADING);
+        page.push('\n');
+        page.push_str(INTRODUCTION);
         let machine = &self.machine;
         let _ = writeln!(
             page,
-            "Version {}, on {} threads of {}, {}, load at the start {}. Peers: {}.",
+            "{}, on {} threads of {}, {}, load at the start {}. Peers: {}.",
             self.version,
             machine.threads,
             machine.processor,
@@ -166,7 +170,7 @@ impl Results {
     /// Peak memory at both scales, side by side.
     fn memory(&self, page: &mut String) {
         let [small, .., large] = &self.scales[..] else { return };
-        page.push_str("\n## Memory does not grow with the data\n\n");
+        page.push_str("\n### Peak memory as the data grows\n\n");
         let _ = writeln!(page, "| command | {}× | {}× | growth |", small.factor, large.factor);
         page.push_str("| --- | ---: | ---: | ---: |\n");
         for figure in small.figures.iter().filter(|figure| !figure.peer) {
@@ -191,7 +195,7 @@ impl Scale {
             1 => "The real corpus".to_owned(),
             factor => format!("{factor} times the real corpus, identities distinct"),
         };
-        let _ = writeln!(page, "\n## {title}\n");
+        let _ = writeln!(page, "\n### {title}\n");
         let _ = writeln!(
             page,
             "{} feeds, {} documents, {:.0} MB; as mirror:full {:.0} MB of canonical lines in {} parts \
@@ -228,16 +232,14 @@ impl Scale {
     }
 }
 
-const INTRODUCTION: &str = "# Benchmarks
+/// The heading under which figures stand; a page keeps what stands before it.
+const HEADING: &str = "## Figures";
 
-Every figure is of one whole process with its children: CPU seconds in and outside the kernel, wall
-seconds, and the largest resident set. Programs of others that do a part of the same work ran in the
-same call, over the same bytes. `cargo xtask bench` writes this page anew (`--out docs/benchmarks.md`).
-
-Ratios of CPU seconds are what to look at: they hold on a busy machine, wall times do not. Runs are
+const INTRODUCTION: &str = "
+Written by `cargo xtask bench --out docs/benchmarks.md`. Every figure is of one whole process with its
+children: CPU-seconds in and outside the kernel, wall seconds, and the largest resident set. Runs are
 signed; where a ratio says *without scrypt*, the time that decrypting the key takes is left out of it,
-because it is the same however much is exported. A run that changes nothing reuses its signature and
-decrypts no key.
+because it is the same however much is exported.
 
 ";
 
@@ -274,7 +276,10 @@ mod tests {
             load: "0.1".into(),
         };
         let scales = vec![scale(1, 100 << 20), scale(10, 110 << 20)];
-        let page = Results { version: "0.1.0".into(), machine, scales }.page();
+        let page = Results { version: "0.1.0".into(), machine, scales }
+            .page("# Benchmarks\n\nWhy.\n\n## Figures\n\nOld.\n");
+        assert!(page.starts_with("# Benchmarks\n\nWhy.\n\n## Figures\n\nWritten"), "{page}");
+        assert!(!page.contains("Old."), "{page}");
         let row = "| ingest | 2.50 | 1.50 | 160 | 100 | 160 MB per CPU-second (goal ≥ 120): met |";
         assert!(page.contains(row), "{page}");
         assert!(page.contains("| ingest | 100 MiB | 110 MiB | 1.10 |"), "{page}");

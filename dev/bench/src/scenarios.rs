@@ -45,7 +45,7 @@ impl Bench<'_> {
         let parts = Parts::of(&mirror.bundle)?;
         self.peers(&parts, &mirror, &mut figures)?;
         self.verify(&parts, &mirror, &public, &mut figures)?;
-        self.series(&mirror, &mut figures)?;
+        self.series(&store, &mirror, &mut figures)?;
         self.uniform_change(&mirror, &parts, &mut figures)?;
         remove(&self.stella.work)?;
         for figure in &mut figures {
@@ -223,10 +223,10 @@ impl Bench<'_> {
 
     /// The last step of each series: the feed is set to the state before it, a run fills the
     /// depot, the step is ingested, and the next run is measured.
-    fn series(&self, mirror: &Mirror, figures: &mut Vec<Figure>) -> Result<()> {
+    fn series(&self, store: &Path, mirror: &Mirror, figures: &mut Vec<Figure>) -> Result<()> {
         let names: Vec<FeedName> = self.feeds.iter().map(|feed| feed.name.clone()).collect();
         for series in series::all(self.data, self.cache, &names)? {
-            let base = self.before(mirror, &series)?;
+            let base = self.before(store, &series)?;
             let usage = self.repeat(|| {
                 let store = self.stella.copy(&base, "series-run")?;
                 self.state(&store, &series, &series.after)?;
@@ -256,9 +256,10 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// A store whose feed is in the state before the last step, with the parts of that state.
-    fn before(&self, mirror: &Mirror, series: &Series) -> Result<PathBuf> {
-        let store = self.stella.copy(&mirror.store, "series-store")?;
+    /// A store whose feed is in the state before the last step, with the parts of that state and
+    /// of no other: the data holds the state after it, whose parts must not lie there already.
+    fn before(&self, store: &Path, series: &Series) -> Result<PathBuf> {
+        let store = self.stella.copy(store, "series-store")?;
         self.state(&store, series, &series.before)?;
         self.stella.export(&store, "mirror:full", "series-before", true)?;
         Ok(store)

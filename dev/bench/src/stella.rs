@@ -83,8 +83,10 @@ impl Stella {
     /// If the key cannot be made.
     pub(crate) fn make_key(&self, store: &Path) -> Result<PathBuf> {
         self.run(store, &["keys", "generate", "bench"], &[])?;
-        let public = self.path("bench.pub");
-        fs::remove_file(&public).ok();
+        let public = store.with_extension("pub");
+        if public.exists() {
+            fs::remove_file(&public).context("remove the last public key")?;
+        }
         let shown = public.to_string_lossy();
         self.run(store, &["keys", "export-public", "bench", "-d", &shown], &[])?;
         Ok(public)
