@@ -58,7 +58,7 @@ impl IngestReport {
 }
 
 /// Received bytes of documents in flight; each takes up to four times its size on its way.
-const BYTES_IN_FLIGHT: u64 = 8 << 20;
+const BYTES_IN_FLIGHT: u64 = 4 << 20;
 
 /// Documents that wait between two stages.
 const QUEUE: usize = 256;
