@@ -10,6 +10,7 @@ mod address;
 mod allow;
 mod deny;
 mod file;
+mod glance;
 mod home;
 mod identity;
 mod mail;
@@ -17,7 +18,7 @@ mod secret;
 mod tables;
 mod walk;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -160,12 +161,9 @@ impl RuleSet {
     /// The standard rules.
     #[must_use]
     pub fn standard() -> RuleSet {
-        let deny = Deny::standard(
-            Mail::new(BTreeSet::new(), BTreeSet::new()),
-            Addresses::new(BTreeSet::new(), BTreeSet::new()),
-            Homes::new(BTreeSet::new()),
-        );
-        RuleSet::new("standard".to_owned(), standard_allow(), deny, &RuleFile::default())
+        let empty = RuleFile::default();
+        let deny = extended_deny(&empty).expect("without an operator's lists nothing can fail");
+        RuleSet::new("standard".to_owned(), standard_allow(), deny, &empty)
     }
 
     /// Reads an operator's rules (`docs/modules/export-center/redaction.md`).
@@ -180,7 +178,7 @@ impl RuleSet {
                 let json = Format::ALL.iter().filter(|format| format.is_json());
                 (json.map(|format| (*format, Allow::everything())).collect(), Deny::nothing())
             }
-            Extends::Standard => (extended_allow(&file)?, extended_deny(&file)),
+            Extends::Standard => (extended_allow(&file)?, extended_deny(&file)?),
         };
         Ok(RuleSet::new(file.name.clone(), allow, deny.with_own(patterns), &file))
     }
@@ -192,6 +190,8 @@ impl RuleSet {
             "email": {
                 "impersonalDomains": mail::IMPERSONAL_DOMAINS,
                 "listLabels": mail::LIST_LABELS,
+                "mailArchives": mail::MAIL_ARCHIVES,
+                "roleMarks": mail::ROLE_MARKS,
                 "roleWords": mail::ROLE_WORDS,
                 "roles": mail::ROLES,
             },
@@ -248,13 +248,12 @@ impl RuleSet {
             return Ok(Redacted::NotRedactable);
         };
         let document = Document::parse(content, limits).map_err(RedactError::Document)?;
-        let (deny, glance) = (&rules.deny, rules.deny.glance(content));
-        let mut denied = |text: &str| deny.first_rule(text, glance).is_some();
-        if identity::any_text(format, document.root(), &mut denied) {
+        let glance = rules.deny.glance(content);
+        let check = Check { allow, deny: &rules.deny, glance: glance.as_ref() };
+        if identity::any_text(format, document.root(), &|text| check.denies(text).is_some()) {
             counts.not_redactable += 1;
             return Ok(Redacted::NotRedactable);
         }
-        let check = Check { allow, deny, glance };
         if !check.finds(document.root()) {
             return Ok(Redacted::Unchanged);
         }
@@ -297,13 +296,12 @@ fn extended_allow(file: &RuleFile) -> Result<BTreeMap<Format, Allow>, RuleError>
     Ok(lists)
 }
 
-fn extended_deny(file: &RuleFile) -> Deny {
+fn extended_deny(file: &RuleFile) -> Result<Deny, RuleError> {
     let keep = &file.keep;
-    Deny::standard(
-        Mail::new(keep.mailboxes.clone(), keep.mail_domains.clone()),
-        Addresses::new(file.internal_domains.clone(), keep.hosts.clone()),
-        Homes::new(keep.users.clone()),
-    )
+    let addresses = Addresses::new(file.internal_domains.clone(), keep.hosts.clone())
+        .map_err(|source| RuleError::Pattern { id: "internal-domains".to_owned(), source })?;
+    let mail = Mail::new(keep.mailboxes.clone(), keep.mail_domains.clone());
+    Ok(Deny::standard(mail, addresses, Homes::new(keep.users.clone())))
 }
 
 #[cfg(test)]

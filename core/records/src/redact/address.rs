@@ -95,11 +95,18 @@ const HOST_BYTES: usize = 255;
 const SCHEME_BYTES: usize = 32;
 
 impl Addresses {
-    pub(super) fn new(internal: BTreeSet<String>, kept: BTreeSet<String>) -> Addresses {
+    /// # Errors
+    /// If the internal domains together are too much for one search.
+    pub(super) fn new(
+        internal: BTreeSet<String>,
+        kept: BTreeSet<String>,
+    ) -> Result<Addresses, regex::Error> {
         let names: Vec<String> = internal.iter().map(|domain| regex::escape(domain)).collect();
-        let pattern = format!("(?i:{})", names.join("|"));
-        let domains = if names.is_empty() { None } else { Regex::new(&pattern).ok() };
-        Addresses { internal, domains, kept }
+        let domains = match names.is_empty() {
+            true => None,
+            false => Some(Regex::new(&format!("(?i:{})", names.join("|")))?),
+        };
+        Ok(Addresses { internal, domains, kept })
     }
 
     /// Whether there are internal domains, which are looked for outside of URLs too.
@@ -181,7 +188,8 @@ impl Addresses {
             Some((user, host)) => (Some(user), host),
             None => (None, authority),
         };
-        if NETWORK_SCHEMES.contains(&transport) && self.is_internal(host) {
+        let network = matches!(transport, "https" | "http") || NETWORK_SCHEMES.contains(&transport);
+        if network && self.is_internal(host) {
             return Some(Found::Url(start..end()));
         }
         let user = user.filter(|user| is_secret_user(user))?;
@@ -198,20 +206,13 @@ impl Addresses {
         if let Ok(address) = host.parse::<Ipv4Addr>() {
             return !self.kept.contains(host) && is_private_v4(address);
         }
-        let host = host.to_ascii_lowercase();
-        if self.kept.iter().any(|kept| is_within(&host, kept)) {
-            return false;
-        }
-        if self.internal.iter().any(|domain| is_within(&host, domain)) {
-            return true;
-        }
-        let name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.';
-        if !host.bytes().all(name) || !host.bytes().any(|b| b.is_ascii_alphabetic()) {
-            return false;
-        }
-        // `https://https://` is a slip of the pen and no host.
-        let single_label = !host.contains('.') && !NETWORK_SCHEMES.contains(&host.as_str());
-        single_label || PRIVATE_SUFFIXES.iter().any(|suffix| is_within(&host, suffix))
+        let within = |names: &BTreeSet<String>| {
+            !names.is_empty() && {
+                let host = host.to_ascii_lowercase();
+                names.iter().any(|name| is_within(&host, name))
+            }
+        };
+        !within(&self.kept) && (within(&self.internal) || is_private_name(host))
     }
 
     /// The first percent-encoded URL at or after `from` that must not leave, such as those in the
@@ -239,6 +240,20 @@ impl Addresses {
     }
 }
 
+/// Whether no public name server answers for a name.
+fn is_private_name(host: &str) -> bool {
+    let name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.';
+    if !host.bytes().all(name) || !host.bytes().any(|b| b.is_ascii_alphabetic()) {
+        return false;
+    }
+    match host.rsplit_once('.') {
+        Some((before, "arpa")) => is_within(before, "home"),
+        Some((_, last)) => PRIVATE_SUFFIXES.iter().any(|suffix| suffix.eq_ignore_ascii_case(last)),
+        // `https://https://` is a slip of the pen and no host.
+        None => !NETWORK_SCHEMES.contains(&host.to_ascii_lowercase().as_str()),
+    }
+}
+
 /// A password, or a user name that is long enough to be a token.
 fn is_secret_user(user: &str) -> bool {
     let placeholder = |text: &str| text.contains(['{', '$', '<', '*']);
@@ -248,9 +263,12 @@ fn is_secret_user(user: &str) -> bool {
     }
 }
 
+fn is_scheme_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')
+}
+
 fn scheme(before: &str) -> Option<&str> {
-    let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
-    let run = before.bytes().rev().take(SCHEME_BYTES).take_while(|b| part(*b)).count();
+    let run = before.bytes().rev().take(SCHEME_BYTES).take_while(|b| is_scheme_byte(*b)).count();
     let scheme =
         before[before.len() - run..].trim_start_matches(|c: char| !c.is_ascii_alphabetic());
     (!scheme.is_empty()).then_some(scheme)
@@ -275,10 +293,10 @@ fn authority_length(rest: &str) -> usize {
         c.is_whitespace()
             || c.is_control()
             || matches!(c, '/' | '?' | '#' | '\\' | '"' | '\'' | '<' | '>' | '(' | ')' | '`')
-            || matches!(c, ',' | ';' | '{' | '}' | '|' | '^')
+            || matches!(c, ',' | ';' | '|' | '^')
     };
     let run = &rest[..rest.find(stop).unwrap_or(rest.len())];
-    run.trim_end_matches(['.', ':', '*']).len()
+    run.trim_end_matches(['.', ':', '*', '}', '!']).len()
 }
 
 /// Where the scheme of an encoded URL begins: `https:` or `https%3A` before the slashes.
@@ -287,13 +305,14 @@ fn encoded_start(before: &str) -> Option<usize> {
         let (head, tail) = before.split_at_checked(before.len().checked_sub(3)?)?;
         tail.eq_ignore_ascii_case("%3a").then_some(head)
     })?;
-    let start = colon.len() - scheme(colon)?.len();
-    // The plus of `git%2Bhttps` belongs to the scheme; what is before it does not matter.
-    let head = colon[..start].strip_suffix('%');
-    Some(match (head, colon[start..].get(..2)) {
-        (Some(_), Some(digits)) if digits.bytes().all(|b| b.is_ascii_hexdigit()) => start + 2,
-        _ => start,
-    })
+    let run = colon.bytes().rev().take(SCHEME_BYTES).take_while(|b| is_scheme_byte(*b)).count();
+    let mut start = colon.len() - run;
+    // The escaped plus of `git%2Bhttps` does not belong to the scheme that is looked at.
+    let digits = colon[start..].bytes().take(2).filter(u8::is_ascii_hexdigit).count();
+    if colon[..start].ends_with('%') && digits == 2 {
+        start += 2;
+    }
+    (start < colon.len()).then_some(start)
 }
 
 /// Decodes the percent escapes of ASCII characters.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use regex::bytes;
 
 use super::address::Addresses;
+use super::glance::{Glance, Sorts};
 use super::home::Homes;
 use super::mail::Mail;
 use super::secret::{self, Pattern};
@@ -33,24 +34,7 @@ struct Standard {
     homes: Homes,
     patterns: Vec<Pattern>,
     /// Matches wherever a pattern, an encoded URL or a home folder can.
-    triggers: Option<bytes::Regex>,
-}
-
-/// Which rules can have anything to do in a document.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Glance {
-    mail: bool,
-    urls: bool,
-    rare: bool,
-    /// An operator's rules look at every text.
-    own: bool,
-}
-
-impl Glance {
-    /// Whether no rule can find anything.
-    pub(super) fn is_clean(self) -> bool {
-        !self.mail && !self.urls && !self.rare && !self.own
-    }
+    triggers: bytes::Regex,
 }
 
 /// How many values were redacted, by rule.
@@ -113,7 +97,7 @@ impl Deny {
 
     /// The standard rules with an operator's exceptions.
     pub(super) fn standard(mail: Mail, addresses: Addresses, homes: Homes) -> Deny {
-        let triggers = bytes::Regex::new(secret::TRIGGERS).ok();
+        let triggers = secret::triggers();
         let patterns = secret::standard();
         let standard = Standard { mail, addresses, homes, patterns, triggers };
         Deny { own: Vec::new(), standard: Some(standard) }
@@ -124,25 +108,23 @@ impl Deny {
         Deny { own, ..self }
     }
 
-    /// Looks over a whole document at once. JSON escapes hide nothing of what is looked for.
-    pub(super) fn glance(&self, content: &[u8]) -> Glance {
-        let own = !self.own.is_empty();
-        let Some(standard) = &self.standard else {
-            return Glance { mail: false, urls: false, rare: false, own };
-        };
-        let has = |text: &str| memchr::memmem::find(content, text.as_bytes()).is_some();
-        Glance {
-            mail: memchr::memchr(b'@', content).is_some() || has("%40"),
-            urls: has("://"),
-            rare: standard.is_triggered(content),
-            own: own || standard.addresses.has_domains(),
-        }
+    /// Looks over a whole document at once.
+    pub(super) fn glance<'c>(&'c self, content: &'c [u8]) -> Option<Glance<'c>> {
+        let standard = self.standard.as_ref()?;
+        Some(Glance::new(content, &standard.triggers))
+    }
+
+    /// Which sorts of rules have to be asked about a text of the document.
+    pub(super) fn sorts(&self, text: &str, glance: Option<&Glance<'_>>) -> Option<Sorts> {
+        let sorts = glance.map_or(Sorts::NONE, |glance| glance.sorts(text));
+        let every = !self.own.is_empty()
+            || self.standard.as_ref().is_some_and(|standard| standard.addresses.has_domains());
+        (every || sorts != Sorts::NONE).then_some(sorts)
     }
 
     /// The rule that finds something in the text, if one does.
-    pub(super) fn first_rule(&self, text: &str, glance: Glance) -> Option<&str> {
-        self.finders(text, glance)
-            .into_iter()
+    pub(super) fn first_rule(&self, text: &str, sorts: Sorts) -> Option<&str> {
+        self.finders(text, sorts)
             .find(|finder| pieces(text).any(|piece| finder.find(piece, 0).is_some()))
             .map(|finder| finder.id())
     }
@@ -152,18 +134,18 @@ impl Deny {
     pub(super) fn redact(
         &self,
         text: &str,
-        glance: Glance,
+        sorts: Sorts,
         marks: &mut dyn Marks,
         tally: &mut Tally,
     ) -> Option<String> {
         let mut redacted: Option<String> = None;
         for _ in 0..MOST_ROUNDS {
             let before = redacted.as_deref().unwrap_or(text);
-            let Some(after) = self.round(before, glance, marks, tally) else { return redacted };
+            let Some(after) = self.round(before, sorts, marks, tally) else { return redacted };
             redacted = Some(after);
         }
         let last = redacted.as_deref().unwrap_or(text);
-        let Some(rule) = self.first_rule(last, glance) else { return redacted };
+        let Some(rule) = self.first_rule(last, sorts) else { return redacted };
         let mut whole = String::new();
         marks.mark(rule, text, &mut whole);
         Some(whole)
@@ -173,12 +155,12 @@ impl Deny {
     fn round(
         &self,
         text: &str,
-        glance: Glance,
+        sorts: Sorts,
         marks: &mut dyn Marks,
         tally: &mut Tally,
     ) -> Option<String> {
         let mut redacted: Option<String> = None;
-        for finder in self.finders(text, glance) {
+        for finder in self.finders(text, sorts) {
             let before = redacted.as_deref().unwrap_or(text);
             if let Some((after, count)) = replace(&finder, before, marks) {
                 *tally.entry(finder.id().to_owned()).or_default() += count;
@@ -190,43 +172,26 @@ impl Deny {
 
     /// The rules that can find something in the text, in the order they are applied: what takes
     /// out most comes before what would take a piece of it.
-    fn finders<'d>(&'d self, text: &str, glance: Glance) -> Vec<Finder<'d>> {
-        let mut finders: Vec<Finder<'d>> = self.own.iter().map(Finder::Own).collect();
-        let Some(standard) = &self.standard else { return finders };
-        let bytes = text.as_bytes();
-        let addresses = &standard.addresses;
-        let rare = glance.rare && standard.is_triggered(bytes);
-        let urls = glance.urls && memchr::memmem::find(bytes, b"://").is_some();
-        let (keys, others) = standard.patterns.split_at(usize::from(rare));
-        if rare {
-            finders.extend(keys.iter().map(Finder::Pattern));
-        }
-        if urls {
-            finders.push(Finder::Url(addresses));
-        }
-        if rare {
-            finders.push(Finder::EncodedUrl(addresses));
-            finders.extend(others.iter().map(Finder::Pattern));
-        }
-        if urls {
-            finders.push(Finder::Credentials(addresses));
-        }
-        if glance.mail && memchr::memchr2(b'@', b'%', bytes).is_some() {
-            finders.push(Finder::Mail(&standard.mail));
-        }
-        if addresses.has_domains() {
-            finders.push(Finder::Host(addresses));
-        }
-        if rare {
-            finders.push(Finder::Home(&standard.homes));
-        }
-        finders
-    }
-}
-
-impl Standard {
-    fn is_triggered(&self, bytes: &[u8]) -> bool {
-        self.triggers.as_ref().is_none_or(|triggers| triggers.is_match(bytes))
+    fn finders<'d>(&'d self, text: &str, sorts: Sorts) -> impl Iterator<Item = Finder<'d>> {
+        let standard = self.standard.as_ref();
+        let rare = standard.filter(|_| sorts.rare && !text.is_empty());
+        let urls = standard.filter(|_| sorts.urls);
+        let sign = sorts.mail && memchr::memchr2(b'@', b'%', text.as_bytes()).is_some();
+        let mail = standard.filter(|_| sign);
+        let (keys, others) = match rare {
+            Some(standard) => standard.patterns.split_at(1.min(standard.patterns.len())),
+            None => Default::default(),
+        };
+        let domains = standard.filter(|standard| standard.addresses.has_domains());
+        let own = self.own.iter().map(Finder::Own);
+        own.chain(keys.iter().map(Finder::Pattern))
+            .chain(urls.map(|standard| Finder::Url(&standard.addresses)))
+            .chain(rare.map(|standard| Finder::EncodedUrl(&standard.addresses)))
+            .chain(others.iter().map(Finder::Pattern))
+            .chain(urls.filter(|_| sign).map(|standard| Finder::Credentials(&standard.addresses)))
+            .chain(mail.map(|standard| Finder::Mail(&standard.mail)))
+            .chain(domains.map(|standard| Finder::Host(&standard.addresses)))
+            .chain(rare.map(|standard| Finder::Home(&standard.homes)))
     }
 }
 

@@ -8,8 +8,7 @@ use regex::Regex;
 /// Finds home folders and takes the name of the person out of them.
 #[derive(Debug, Clone)]
 pub(super) struct Homes {
-    /// `None` cannot be: a test compiles it.
-    heads: Option<Regex>,
+    heads: Regex,
     kept: BTreeSet<String>,
 }
 
@@ -66,12 +65,13 @@ const HEADS: &str = r"/home/|[:/](?:/|\\{1,2})?Users(?:/|\\{1,2})|:\\Documents a
 
 impl Homes {
     pub(super) fn new(kept: BTreeSet<String>) -> Homes {
-        Homes { heads: Regex::new(HEADS).ok(), kept }
+        let heads = Regex::new(HEADS).expect("a constant that compiles, as a test shows");
+        Homes { heads, kept }
     }
 
     /// The name of the first home folder of a person at or after `from`.
     pub(super) fn find(&self, text: &str, from: usize) -> Option<Range<usize>> {
-        let mut heads = self.heads.as_ref()?.find_iter(&text[from..]);
+        let mut heads = self.heads.find_iter(&text[from..]);
         heads.find_map(|head| self.name(text, from + head.start(), from + head.end()))
     }
 

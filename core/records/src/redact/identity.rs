@@ -8,12 +8,8 @@ use crate::Format;
 
 /// Whether a text from which the id is made satisfies `denied`. The id stands in lines and indexes
 /// unredacted; such a record must not be carried at all.
-pub(super) fn any_text(
-    format: Format,
-    root: Value<'_>,
-    denied: &mut dyn FnMut(&str) -> bool,
-) -> bool {
-    let mut at = |path: &[&str]| root.str_at(path).is_some_and(|text| denied(&text));
+pub(super) fn any_text(format: Format, root: Value<'_>, denied: &dyn Fn(&str) -> bool) -> bool {
+    let at = |path: &[&str]| root.str_at(path).is_some_and(|text| denied(&text));
     match format {
         Format::Osv => at(&["id"]),
         Format::CsafAdvisory | Format::CsafVex => {

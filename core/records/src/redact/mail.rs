@@ -83,6 +83,36 @@ pub(super) const ROLES: &[&str] = &[
     "webmaster",
 ];
 
+/// Words that make a local part a role wherever they stand in it, as in `TechSupport.Hasselroth`.
+pub(super) const ROLE_MARKS: &[&str] = &[
+    "csirt",
+    "helpdesk",
+    "noreply",
+    "psirt",
+    "secalert",
+    "security",
+    "service",
+    "support",
+    "vulnerability",
+];
+
+/// Hosts of public mail archives: what looks like an address in their URLs is a message id or the
+/// name of a list.
+pub(super) const MAIL_ARCHIVES: &[&str] = &[
+    "://archives.postgresql.org/",
+    "://bugs.debian.org/",
+    "://groups.google.com/",
+    "://inbox.sourceware.org/",
+    "://lists.",
+    "://lore.kernel.org/",
+    "://mail-archives.",
+    "://marc.info/",
+    "://patchwork.",
+    "://public-inbox.org/",
+    "://www.mail-archive.com/",
+    "://www.postgresql.org/message-id/",
+];
+
 /// Words that make a local part a role when it begins or ends with them, set off by a hyphen, as in
 /// `security-announce` and `pkg-systemd-maintainers`.
 pub(super) const ROLE_WORDS: &[&str] = &[
@@ -135,8 +165,8 @@ const DIGIT_DOMAINS: &[&str] = &["com", "net", "org", "cn"];
 /// A local part is looked for in this many bytes before the sign; RFC 5321 allows 64.
 const LOCAL_BYTES: usize = 128;
 
-/// How far back the beginning of a package URL is looked for.
-const PURL_BYTES: usize = 1024;
+/// How far back the beginning of the URL around an address is looked for.
+const TOKEN_BYTES: usize = 1024;
 
 impl Mail {
     /// Keeps the addresses of `kept` and everything at `kept_domains` besides the standard roles.
@@ -169,7 +199,7 @@ impl Mail {
         let end = at + sign + domain_length(&text[at + sign..])?;
         let start = local_start(text, from, at)?;
         let (local, domain) = (&text[start..at], &text[at + sign..end]);
-        if is_version(domain) || in_purl(text, at) || self.is_kept(local, domain) {
+        if is_version(domain) || is_kept_place(text, at) || self.is_kept(local, domain) {
             return None;
         }
         Some(start..end)
@@ -183,7 +213,8 @@ impl Mail {
             rest == Some(true) || before == Some(true)
         };
         ROLES.contains(&local.as_str())
-            || ROLE_WORDS.iter().any(|word| role(word))
+            || ROLE_MARKS.iter().any(|mark| local.contains(mark))
+            || ROLE_WORDS.iter().any(role)
             || is_list_host(&domain)
             || IMPERSONAL_DOMAINS.iter().any(|kept| is_within(&domain, kept))
             || self.kept_domains.iter().any(|kept| is_within(&domain, kept))
@@ -209,8 +240,8 @@ fn domain_length(text: &str) -> Option<usize> {
     let top_level = last.chars().count() >= 2 && last.chars().next()?.is_alphabetic();
     let labels = name.split('.').all(|label| !label.is_empty() && !label.starts_with('-'));
     let file = NO_DOMAINS.contains(&last.to_ascii_lowercase().as_str());
-    // Test names such as `Fuzz@PropertiesTest.PropsValid`.
-    let type_name = is_camel_case(name) && is_camel_case(last);
+    // Names of tests, such as `Fuzz@Properties.PropsValid`.
+    let type_name = is_camel_case(last);
     (top_level && labels && !file && !type_name).then_some(domain.len())
 }
 
@@ -256,9 +287,10 @@ fn is_version(domain: &str) -> bool {
     !(mail_host && first == number)
 }
 
-/// Whether the place lies in a package URL, where the sign sets off the version.
-fn in_purl(text: &str, at: usize) -> bool {
-    let mut start = at.saturating_sub(PURL_BYTES);
+/// Whether the place lies in a package URL, where the sign sets off the version, or in the URL of a
+/// mail archive.
+fn is_kept_place(text: &str, at: usize) -> bool {
+    let mut start = at.saturating_sub(TOKEN_BYTES);
     while !text.is_char_boundary(start) {
         start += 1;
     }
@@ -266,5 +298,6 @@ fn in_purl(text: &str, at: usize) -> bool {
     let stop = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ',' | '(' | '[');
     let token = head.rfind(stop).map_or(head, |place| &head[place..]);
     // The qualifiers hold addresses of other places; their sign is no version.
-    token.contains("pkg:") && !token.contains('?')
+    let purl = token.contains("pkg:") && !token.contains('?');
+    purl || MAIL_ARCHIVES.iter().any(|archive| token.contains(archive))
 }

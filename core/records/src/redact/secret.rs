@@ -12,11 +12,14 @@ pub(super) struct Pattern {
 }
 
 /// Texts of which at least one lies wherever a pattern of [`standard`] or a home folder can.
+///
+/// They must not look at what is around them (no `\b`): what is redacted next to a text makes a
+/// boundary where there was none.
 pub(super) const TRIGGERS: &str = concat!(
     r"(?-u)AKIA|ASIA|ABIA|ACCA|gh[pousr]_|github_pat_|gl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent)-",
-    r"|xox[abeoprs]-|xapp-|hooks\.slack\.com|npm_|pypi-AgE|eyJ|AIza|_live_|\bsk-|dckr_pat_",
-    r"|hvs\.|\bSG\.|_v1_|rubygems_|AGE-SECRET-KEY|PRIVATE KEY|(?i:authorization|bearer[ \t])",
-    r#"|(?i:passw|pwd|passphrase|secret|token|key)["'\\]{0,3}[ \t]{0,3}[=:]"#,
+    r"|xox[abeoprs]-|xapp-|hooks\.slack\.com|npm_|pypi-AgE|eyJ|AIza|_live_|sk-[A-Za-z0-9_-]{16}|dckr_pat_",
+    r"|hvs\.|SG\.[A-Za-z0-9_-]{16}|_v1_|rubygems_|AGE-SECRET-KEY|PRIVATE KEY|(?i:authorization|bearer[ \t])",
+    r#"|(?i:password|passwd|pwd|passphrase|secret|token|key)["'\\]{0,3}[ \t]{0,3}[=:]"#,
     r"|/home/|Users[/\\]|Documents and Settings|(?i:%2f%2f)",
     r"|(?i:\.(?:corp|internal|intranet|intra|lan|local|localdomain|home\.arpa)):[0-9]",
     r"|(?:10|192\.168|172\.(?:1[6-9]|2[0-9]|3[01]))\.[0-9.]{3,11}:[0-9]",
@@ -53,7 +56,7 @@ pub(super) const STANDARD: &[(&str, &str)] = &[
         "authorization",
         concat!(
             r#"(?i-u:authorization)["']?[ \t]{0,4}[:=][ \t]{0,4}["']?"#,
-            r"(?i-u:(?:bearer|basic|token|digest|negotiate)[ \t]{1,4})?([A-Za-z0-9._~+/=-]{8,})",
+            r"(?i-u:(?:bearer|basic|token|digest|negotiate)[ \t]{1,4})([A-Za-z0-9._~+/=-]{8,})",
         ),
     ),
     ("authorization", r"(?i-u:\bbearer)[ \t]{1,4}([A-Za-z0-9._~+/=-]{20,})"),
@@ -75,7 +78,7 @@ pub(super) const STANDARD: &[(&str, &str)] = &[
     (
         "internal-url",
         concat!(
-            r"(?:^|[\s(=,;'>])((?:[A-Za-z0-9_-]+\.)+",
+            r#"(?:^|[\s(\[=,;'">])((?:[A-Za-z0-9_-]+\.)+"#,
             r"(?i-u:corp|internal|intranet|intra|lan|local|localdomain|home\.arpa):[0-9]{2,5}",
             r#"(?:/[^\s"<>`\\]*)?)"#,
         ),
@@ -83,26 +86,30 @@ pub(super) const STANDARD: &[(&str, &str)] = &[
     (
         "internal-url",
         concat!(
-            r"(?:^|[\s(=,;'>])((?:10\.[0-9]{1,3}|192\.168|172\.(?:1[6-9]|2[0-9]|3[01]))",
+            r#"(?:^|[\s(\[=,;'">])((?:10\.[0-9]{1,3}|192\.168|172\.(?:1[6-9]|2[0-9]|3[01]))"#,
             r#"\.[0-9]{1,3}\.[0-9]{1,3}:[0-9]{2,5}(?:/[^\s"<>`\\]*)?)"#,
         ),
     ),
 ];
 
+/// [`TRIGGERS`], compiled.
+pub(super) fn triggers() -> regex::bytes::Regex {
+    regex::bytes::Regex::new(TRIGGERS).expect("a constant that compiles, as a test shows")
+}
+
 /// The patterns of [`STANDARD`], compiled.
 pub(super) fn standard() -> Vec<Pattern> {
     STANDARD
         .iter()
-        .filter_map(|(id, text)| {
+        .map(|(id, text)| {
             let check = match *id {
                 "secret" if text.ends_with(r#"["']"#) => is_literal,
                 "secret" => is_secret_word,
                 "authorization" => has_digit,
                 _ => always,
             };
-            // A test compiles every one of them.
-            let regex = Regex::new(text).ok()?;
-            Some(Pattern { id: (*id).to_owned(), regex, check })
+            let regex = Regex::new(text).expect("a constant that compiles, as a test shows");
+            Pattern { id: (*id).to_owned(), regex, check }
         })
         .collect()
 }

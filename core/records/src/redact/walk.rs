@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use stella_model::json::{Shape, Value, write_string};
 
 use super::allow::{Allow, ObjectType, Target};
-use super::deny::{Deny, Glance, Marks, Numbered, Plain, Tally};
+use super::deny::{Deny, Marks, Numbered, Plain, Tally};
+use super::glance::Glance;
 use super::tables::PROPERTY_PREFIXES;
 
 /// Rule id under which members outside the allow-list are counted.
@@ -18,10 +19,11 @@ pub(super) const ENCODED_CONTENT: &str = "encoded-content";
 pub(super) struct Check<'r> {
     pub(super) allow: &'r Allow,
     pub(super) deny: &'r Deny,
-    pub(super) glance: Glance,
+    /// `None` where every text has to be searched.
+    pub(super) glance: Option<&'r Glance<'r>>,
 }
 
-impl Check<'_> {
+impl<'r> Check<'r> {
     /// Whether anything in the document has to be redacted.
     pub(super) fn finds(&self, root: Value<'_>) -> bool {
         self.value(root, Target::Object(self.allow.root()))
@@ -38,7 +40,7 @@ impl Check<'_> {
                 Some(object) => self.object(value, object),
                 None => value.members().any(|(name, member)| {
                     drops(value, target, &name).is_some()
-                        || self.denies(&name)
+                        || self.denies(&name).is_some()
                         || self.value(member, target)
                 }),
             },
@@ -51,18 +53,20 @@ impl Check<'_> {
             None => true,
             Some(target) => {
                 !admits(member, target)
-                    || (object.is_map() && self.denies(&name))
+                    || (object.is_map() && self.denies(&name).is_some())
                     || self.value(member, target)
             }
         })
     }
 
     fn text(&self, value: Value<'_>) -> bool {
-        !self.glance.is_clean() && value.as_str().is_some_and(|text| self.denies(&text))
+        value.as_str().is_some_and(|text| self.denies(&text).is_some())
     }
 
-    fn denies(&self, text: &str) -> bool {
-        self.deny.first_rule(text, self.glance).is_some()
+    /// The rule that denies a text or a member name.
+    pub(super) fn denies(&self, text: &str) -> Option<&'r str> {
+        let sorts = self.deny.sorts(text, self.glance)?;
+        self.deny.first_rule(text, sorts)
     }
 }
 
@@ -96,7 +100,8 @@ impl Writer<'_> {
             _ => &mut Plain,
         };
         let Check { deny, glance, .. } = self.check;
-        match deny.redact(&text, glance, marks, &mut self.tally) {
+        let sorts = deny.sorts(&text, glance);
+        match sorts.and_then(|sorts| deny.redact(&text, sorts, marks, &mut self.tally)) {
             Some(redacted) => write_string(self.out, &redacted),
             None => value.write_canonical(self.out),
         }
@@ -145,7 +150,7 @@ impl Writer<'_> {
         member: Value<'_>,
         from: &mut usize,
     ) -> Option<Target> {
-        let (allow, deny, glance) = (self.check.allow, self.check.deny, self.check.glance);
+        let allow = self.check.allow;
         let (inner, is_map) = match object_type(allow, target) {
             Some(object) => {
                 let inner = object.look_up(name, from).filter(|inner| admits(member, *inner));
@@ -164,7 +169,7 @@ impl Writer<'_> {
             }
         };
         // A name cannot be replaced without the risk of making it equal to another.
-        let denied = if is_map { deny.first_rule(name, glance) } else { None };
+        let denied = if is_map { self.check.denies(name) } else { None };
         match denied {
             Some(rule) => {
                 self.count(rule);
