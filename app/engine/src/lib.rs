@@ -16,7 +16,7 @@ mod store;
 pub use bundle::{
     CatForm, CatReport, CatRequest, ChangeKind, ClaimedSignature, DiffCounts, DiffReport,
     InspectReport, InspectedFile, ProveRequest, RecordChange, SetDiff, VerifyProofRequest,
-    VerifyRequest, cat, cosign_commands, diff, inspect, prove, verify, verify_proof,
+    VerifyRequest, cat, diff, inspect, prove, verify, verify_proof,
 };
 pub use error::EngineError;
 pub use ingest::{IngestReport, IngestRequest, ingest};

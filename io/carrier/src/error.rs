@@ -27,7 +27,7 @@ pub enum CarrierError {
         path: PathBuf,
     },
     /// Something else is at the destination.
-    #[error("{} holds something else: {difference}", path.display())]
+    #[error("{} is not the same bundle: {difference}", path.display())]
     Conflict {
         /// The destination.
         path: PathBuf,

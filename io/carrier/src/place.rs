@@ -170,7 +170,7 @@ pub fn difference(
     let ours = |entry: &&FileEntry| names.contains(&entry.name);
     let further = |entry: &&FileEntry| entry.name.as_str().starts_with(SIGNATURES);
     if there.files().iter().filter(ours).count() < files.len() {
-        return Ok(Some("files are missing".to_owned()));
+        return Ok(Some("it lacks files of this bundle".to_owned()));
     }
     if let Some(extra) = there.files().iter().find(|entry| !ours(entry) && !further(entry)) {
         return Ok(Some(format!("{} is not in this bundle", extra.name)));

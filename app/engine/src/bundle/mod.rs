@@ -11,4 +11,4 @@ pub use cat::{CatForm, CatReport, CatRequest, cat};
 pub use diff::{ChangeKind, DiffCounts, DiffReport, RecordChange, SetDiff, diff};
 pub use inspect::{ClaimedSignature, InspectReport, InspectedFile, inspect};
 pub use prove::{ProveRequest, VerifyProofRequest, prove, verify_proof};
-pub use verify::{VerifyRequest, cosign_commands, verify};
+pub use verify::{VerifyRequest, verify};

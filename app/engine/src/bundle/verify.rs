@@ -66,23 +66,6 @@ pub fn verify(
     Ok(verification.finish(verdicts))
 }
 
-/// The commands that make the same check of the signatures with cosign 2 or 3, without a network,
-/// from within the folder of the bundle.
-#[must_use]
-pub fn cosign_commands(key: &Path) -> [String; 2] {
-    let key = shell_word(key);
-    let offline = "--insecure-ignore-tlog --trusted-root trusted_root.json";
-    [
-        format!(
-            "cosign verify-blob --key {key} {offline} --bundle export.json.sigstore.json export.json"
-        ),
-        format!(
-            "cosign verify-blob-attestation --type slsaprovenance1 --key {key} {offline} \
-             --bundle provenance.json.sigstore.json export.json"
-        ),
-    ]
-}
-
 /// The keys in files, or those that a store trusts if no file is given.
 pub(crate) fn trusted_keys(
     files: &[PathBuf],
@@ -135,15 +118,6 @@ fn refuse_inside(key: &Path, bundle: &Path) -> Result<(), EngineError> {
     Err(EngineError::new(ErrorCode::Usage, what).hint(
         "a key that comes with a bundle proves nothing: get it from its publisher some other way",
     ))
-}
-
-fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/+@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text;
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// Checks all parts; the verdicts come in the order of the tasks, whatever the threads do.
@@ -218,20 +192,6 @@ impl Checking<'_> {
                 unit: "parts",
                 finished: None,
             });
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_quoted_for_the_shell_only_where_they_must_be() {
-        for (path, word) in
-            [("a/b.pub", "a/b.pub"), ("my key.pub", "'my key.pub'"), ("it's", "'it'\\''s'")]
-        {
-            assert_eq!(shell_word(Path::new(path)), word);
         }
     }
 }
