@@ -123,11 +123,9 @@ fn measure_all(all: &All) -> Result<()> {
     for factor in &all.scales {
         let feeds = if *factor == 1 { real.clone() } else { corpus::tenfold(&real, &cache)? };
         let work = cache.join(format!("work-{factor}x"));
-        stella::remove(&work)?;
-        fs::create_dir_all(&work)?;
         let repetitions = if *factor == 1 { all.repetitions } else { 1 };
         eprintln!("measuring {factor}x: {} documents", corpus::total(&feeds).documents);
-        let stella = Stella { binary: binary.clone(), work };
+        let stella = Stella::new(binary.clone(), work)?;
         let script = *factor == 1 && !all.no_script;
         let (data, cache) = (data.as_path(), cache.as_path());
         let bench = Bench { stella, data, cache, feeds, factor: *factor, repetitions, script };

@@ -1,5 +1,6 @@
 //! The program under measurement and the stores it works on.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,13 +16,54 @@ const PASSWORD: (&str, &str) = ("STELLA_KEY_PASSWORD", "benchmark");
 /// are not read.
 const ALL_REJECTED: i32 = 2;
 
+/// Folder of what is no longer needed.
+const ASIDE: &str = "aside";
+
 /// `stella` with a folder to work in.
 pub(crate) struct Stella {
-    pub(crate) binary: PathBuf,
+    binary: PathBuf,
     pub(crate) work: PathBuf,
+    /// Number of things put aside.
+    aside: Cell<u64>,
 }
 
 impl Stella {
+    /// A program and a folder, which is made anew.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub(crate) fn new(binary: PathBuf, work: PathBuf) -> Result<Stella> {
+        remove(&work)?;
+        fs::create_dir_all(work.join(ASIDE))?;
+        Ok(Stella { binary, work, aside: Cell::new(0) })
+    }
+
+    /// Moves a file or folder out of the way, if it is there.
+    ///
+    /// It is not removed yet: for a minute, ext4 searches around every file removed from a folder
+    /// before it makes a new one near it, and the next measurement would pay for that.
+    ///
+    /// # Errors
+    /// If it cannot be moved.
+    pub(crate) fn put_aside(&self, path: &Path) -> Result<()> {
+        if !path.exists() {
+            return Ok(());
+        }
+        self.aside.set(self.aside.get() + 1);
+        let to = self.work.join(ASIDE).join(self.aside.get().to_string());
+        fs::rename(path, to).with_context(|| format!("put {} aside", path.display()))
+    }
+
+    /// Removes what was put aside.
+    ///
+    /// # Errors
+    /// If something stays.
+    pub(crate) fn clear(&self) -> Result<()> {
+        let aside = self.work.join(ASIDE);
+        remove(&aside)?;
+        fs::create_dir(&aside).context("make a folder")
+    }
+
     /// A path in the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.work.join(name)
@@ -104,7 +146,7 @@ impl Stella {
         signed: bool,
     ) -> Result<Usage> {
         let bundle = self.path(name);
-        remove(&bundle)?;
+        self.put_aside(&bundle)?;
         let shown = bundle.to_string_lossy();
         let signing: &[&str] =
             if signed { &["--key", "bench"] } else { &["--unsigned-for-testing"] };
@@ -128,7 +170,7 @@ impl Stella {
     /// If it cannot be copied.
     pub(crate) fn copy(&self, store: &Path, name: &str) -> Result<PathBuf> {
         let to = self.path(name);
-        remove(&to)?;
+        self.put_aside(&to)?;
         copy(store, &to).with_context(|| format!("copy {}", store.display()))?;
         Ok(to)
     }
