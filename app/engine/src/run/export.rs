@@ -90,7 +90,7 @@ pub fn export(
     let Done { packed, files, sealed, already_there } = done;
     let export_digest = Digest::of(&files.export);
     let record = record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
-    record.save(store, &prepared.profile.name)?;
+    record.save(store, &prepared.plan.profile)?;
     let limit = request.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES);
     depot.prune(limit).map_err(EngineError::from)?;
     let manifest = files.manifest;

@@ -10,7 +10,6 @@ use stella_model::{
 };
 use stella_pack::codec;
 use stella_plan::floors::{FloorBroken, Floors};
-use stella_plan::profile::Select;
 use stella_plan::run_plan::FORMAT_VERSION;
 use stella_plan::{
     AdapterSpec, FeedEntry, OutputPlan, Profile, ProfileId, RedactionId, RunPlan, Selectors,
@@ -66,7 +65,9 @@ pub(super) fn prepare(
     };
     let live = ledger.sets(head).map_err(EngineError::from)?;
     let scanned = scan.sets(&live)?;
-    let broken = broken_floors(store, request, &profile, &selectors, &feeds, &live, &scanned);
+    let id = ProfileId { name: profile.name.clone(), revision: profile.revision() };
+    let last = RunRecord::last(store, &id);
+    let broken = broken_floors(last, &profile, &selectors, &feeds, &live, &scanned);
     let sets: Vec<SetSummary> = scanned.into_iter().filter(|set| set.count > 0).collect();
     let mut warnings = Vec::new();
     let as_of = as_of(request, &sets, &broken, &mut warnings)?;
@@ -79,7 +80,7 @@ pub(super) fn prepare(
         outputs: outputs(&profile),
         partition: profile.partition,
         producer: PRODUCT_VERSION.to_owned(),
-        profile: ProfileId { name: profile.name.clone(), revision: profile.revision() },
+        profile: id,
         redaction: RedactionId { digest: rules.digest(), name: rules.name().to_owned() },
         selectors: selectors.clone(),
         sets: sets.iter().map(SetSummary::entry).collect(),
@@ -133,8 +134,7 @@ fn check_feeds(selectors: &Selectors, feeds: &[FeedInfo]) -> Result<(), EngineEr
 }
 
 fn broken_floors(
-    store: &Store,
-    request: &RunRequest,
+    last: Option<RunRecord>,
     profile: &Profile,
     selectors: &Selectors,
     feeds: &[FeedInfo],
@@ -148,9 +148,6 @@ fn broken_floors(
     let known: BTreeMap<FeedName, Vec<SetKey>> = feeds.iter().map(held).collect();
     let live = live.iter().map(|(set, _)| set.clone()).collect();
     let selected = scanned.iter().map(|set| (set.set.clone(), set.count)).collect();
-    // A run that selects otherwise than the last one is not held against it.
-    let comparable = profile.select == Select::default() || request.select == Select::default();
-    let last = RunRecord::last(store, &profile.name).filter(|_| comparable);
     let last = last.into_iter().flat_map(|run| run.sets);
     let last = last.filter_map(|(set, record)| {
         let set: SetKey = set.parse().ok()?;

@@ -1,5 +1,6 @@
-//! What the store remembers of the last successful run of each profile.
+//! What the store remembers of the last successful run of each profile revision.
 //!
+//! A revision includes the selectors, so that runs are only held against runs that select alike.
 //! Cursors, durations and places live here and in no hashed file. A record that is lost or cannot
 //! be read only costs the comparison with the last run.
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stella_model::{Digest, ErrorCode, Instant};
+use stella_plan::ProfileId;
 use stella_plan::estimate::Experience;
 
 use crate::{EngineError, Store};
@@ -51,15 +53,15 @@ pub struct SetRecord {
 }
 
 impl RunRecord {
-    /// The last run of a profile.
+    /// The last run of a profile in this revision.
     #[must_use]
-    pub fn last(store: &Store, profile: &str) -> Option<RunRecord> {
+    pub fn last(store: &Store, profile: &ProfileId) -> Option<RunRecord> {
         let bytes = std::fs::read(path(store, profile)).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// Replaces the last run of a profile, whole or not at all.
-    pub(crate) fn save(&self, store: &Store, profile: &str) -> Result<(), EngineError> {
+    /// Replaces the last run of a profile in this revision, whole or not at all.
+    pub(crate) fn save(&self, store: &Store, profile: &ProfileId) -> Result<(), EngineError> {
         let path = path(store, profile);
         self.write(&path).map_err(|source| {
             let message = format!("cannot write the run record {}", path.display());
@@ -98,7 +100,8 @@ impl RunRecord {
     }
 }
 
-fn path(store: &Store, profile: &str) -> PathBuf {
+fn path(store: &Store, profile: &ProfileId) -> PathBuf {
     // Names of profiles have no character but ':' that a file system might refuse.
-    store.runs_dir().join(format!("{}.json", profile.replace(':', "_")))
+    let name = profile.name.replace(':', "_");
+    store.runs_dir().join(format!("{name}.{}.json", profile.revision.short(16)))
 }
