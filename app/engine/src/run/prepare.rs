@@ -259,7 +259,7 @@ impl Scan<'_> {
         self.ledger
             .scan(self.head, set, &IdRange::ALL, facets, &mut |row| {
                 *seen += 1;
-                if *seen % ROWS_PER_UPDATE == 0 {
+                if seen.is_multiple_of(ROWS_PER_UPDATE) {
                     self.tell(*seen, total);
                     if self.cancel.is_set() {
                         return ControlFlow::Break(());
