@@ -30,10 +30,13 @@ use crate::scenarios::Bench;
 use crate::stella::Stella;
 
 #[derive(Parser)]
-#[command(disable_help_subcommand = true)]
+#[command(disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Task,
+    command: Option<Task>,
+    /// Without a command, everything is measured.
+    #[command(flatten)]
+    all: All,
 }
 
 #[derive(Subcommand)]
@@ -96,10 +99,12 @@ impl Place {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Task::All(all) => measure_all(&all),
-        Task::Corpus(place) => prepare(&place),
-        Task::Measure { report, words } => measure::parent(&report, &words),
+    let Cli { command, all } = Cli::parse();
+    let done = match command {
+        None => measure_all(&all),
+        Some(Task::All(all)) => measure_all(&all),
+        Some(Task::Corpus(place)) => prepare(&place),
+        Some(Task::Measure { report, words }) => measure::parent(&report, &words),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
