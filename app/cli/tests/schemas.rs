@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::{Stella, files};
 use jsonschema::Validator;
@@ -57,7 +57,7 @@ impl Checker {
     }
 
     /// Checks every file of a bundle, and every line of its parts.
-    fn check_bundle(&mut self, folder: &PathBuf) {
+    fn check_bundle(&mut self, folder: &Path) {
         for name in files(folder) {
             let bytes = std::fs::read(folder.join(&name)).expect("a file of the bundle");
             if name.ends_with(".jsonl.zst") {
