@@ -26,6 +26,8 @@
 //!
 //! [handling]
 //! classification = "OFFICIAL"
+//! releasable-to = ["AUS", "NZL"]
+//! max-tlp = "AMBER"
 //! ```
 //!
 //! Unknown members are errors: a misspelt selector must not widen an export in silence.
@@ -440,6 +442,7 @@ mod tests {
         assert_eq!(profile.name, "nightly");
         assert_eq!(profile.select.severity, Some(Severity::High));
         assert_eq!(profile.floors.len() + profile.allow_empty.len(), 2);
+        assert_eq!(profile.handling.map(|h| h.releasable_to.len()), Some(2));
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct FeedEntry {
 }
 
 /// Handling marks, which belong to what is in the bundle.
+///
+/// Profiles spell the members in kebab case; a manifest that does is refused for its form.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Handling {
@@ -91,10 +93,10 @@ pub struct Handling {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classification: Option<String>,
     /// Highest Traffic Light Protocol label inside.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "max-tlp", skip_serializing_if = "Option::is_none")]
     pub max_tlp: Option<String>,
     /// Who may have it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, alias = "releasable-to", skip_serializing_if = "Vec::is_empty")]
     pub releasable_to: Vec<String>,
 }
 
