@@ -54,8 +54,8 @@ pub struct Codec {
     pub level: i32,
     /// Name of the library.
     pub library: String,
-    /// Frame parameters by name.
-    pub parameters: BTreeMap<String, bool>,
+    /// Frame parameters by name, as the library numbers them; a switch that is on is 1.
+    pub parameters: BTreeMap<String, i64>,
     /// Version of the library.
     pub version: String,
 }
