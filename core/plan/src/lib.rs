@@ -19,5 +19,5 @@ pub use profile::{Profile, ProfileError};
 pub use run_plan::{
     Codec, FeedEntry, Handling, OutputPlan, ProfileId, RedactionId, RunPlan, SetEntry,
 };
-pub use selectors::Selectors;
+pub use selectors::{Selectors, Unmatched};
 pub use set_plan::{PartPlan, SetPlan, SetSummary};

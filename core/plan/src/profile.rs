@@ -304,18 +304,20 @@ impl Select {
     }
 }
 
-/// A package as facets name it: a package URL loses version, qualifiers and subpath;
-/// `ecosystem/name` stays.
+/// A package as facets name it: a package URL in its normal form, or `ecosystem/name`.
 fn package(text: &str) -> Result<String, ProfileError> {
-    if let Some(package) = purl::package(text) {
-        return Ok(package.into_owned());
+    let refused = |rule: &str| Err(member("select.packages", format!("`{text}` {rule}")));
+    let Some(package) = purl::package(text) else {
+        if text.starts_with("pkg:") || !text.contains('/') {
+            return refused("is neither a package URL such as pkg:npm/lodash nor ecosystem/name");
+        }
+        return Ok(text.to_owned());
+    };
+    // A version that is not looked at would select more than it says.
+    if text.contains(['?', '#']) || text.rsplit('/').next().is_some_and(|name| name.contains('@')) {
+        return refused("has a version, qualifiers or subpath: a selector names the package alone");
     }
-    if text.starts_with("pkg:") || !text.contains('/') {
-        let rule =
-            format!("`{text}` is neither a package URL such as pkg:npm/lodash nor ecosystem/name");
-        return Err(member("select.packages", rule));
-    }
-    Ok(text.to_owned())
+    Ok(package.into_owned())
 }
 
 fn since(text: &str, now: Instant) -> Result<Instant, ProfileError> {
@@ -490,9 +492,11 @@ mod tests {
             let select = Select { packages: [text.to_owned()].into(), ..Select::default() };
             select.resolve(now).map(|s| s.packages.into_iter().next().expect("one"))
         };
-        assert_eq!(resolve("pkg:npm/lodash@4.17.20?a=b").expect("a purl"), "pkg:npm/lodash");
+        assert_eq!(resolve("pkg:npm/lodash").expect("a purl"), "pkg:npm/lodash");
+        assert_eq!(resolve("pkg:npm/@babel/core").expect("a purl"), "pkg:npm/%40babel/core");
+        assert_eq!(resolve("pkg:PyPI/Django_X").expect("a purl"), "pkg:pypi/django-x");
         assert_eq!(resolve("npm/lodash").expect("a name"), "npm/lodash");
-        for bad in ["", "lodash", "pkg:"] {
+        for bad in ["", "lodash", "pkg:", "pkg:npm/lodash@4.17.20", "pkg:npm/lodash?a=b"] {
             assert!(resolve(bad).is_err(), "{bad}");
         }
     }

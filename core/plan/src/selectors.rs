@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use stella_model::screen::Safe;
 use stella_model::{FeedName, Instant, Kind, SetKey};
 use stella_records::{Facets, Severity};
 
@@ -86,6 +87,81 @@ impl Selectors {
     }
 }
 
+/// What selectors ask for and no record has: misspelt values widen nothing, but hide much.
+#[derive(Debug, Clone)]
+pub struct Unmatched<'a> {
+    selectors: &'a Selectors,
+    ecosystems: BTreeSet<&'a str>,
+    ids: BTreeSet<&'a str>,
+    kinds: BTreeSet<&'a Kind>,
+    packages: BTreeSet<&'a str>,
+    without_severity: u64,
+}
+
+impl<'a> Unmatched<'a> {
+    /// Nothing has been seen yet.
+    #[must_use]
+    pub fn new(selectors: &'a Selectors) -> Unmatched<'a> {
+        fn all(values: &BTreeSet<String>) -> BTreeSet<&str> {
+            values.iter().map(String::as_str).collect()
+        }
+        Unmatched {
+            ecosystems: all(&selectors.ecosystems),
+            ids: all(&selectors.ids),
+            kinds: selectors.kinds.iter().collect(),
+            packages: all(&selectors.packages),
+            without_severity: 0,
+            selectors,
+        }
+    }
+
+    /// A set of an admitted feed.
+    pub fn see_set(&mut self, set: &SetKey) {
+        self.kinds.remove(&set.kind);
+    }
+
+    /// A record of an admitted set, selected or not.
+    pub fn see(&mut self, id: &str, facets: Option<&Facets>) {
+        let Some(facets) = facets else { return };
+        if !self.ids.is_empty() {
+            self.ids.remove(id);
+            facets.ids.iter().for_each(|id| {
+                self.ids.remove(id.as_str());
+            });
+        }
+        let found = |found: &[String], wanted: &str, same: fn(&str, &str) -> bool| {
+            found.iter().any(|found| same(wanted, found))
+        };
+        self.ecosystems.retain(|wanted| !found(&facets.ecosystems, wanted, is_ecosystem));
+        self.packages.retain(|wanted| !found(&facets.packages, wanted, |a, b| a == b));
+        let untold = self.selectors.severity.is_some() && facets.severity.is_none();
+        self.without_severity += u64::from(untold);
+    }
+
+    /// One sentence for each value that nothing matched, and for records left out because they do
+    /// not tell what was asked.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let kinds = self.kinds.iter().map(|kind| ("kind", kind.as_str()));
+        let ecosystems = self.ecosystems.iter().map(|value| ("ecosystem", *value));
+        let ids = self.ids.iter().map(|value| ("id", *value));
+        let packages = self.packages.iter().map(|value| ("package", *value));
+        let mut warnings: Vec<String> = kinds
+            .chain(ecosystems)
+            .chain(ids)
+            .chain(packages)
+            .map(|(what, value)| format!("no record has the {what} `{}`", Safe(value)))
+            .collect();
+        if self.without_severity > 0 {
+            warnings.push(format!(
+                "{} records tell no severity and are not selected",
+                self.without_severity
+            ));
+        }
+        warnings
+    }
+}
+
 /// Whether an ecosystem is the wanted one or a release of it (`Debian` for `Debian:12`).
 fn is_ecosystem(wanted: &str, found: &str) -> bool {
     let (head, rest) = match found.split_at_checked(wanted.len()) {
@@ -148,6 +224,31 @@ mod tests {
         for (select, expected) in cases {
             assert_eq!(admits(select.clone()), expected, "{select:?}");
         }
+    }
+
+    #[test]
+    fn what_nothing_matches_is_told() {
+        let select = Selectors {
+            ecosystems: texts(&["npm", "npn"]),
+            ids: texts(&["CVE-2021-23337", "CVE-1"]),
+            kinds: [Kind::advisory(), Kind::vex()].into(),
+            severity: Some(Severity::Low),
+            ..Selectors::default()
+        };
+        let mut unmatched = Unmatched::new(&select);
+        unmatched.see_set(&"advisory/npm".parse().expect("a set"));
+        unmatched.see("GHSA-35jh-r3h4-6jhm", Some(&facets()));
+        unmatched.see("X", Some(&Facets::default()));
+        assert_eq!(
+            unmatched.warnings(),
+            [
+                "no record has the kind `vex`",
+                "no record has the ecosystem `npn`",
+                "no record has the id `CVE-1`",
+                "1 records tell no severity and are not selected"
+            ]
+        );
+        assert!(Unmatched::new(&Selectors::default()).warnings().is_empty());
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::borrow::Cow;
 /// The package that a purl names: `pkg:type/namespace/name`, without version, qualifiers and
 /// subpath; `None` if the text is no purl.
 ///
-/// The type is in lower case and a scope's `@` is written `%40`, as the purl specification has it.
+/// The type is in lower case, a scope's `@` is written `%40`, and names of types whose registry
+/// does not tell cases apart are in lower case, PyPI's with `-` for `_`: as the purl specification
+/// has it (<https://github.com/package-url/purl-spec/blob/main/PURL-TYPES.rst>).
 /// Selectors must bring what a person typed to the same form with this function.
 ///
 /// # Examples
@@ -19,6 +21,21 @@ use std::borrow::Cow;
 /// ```
 #[must_use]
 pub fn package(purl: &str) -> Option<Cow<'_, str>> {
+    let package = spelt_as_written(purl)?;
+    let (kind, path) = package.strip_prefix("pkg:")?.split_once('/')?;
+    let folds = matches!(kind, "pypi" | "github" | "bitbucket" | "composer" | "npm");
+    let differs = |b: u8| b.is_ascii_uppercase() || (kind == "pypi" && b == b'_');
+    // `%40` and other escapes keep their capital hex digits.
+    if !folds || path.contains('%') || !path.bytes().any(differs) {
+        return Some(package);
+    }
+    let name = path.to_ascii_lowercase();
+    let name = if kind == "pypi" { name.replace('_', "-") } else { name };
+    Some(Cow::Owned(format!("pkg:{kind}/{name}")))
+}
+
+/// The package of a purl with the name as it is written.
+fn spelt_as_written(purl: &str) -> Option<Cow<'_, str>> {
     let purl = purl.trim();
     let body = purl.strip_prefix("pkg:")?.trim_start_matches('/');
     let end = memchr::memchr2(b'?', b'#', body.as_bytes()).unwrap_or(body.len());

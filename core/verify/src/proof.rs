@@ -248,7 +248,10 @@ pub fn verify_proof(files: ProofFiles<'_>, keys: &[TrustedKey], limits: &Limits)
                 Some(Ok(outcome)) => {
                     let what = match outcome {
                         Proven::Presence { .. } => "the record is in the bundle",
-                        Proven::Absence => "the record is not in the bundle",
+                        Proven::Absence if proof.count == 0 => {
+                            "the bundle holds nothing of this kind and feed"
+                        }
+                        Proven::Absence => "no record of the set has this id; aliases do not count",
                     };
                     findings.pass(Check::Proof, what);
                     proven = Some(outcome);

@@ -242,8 +242,12 @@ impl<'a> Verification<'a> {
             Check::ProvenanceSignature,
             Check::FurtherSignatures,
         ];
+        let detail = match self.policy.unsigned {
+            Unsigned::AcceptForTesting => "an unsigned bundle, accepted for testing",
+            Unsigned::Refuse => "the bundle is not signed",
+        };
         for check in signed {
-            self.findings.not_used(check, "an unsigned bundle, accepted for testing");
+            self.findings.not_used(check, detail);
         }
         if self.policy.unsigned == Unsigned::Refuse {
             let problem = Problem::new("the bundle is not signed").of(layout::EXPORT_BUNDLE);

@@ -13,7 +13,7 @@ use stella_plan::floors::{FloorBroken, Floors};
 use stella_plan::run_plan::FORMAT_VERSION;
 use stella_plan::{
     AdapterSpec, FeedEntry, OutputPlan, Profile, ProfileId, RedactionId, RunPlan, Selectors,
-    SetPlan, SetSummary,
+    SetPlan, SetSummary, Unmatched,
 };
 use stella_records::redact::RuleSet;
 
@@ -64,12 +64,14 @@ pub(super) fn prepare(
         cancel,
     };
     let live = ledger.sets(head).map_err(EngineError::from)?;
-    let scanned = scan.sets(&live)?;
+    let mut unmatched = Unmatched::new(&selectors);
+    let scanned = scan.sets(&live, &mut unmatched)?;
+    let mut warnings = unmatched.warnings();
+    warnings.extend(never_filled(&selectors, &feeds));
     let id = ProfileId { name: profile.name.clone(), revision: profile.revision() };
     let last = RunRecord::last(store, &id);
     let broken = broken_floors(last, &profile, &selectors, &feeds, &live, &scanned);
     let sets: Vec<SetSummary> = scanned.into_iter().filter(|set| set.count > 0).collect();
-    let mut warnings = Vec::new();
     let as_of = as_of(request, &sets, &broken, &mut warnings)?;
     let plan = RunPlan {
         as_of,
@@ -118,6 +120,19 @@ impl Prepared {
         };
         Err(EngineError::new(ErrorCode::Empty, all.join("; ")).hint(hint))
     }
+}
+
+/// Feeds that hold nothing because everything that was brought was rejected.
+fn never_filled(selectors: &Selectors, feeds: &[FeedInfo]) -> Vec<String> {
+    let empty = |feed: &&FeedInfo| feed.kinds.is_empty() && selectors.admits_feed(&feed.name);
+    let told = |feed: &FeedInfo| {
+        let rejected = feed.quarantined;
+        format!(
+            "feed {} never held a record ({rejected} documents rejected); it is not in the bundle",
+            feed.name
+        )
+    };
+    feeds.iter().filter(empty).map(told).collect()
 }
 
 /// A feed that nobody knows is a mistake, not an empty selection.
@@ -171,7 +186,10 @@ fn as_of(
     if let Some(as_of) = request.as_of {
         return Ok(as_of.to_seconds());
     }
-    let newest = sets.iter().filter_map(|set| set.newest).max().map(Instant::to_seconds);
+    // Some feeds write the year 1 for "never"; no evidence was revised before 1970.
+    let told = |time: &Instant| time.unix_seconds() > 0;
+    let newest = sets.iter().filter_map(|set| set.newest).filter(told).max();
+    let newest = newest.map(Instant::to_seconds);
     match newest {
         Some(newest) => {
             if newest > request.now {
@@ -240,15 +258,31 @@ const ROWS_PER_UPDATE: u64 = 4096;
 
 impl Scan<'_> {
     /// Every admitted set in order, empty ones too.
-    fn sets(&self, live: &[(SetKey, u64)]) -> Result<Vec<SetSummary>, EngineError> {
+    fn sets(
+        &self,
+        live: &[(SetKey, u64)],
+        unmatched: &mut Unmatched<'_>,
+    ) -> Result<Vec<SetSummary>, EngineError> {
         let admitted: Vec<_> =
             live.iter().filter(|(set, _)| self.selectors.admits_set(set)).collect();
         let total = admitted.iter().map(|(_, count)| count).sum();
         let mut seen = 0;
-        admitted.into_iter().map(|(set, _)| self.set(set, &mut seen, total)).collect()
+        admitted
+            .into_iter()
+            .map(|(set, _)| {
+                unmatched.see_set(set);
+                self.set(set, &mut seen, total, unmatched)
+            })
+            .collect()
     }
 
-    fn set(&self, set: &SetKey, seen: &mut u64, total: u64) -> Result<SetSummary, EngineError> {
+    fn set(
+        &self,
+        set: &SetKey,
+        seen: &mut u64,
+        total: u64,
+        unmatched: &mut Unmatched<'_>,
+    ) -> Result<SetSummary, EngineError> {
         let mut planned = SetPlan::new(
             set.clone(),
             &self.profile.partition,
@@ -265,6 +299,7 @@ impl Scan<'_> {
                         return ControlFlow::Break(());
                     }
                 }
+                unmatched.see(row.id.as_str(), row.facets.as_ref());
                 if self.selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
                     planned.push(&row.id, &row.content_digest, row.size, row.modified);
                 }

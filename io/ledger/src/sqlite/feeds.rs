@@ -30,7 +30,8 @@ impl SqliteLedger {
     /// held it.
     ///
     /// # Errors
-    /// [`LedgerError::NotFound`] if there is no such feed; else if storage fails.
+    /// [`LedgerError::NotFound`] if there is no such feed, or it holds the id as another kind: the
+    /// block would not do what it seems to; else if storage fails.
     pub fn block(
         &self,
         set: &SetKey,
@@ -47,7 +48,18 @@ impl SqliteLedger {
                 db.execute(sql, params![number, id.as_str(), reason, values::time(Some(at))])?;
                 tombstone(db, number, id)
             };
-            change().map_err(|error| self.error("block an id", error))
+            let held = change().map_err(|error| self.error("block an id", error))?;
+            let elsewhere = match held {
+                true => None,
+                false => kind_that_holds(db, feed, id)
+                    .map_err(|error| self.error("look for the id", error))?,
+            };
+            match elsewhere {
+                Some(kind) => Err(LedgerError::NotFound {
+                    what: format!("record {id} of {set}; feed {} holds it as {kind}", set.feed),
+                }),
+                None => Ok(held),
+            }
         })
     }
 
@@ -186,6 +198,13 @@ fn complete(db: &Connection, feed: i64, mut info: FeedInfo) -> rusqlite::Result<
         .optional()?;
     info.last_ingest = last.flatten();
     Ok(info)
+}
+
+/// The kind under which a feed holds an id now.
+fn kind_that_holds(db: &Connection, feed: i64, id: &RecordId) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT r.kind FROM record_set AS r JOIN version AS v ON v.record_set = r.number
+               WHERE r.feed = ?1 AND v.id = ?2 AND v.superseded_by IS NULL AND v.gone = 0";
+    db.query_row(sql, params![feed, id.as_str()], |row| row.get(0)).optional()
 }
 
 /// Puts a tombstone over a live record.

@@ -12,6 +12,7 @@ mod schema;
 mod values;
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -54,7 +55,9 @@ impl SqliteLedger {
     /// [`LedgerError`] if the file is no ledger, has a newer schema, or cannot be opened or written.
     pub fn open(dir: &Path, tenant: TenantId) -> Result<SqliteLedger, LedgerError> {
         let ledger = SqliteLedger::at(dir, tenant);
-        fs::create_dir_all(dir).map_err(|error| ledger.io_error("make the folder", error))?;
+        // Evidence of a company's weak spots is for its owner's eyes only.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| ledger.io_error("make the folder", error))?;
         ledger.prepare_file()?;
         Ok(ledger)
     }
