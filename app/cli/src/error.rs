@@ -70,11 +70,10 @@ impl Failure {
         let head = paint.text(Tone::Bad, &format!("error[{}]", self.code));
         let mut text = format!("{head}: {}\n", Safe(&self.message));
         for cause in &self.causes {
-            let _ = writeln!(text, "  cause: {}", Safe(cause));
+            write_lines(&mut text, "cause:", cause);
         }
-        for (i, line) in self.hint.iter().flat_map(|hint| hint.lines()).enumerate() {
-            let label = if i == 0 { "hint:" } else { "     " };
-            let _ = writeln!(text, "  {label} {}", Safe(line));
+        if let Some(hint) = &self.hint {
+            write_lines(&mut text, "hint:", hint);
         }
         text
     }
@@ -93,6 +92,16 @@ impl Failure {
             error["hint"] = json!(hint);
         }
         json!({"apiVersion": API_VERSION, "kind": "Error", "error": error})
+    }
+}
+
+/// The lines of a text below each other after its label; nothing in it can look like another label.
+fn write_lines(text: &mut String, label: &str, lines: &str) {
+    let width = label.len();
+    for (i, line) in lines.trim_end().lines().enumerate() {
+        let label = if i == 0 { label } else { "" };
+        let line = format!("  {label:<width$} {}", Safe(line));
+        let _ = writeln!(text, "{}", line.trim_end());
     }
 }
 
@@ -165,6 +174,20 @@ error[ERR_EXPORT_IO]: cannot read the ledger
         let json = failure.to_json();
         assert_eq!(json["error"]["exitCode"], 1);
         assert_eq!(json["error"]["causes"][1], "disk on fire");
+    }
+
+    #[test]
+    fn causes_of_several_lines_keep_them_and_each_is_escaped() {
+        let cause = std::io::Error::other("at line 2\n  |\n2 | a\u{1b}[2J =\n  |     ^\n");
+        let failure = Failure::new(ErrorCode::Invalid, "bad").because(&cause);
+        let expected = "\
+error[ERR_EXPORT_INVALID]: bad
+  cause: at line 2
+           |
+         2 | a\\u{1b}[2J =
+           |     ^
+";
+        assert_eq!(failure.to_text(Paint { on: false }), expected);
     }
 
     #[test]

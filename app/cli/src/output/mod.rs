@@ -9,9 +9,10 @@ mod style;
 mod table;
 mod yaml;
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
 use serde_json::{Map, Value, json};
+use stella_model::screen::Safe;
 
 pub(crate) use style::{Paint, Tone, use_colour};
 pub(crate) use table::{Cell, Column, Table};
@@ -32,6 +33,14 @@ pub(crate) fn yaml(value: &Value) -> String {
 pub(crate) fn yaml_item(value: &Value) -> String {
     let list = Value::Array(vec![value.clone()]);
     yaml(&list).lines().map(|line| format!("  {line}\n")).collect()
+}
+
+/// A name from outside as one line, whatever it holds; a terminal gets nothing that drives it.
+pub(crate) fn one_line(name: &str, escape: bool) -> String {
+    match escape {
+        true => Safe(name).to_string(),
+        false => name.replace('\n', "\\n").replace('\r', "\\r"),
+    }
 }
 
 /// One result.
@@ -180,9 +189,9 @@ impl Out {
 }
 
 fn lines(page: &Page, part: impl Fn(&Item) -> &str, text: &mut String) {
+    let escape = io::stdout().is_terminal();
     for item in &page.items {
-        // Names from outside stay one line each, whatever they hold.
-        text.push_str(&part(item).replace('\n', "\\n").replace('\r', "\\r"));
+        text.push_str(&one_line(part(item), escape));
         text.push('\n');
     }
 }

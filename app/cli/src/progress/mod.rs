@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Clock};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use stella_engine::{Progress, StageUpdate};
+use stella_engine::{Progress, Stage, StageUpdate};
 
 use crate::args::ProgressMode;
 use crate::clock;
@@ -36,6 +36,8 @@ struct Shared {
     mode: Mode,
     state: Mutex<State>,
     wake: Condvar,
+    /// Told after every look of the drawing thread.
+    drawn: Condvar,
     status_wanted: Arc<AtomicBool>,
 }
 
@@ -79,8 +81,13 @@ impl Reporter {
         status_wanted: Arc<AtomicBool>,
     ) -> Reporter {
         let mode = decide(mode, quiet);
-        let shared =
-            Arc::new(Shared { mode, state: Mutex::default(), wake: Condvar::new(), status_wanted });
+        let shared = Arc::new(Shared {
+            mode,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            drawn: Condvar::new(),
+            status_wanted,
+        });
         let drawer = Arc::clone(&shared);
         // Without a thread there is no progress, but the work itself goes on.
         let thread =
@@ -132,8 +139,16 @@ impl Progress for Reporter {
         }
         if ended.is_some() {
             self.shared.wake.notify_all();
+        } else if asks(update.stage) && self.shared.mode == Mode::Tty {
+            self.shared.settle(state);
         }
     }
+}
+
+/// Whether a person may be asked for a password during the stage. It has no live line: that would
+/// be drawn over the question, ten times a second.
+fn asks(stage: Stage) -> bool {
+    stage == Stage::Seal
 }
 
 impl Tracked {
@@ -156,6 +171,16 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until the lines of the stages before are cleared. Not for long: a terminal that takes
+    /// no text holds up no work.
+    fn settle(&self, state: MutexGuard<'_, State>) {
+        self.wake.notify_all();
+        let is_drawn = |state: &mut State| {
+            state.stages.iter().any(|tracked| tracked.ended.is_some() || tracked.bar.is_some())
+        };
+        drop(self.drawn.wait_timeout_while(state, 5 * TICK, is_drawn));
+    }
+
     fn draw(&self) {
         let bars = (self.mode == Mode::Tty)
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
@@ -166,6 +191,7 @@ impl Shared {
             }
             self.draw_stages(&mut state, bars.as_ref());
             state.stages.retain(|tracked| tracked.ended.is_none());
+            self.drawn.notify_all();
             if state.over {
                 break;
             }
@@ -230,6 +256,9 @@ fn draw_live(tracked: &mut Tracked, bars: Option<&MultiProgress>) {
         bars.suspend(|| write_line(&line::done(&running)));
         return;
     }
+    if asks(tracked.update.stage) {
+        return;
+    }
     let bar = tracked.bar.get_or_insert_with(|| {
         let style = ProgressStyle::with_template("{msg}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
@@ -262,8 +291,6 @@ fn decide(mode: ProgressMode, quiet: bool) -> Mode {
 
 #[cfg(test)]
 mod tests {
-    use stella_engine::Stage;
-
     use super::*;
 
     #[test]

@@ -10,7 +10,7 @@ use super::super::Exit;
 use crate::args::{CatArgs, Format};
 use crate::context::Context;
 use crate::error::Failure;
-use crate::output::API_VERSION;
+use crate::output::{API_VERSION, one_line};
 
 /// Streams the records to standard output.
 pub(crate) fn run(args: CatArgs, context: &Context) -> Result<Exit, Failure> {
@@ -43,15 +43,15 @@ enum Turn {
     Escape,
     /// Items of one JSON document.
     Items,
-    /// Only the ids.
-    Ids,
+    /// Only the ids; escaped on a terminal.
+    Ids { escape: bool },
 }
 
 impl Lines {
     fn new(format: Format) -> Result<Lines, Failure> {
         let turn = match format {
             Format::Json => Turn::Items,
-            Format::Name | Format::Id => Turn::Ids,
+            Format::Name | Format::Id => Turn::Ids { escape: io::stdout().is_terminal() },
             Format::Yaml => {
                 let failure = Failure::new(ErrorCode::Usage, "records have no YAML form");
                 return Err(failure.hint("use -o json or -o jsonl"));
@@ -90,13 +90,13 @@ impl Lines {
                 writeln!(self.out, "{lead}")?;
                 self.out.write_all(line.trim_ascii_end())?;
             }
-            Turn::Ids => {
+            Turn::Ids { escape } => {
                 #[derive(serde::Deserialize)]
                 struct Line {
                     id: String,
                 }
                 let Line { id } = serde_json::from_slice(&line)?;
-                writeln!(self.out, "{}", id.replace(['\n', '\r'], " "))?;
+                writeln!(self.out, "{}", one_line(&id, escape))?;
             }
         }
         self.line = line;

@@ -1,6 +1,6 @@
 //! `export diff`: which records two bundles differ in, told as they are found.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
@@ -12,17 +12,24 @@ use super::super::{Exit, value};
 use crate::args::{DiffArgs, Format};
 use crate::context::Context;
 use crate::error::Failure;
-use crate::output::{API_VERSION, Column, Table, human, yaml_item};
+use crate::output::{API_VERSION, Column, Table, human, one_line, yaml_item};
 
 /// Compares and prints; exit 10 if there is any difference.
 pub(crate) fn run(args: &DiffArgs, context: &Context) -> Result<Exit, Failure> {
     let mut screen = Screen::new(context.out.format);
-    let report = context.work(|_, cancel| {
+    let outcome = context.work(|_, cancel| {
         stella_engine::diff(&args.from, &args.to, &mut |change| screen.change(change), cancel)
-    })?;
-    if screen.closed {
-        return Ok(Exit::With(ErrorCode::Differs));
+    });
+    // The comparison was stopped from here; its own error tells nothing of the reason.
+    match screen.failure.take() {
+        // A reader that has gone away saw a difference, and has what it wanted.
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Ok(Exit::With(ErrorCode::Differs));
+        }
+        Some(error) => return Err(error.into()),
+        None => {}
     }
+    let report = outcome?;
     screen.end(&report, context)?;
     match report.same_records {
         true => Ok(Exit::Done),
@@ -35,21 +42,20 @@ struct Screen {
     format: Format,
     out: BufWriter<io::Stdout>,
     changes: u64,
+    escape: bool,
     failure: Option<io::Error>,
-    closed: bool,
 }
 
 impl Screen {
     fn new(format: Format) -> Screen {
         let out = BufWriter::new(io::stdout());
-        Screen { format, out, changes: 0, failure: None, closed: false }
+        Screen { format, out, changes: 0, escape: io::stdout().is_terminal(), failure: None }
     }
 
     fn change(&mut self, change: &RecordChange) -> ControlFlow<()> {
         match self.write_change(change) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
-                self.closed = error.kind() == io::ErrorKind::BrokenPipe;
                 self.failure = Some(error);
                 ControlFlow::Break(())
             }
@@ -79,7 +85,7 @@ impl Screen {
                 write!(self.out, "{lead}{}", yaml_item(&json()))
             }
             Format::Name | Format::Id => {
-                writeln!(self.out, "{}", change.id.as_str().replace(['\n', '\r'], " "))
+                writeln!(self.out, "{}", one_line(change.id.as_str(), self.escape))
             }
         }
     }
@@ -89,9 +95,6 @@ impl Screen {
     }
 
     fn end(mut self, report: &DiffReport, context: &Context) -> Result<(), Failure> {
-        if let Some(error) = self.failure {
-            return Err(error.into());
-        }
         let summary = value(report)?;
         let first = self.changes == 0;
         let text = match self.format {
