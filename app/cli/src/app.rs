@@ -16,6 +16,7 @@ use crate::output::{Paint, use_colour};
 
 /// Runs the command line; the exit code.
 pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
+    let arguments = help_as_flag(arguments);
     let hints = Hints::of(&arguments);
     let command = Cli::command().color(hints.clap_colour());
     let parsed =
@@ -39,6 +40,15 @@ pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
             failure.code().exit_code()
         }
     }
+}
+
+/// `stella help VERB` is `stella VERB --help`; people try both.
+fn help_as_flag(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.get(1).is_some_and(|word| word == "help") {
+        arguments.remove(1);
+        arguments.push("--help".into());
+    }
+    arguments
 }
 
 /// What has to be known of the command line even if it cannot be parsed.

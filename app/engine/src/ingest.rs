@@ -66,7 +66,7 @@ const QUEUE: usize = 256;
 /// Takes evidence into a feed, in one transaction: all of it or nothing (INV-ATOMIC).
 ///
 /// # Errors
-/// [`EngineError`] if an input cannot be read, too much would vanish, or the ledger fails.
+/// [`EngineError`] if an input cannot be read, holds nothing that could be evidence, too much would vanish, or the ledger fails.
 pub fn ingest(
     store: &Store,
     request: &IngestRequest,
@@ -77,8 +77,15 @@ pub fn ingest(
     let inputs = request.paths.iter().map(|path| Input::from_arg(path)).collect();
     let mut ingest = ledger.ingest(&request.feed, request.mode.clone(), request.now)?;
     let line = Line { spool: store.dir().to_owned(), threads: request.threads.max(1), cancel };
-    line.run(inputs, &mut Writer { ingest: &mut ingest, update: first_update(), progress })?;
+    let mut writer = Writer { ingest: &mut ingest, update: first_update(), documents: 0, progress };
+    line.run(inputs, &mut writer)?;
     cancel.check()?;
+    // A replacement by nothing is judged by how much would vanish.
+    if writer.documents == 0 && matches!(request.mode, IngestMode::Merge) {
+        let what = "nothing to take in: the input holds no document";
+        return Err(EngineError::new(ErrorCode::Invalid, what)
+            .hint("check the path; documents end in .json, .jsonl, .xml or .spdx, or are in a .tar or .zip"));
+    }
     let summary = if request.dry_run { ingest.preview()? } else { ingest.commit()? };
     Ok(IngestReport { feed: request.feed.name.clone(), dry_run: request.dry_run, summary })
 }
@@ -235,12 +242,16 @@ fn outcome(document: Document) -> Outcome {
 struct Writer<'a> {
     ingest: &'a mut Ingest,
     update: StageUpdate,
+    /// Those that were read, accepted or not.
+    documents: u64,
     progress: &'a dyn Progress,
 }
 
 impl Writer<'_> {
     fn write_all(&mut self, items: &Receiver<Item<'_>>) -> Result<(), EngineError> {
         for item in items {
+            let is_document = !matches!(item.outcome, Outcome::Companion | Outcome::Ignored);
+            self.documents += u64::from(is_document);
             match item.outcome {
                 Outcome::Prepared(document) => self.ingest.put(&document)?,
                 Outcome::Companion => self.ingest.count_companion(),

@@ -8,7 +8,7 @@ use stella_records::line::{INDEX_MEDIA_TYPE, PART_MEDIA_TYPE};
 use stella_seal::TRUSTED_ROOT;
 
 use crate::BundleFiles;
-use crate::report::{Check, Findings, Problem};
+use crate::report::{Check, Findings, Problem, UNLISTED};
 
 /// Where data parts are.
 pub(crate) const DATA: &str = "data/raw/";
@@ -150,7 +150,7 @@ pub(crate) fn check_files(
     for entry in files.files() {
         let name = entry.name.as_str();
         if !listed.contains(name) && !layout::is_envelope(name) {
-            let problem = Problem::new("the file is not listed in the manifest");
+            let problem = Problem::new(UNLISTED);
             findings.fail(Check::FilesListed, problem.of(name));
         }
     }

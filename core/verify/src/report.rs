@@ -357,7 +357,8 @@ impl Findings {
                 (None, Some(state)) => (state, finding.detail),
                 (None, None) => (State::NotChecked, otherwise.to_owned()),
             };
-            let next = matches!(state, State::Fail | State::NotChecked).then(|| check.next());
+            let next = matches!(state, State::Fail | State::NotChecked)
+                .then(|| next_step(check, &finding.problems));
             CheckResult {
                 check,
                 state,
@@ -410,6 +411,21 @@ impl Findings {
             exit_code: code.map_or(0, ErrorCode::exit_code),
             code: code.map(ErrorCode::as_str),
         }
+    }
+}
+
+/// What is wrong with a file that the manifest does not list.
+pub(crate) const UNLISTED: &str = "the file is not listed in the manifest";
+
+/// What to do; a file too many needs another remedy than one that is missing.
+fn next_step(check: Check, problems: &[Problem]) -> &'static str {
+    let unlisted = problems.iter().filter(|problem| problem.message == UNLISTED).count();
+    match check {
+        Check::FilesListed if unlisted == problems.len() && unlisted > 0 => {
+            "remove the file that does not belong there, then verify again"
+        }
+        Check::FilesListed if unlisted == 0 => "get the bundle again from its publisher",
+        _ => check.next(),
     }
 }
 
@@ -505,6 +521,21 @@ mod tests {
             assert_eq!((report.exit_code(), report.error_code()), (exit, code), "{fail:?}");
             assert_eq!(report.verified, code.is_none());
         }
+    }
+
+    #[test]
+    fn a_file_too_many_has_another_remedy_than_one_that_is_missing() {
+        let next = |messages: &[&str]| {
+            let mut findings = Findings::default();
+            for message in messages {
+                findings.fail(Check::FilesListed, Problem::new(message));
+            }
+            let report = findings.report(None, Vec::new(), "");
+            report.result(Check::FilesListed).and_then(|result| result.next).expect("it failed")
+        };
+        assert!(next(&[UNLISTED]).starts_with("remove the file"));
+        assert!(next(&["the file is missing"]).starts_with("get the bundle"));
+        assert_eq!(next(&["the file is missing", UNLISTED]), Check::FilesListed.next());
     }
 
     #[test]

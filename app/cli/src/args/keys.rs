@@ -1,6 +1,6 @@
 //! `keys` and `trust`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use stella_keys::{KeyName, PasswordSource};
@@ -46,13 +46,33 @@ pub(crate) struct GenerateArgs {
 pub(crate) struct ImportArgs {
     /// Name of the key: a-z, 0-9, '.', '_' and '-'
     pub(crate) name: KeyName,
-    /// The key file; it is left as it is
-    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) file: InputFile,
     #[command(flatten)]
     pub(crate) password: PasswordArgs,
     /// Replace a key of this name, which then cannot sign again
     #[arg(long)]
     pub(crate) replace: bool,
+}
+
+/// The one file that is taken in, after the name or with `-f`.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct InputFile {
+    /// The key as PEM; the file is left as it is
+    #[arg(value_name = "FILE")]
+    positional: Option<PathBuf>,
+    /// The same as FILE
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    named: Option<PathBuf>,
+}
+
+impl InputFile {
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        // Clap requires exactly one.
+        self.named.as_deref().or(self.positional.as_deref()).unwrap_or(Path::new("-"))
+    }
 }
 
 /// Where a password comes from. Never the command line itself, which others can read.
@@ -88,8 +108,8 @@ pub(crate) enum TrustCommand {
     Add {
         /// Name to know the key by: a-z, 0-9, '.', '_' and '-'
         name: KeyName,
-        /// The public key as PEM
-        file: PathBuf,
+        #[command(flatten)]
+        file: InputFile,
     },
     /// List the trusted keys
     #[command(visible_alias = "ls")]

@@ -26,9 +26,26 @@ fn find(text: &str) -> Result<ErrorCode, Failure> {
         code.as_str() == upper || code.as_str().strip_prefix("ERR_EXPORT_") == Some(&upper)
     };
     ErrorCode::ALL.iter().find(named).copied().ok_or_else(|| {
-        Failure::new(ErrorCode::NotFound, format!("there is no error code {text}"))
-            .hint("stella explain lists all codes")
+        let failure = Failure::new(ErrorCode::NotFound, format!("there is no error code {text}"));
+        match near(&upper).as_slice() {
+            [] => failure.hint("stella explain lists all codes"),
+            near => failure.hint(format!("stella explain {}", near.join("\nstella explain "))),
+        }
     })
+}
+
+/// Codes that share the beginning of a word with a text in capitals.
+fn near(upper: &str) -> Vec<&'static str> {
+    let upper = upper.strip_prefix("ERR_").unwrap_or(upper);
+    let upper = upper.strip_prefix("EXPORT_").unwrap_or(upper);
+    let words: Vec<&str> =
+        upper.split('_').filter(|word| word.len() >= 3 && word.is_ascii()).collect();
+    let shares = |code: &str| {
+        let mut parts = code.split('_');
+        parts.any(|part| words.iter().any(|word| part.starts_with(&word[..word.len().min(4)])))
+    };
+    let short = |code: &ErrorCode| code.as_str().strip_prefix("ERR_EXPORT_");
+    ErrorCode::ALL.iter().filter_map(short).filter(|code| shares(code)).collect()
 }
 
 fn one(code: ErrorCode) -> Page {
@@ -188,6 +205,10 @@ mod tests {
         for text in ["ERR_EXPORT_NO_KEY", "err_export_no_key", "NO_KEY", "no-key"] {
             assert_eq!(find(text).ok(), Some(ErrorCode::NoKey), "{text}");
         }
+        assert_eq!(near("DIGEST"), ["DIGEST_MISMATCH"]);
+        assert_eq!(near("ERR_EXPORT_SIGN"), ["SIGNATURE"]);
+        assert_eq!(near("TIMED_OUT"), ["TIMEOUT"]);
+        assert!(near("E42").is_empty() && near("").is_empty());
         assert_eq!(find("E42").map_err(|failure| failure.code()), Err(ErrorCode::NotFound));
     }
 

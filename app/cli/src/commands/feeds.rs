@@ -39,7 +39,7 @@ fn list(context: &Context) -> Result<(), Failure> {
         Column::new("LICENCE").shrinks(),
         Column::new("REJECTED").right(),
         Column::new("BLOCKED").right(),
-        Column::new("LAST INGEST"),
+        Column::new("LAST INGEST").time(),
         Column::new("PUBLISHER").wide().shrinks(),
         Column::new("PASS ON").wide(),
     ]);
@@ -128,7 +128,7 @@ fn block_table(blocks: &[Block]) -> Table {
     let mut table = Table::new([
         Column::new("BLOCKED ID").shrinks(),
         Column::new("KIND"),
-        Column::new("SINCE"),
+        Column::new("SINCE").time(),
         Column::new("REASON").shrinks(),
     ]);
     for block in blocks {

@@ -27,7 +27,7 @@ pub(crate) fn run(args: IngestArgs, context: &Context) -> Result<Exit, Failure> 
         id: report.summary.seq_to.to_string(),
         value: value(&report)?,
     };
-    context.print(&Page::one("Ingest", item).text(screen(&report)))?;
+    context.print(&Page::one("Ingest", item).text(screen(&report, held(&report, context))))?;
     warn_of_quarantine(&report, context);
     judge(&report, is_strict)
 }
@@ -55,14 +55,23 @@ fn request(args: IngestArgs, context: &Context) -> IngestRequest {
     }
 }
 
-fn screen(report: &IngestReport) -> String {
+/// Records that the feed holds now; not told of a trial.
+fn held(report: &IngestReport, context: &Context) -> Option<u64> {
+    let feed = (!report.dry_run).then(|| context.store.ledger().ok()?.feed(&report.feed).ok());
+    Some(feed??.records.values().sum())
+}
+
+fn screen(report: &IngestReport, held: Option<u64>) -> String {
     let summary = &report.summary;
     let records: u64 = summary.records.values().sum();
-    let mut text = format!("Feed {}: {}", report.feed, human::counted(records, "record"));
+    let mut text = format!("Input for feed {}: {}", report.feed, human::counted(records, "record"));
     let kinds: Vec<String> =
         summary.records.iter().map(|(kind, n)| format!("{} {kind}", human::count(*n))).collect();
     if !kinds.is_empty() {
         let _ = write!(text, " ({})", kinds.join(", "));
+    }
+    if let Some(held) = held {
+        let _ = write!(text, "; the feed holds {}", human::count(held));
     }
     let changes = [
         ("added", summary.added),

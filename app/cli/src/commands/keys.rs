@@ -1,11 +1,11 @@
 //! `keys`: the signing keys of the store.
 
 use serde_json::json;
-use stella_keys::{Existing, KeyEntry, KeyStore};
+use stella_keys::{Existing, KeyEntry, KeyStore, VARIABLES};
 use stella_model::screen::Safe;
 
 use super::Exit;
-use crate::args::{Algorithm, GenerateArgs, ImportArgs, KeysCommand};
+use crate::args::{Algorithm, GenerateArgs, ImportArgs, KeysCommand, PasswordArgs};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Column, Item, Page, Table};
@@ -17,10 +17,11 @@ pub(crate) fn run(command: KeysCommand, context: &Context) -> Result<Exit, Failu
         KeysCommand::Generate(args) => generate(&args, &store, context),
         KeysCommand::Import(args) => import(&args, &store, context),
         KeysCommand::ExportPublic { name, dest } => {
-            let pem = store.choose(name.as_ref())?.public_key().to_pem();
+            let key = store.choose(name.as_ref())?;
+            let pem = key.public_key().to_pem();
             match dest {
                 Some(path) => super::files::write_new(&path, pem.as_bytes())?,
-                None => context.out.raw(pem.as_bytes())?,
+                None => context.print(&Page::one("PublicKey", item(&key)).text(pem.trim_end()))?,
             }
             Ok(Exit::Done)
         }
@@ -35,13 +36,31 @@ fn generate(args: &GenerateArgs, store: &KeyStore, context: &Context) -> Result<
     };
     let existing = existing(args.replace);
     let key = store.generate(&args.name, algorithm, &args.password.source(), existing)?;
+    warn_of_no_password(&args.password, context);
     show(&key, "made", context)
 }
 
 fn import(args: &ImportArgs, store: &KeyStore, context: &Context) -> Result<Exit, Failure> {
     let existing = existing(args.replace);
-    let key = store.import(&args.name, &args.file, &args.password.source(), existing)?;
+    let file = args.file.path();
+    let key = store.import(&args.name, file, &args.password.source(), existing)?;
+    warn_of_no_password(&args.password, context);
     show(&key, "imported", context)
+}
+
+/// An empty password is allowed, as cosign does, but nobody should have one unawares. A person who
+/// is asked cannot give one.
+fn warn_of_no_password(password: &PasswordArgs, context: &Context) {
+    let is_empty = match &password.password_file {
+        Some(path) => std::fs::read(path).is_ok_and(|bytes| bytes.trim_ascii_end().is_empty()),
+        None => {
+            let mut values = VARIABLES.iter().filter_map(std::env::var_os);
+            values.next().is_some_and(|value| value.is_empty())
+        }
+    };
+    if is_empty {
+        context.warn("the password is empty: whoever can read the key file can sign with it");
+    }
 }
 
 fn existing(replace: bool) -> Existing {
@@ -74,7 +93,7 @@ fn list(store: &KeyStore, context: &Context) -> Result<Exit, Failure> {
         Column::new("NAME"),
         Column::new("ALGORITHM"),
         Column::new("HINT"),
-        Column::new("FINGERPRINT").wide(),
+        Column::new("FINGERPRINT").wide().shrinks(),
     ];
     let mut table = Table::new(columns);
     for key in &keys {

@@ -1,7 +1,9 @@
 //! `quarantine`: documents that were rejected, with place and reason.
 
 use stella_ledger::{QuarantineEntry, QuarantineFilter};
+use stella_model::ErrorCode;
 use stella_model::screen::Safe;
+use stella_records::RejectReason;
 
 use super::feeds::engine;
 use super::{Exit, value};
@@ -28,14 +30,17 @@ fn list(filter: &QuarantineFilter, context: &Context) -> Result<(), Failure> {
         ledger.feed(feed).map_err(engine)?;
     }
     let entries = ledger.quarantine(filter).map_err(engine)?;
+    if let (Some(reason), true) = (&filter.reason, entries.is_empty()) {
+        nothing_for(reason)?;
+    }
     let mut table = Table::new([
         Column::new("NUMBER").right(),
         Column::new("FEED"),
         Column::new("REASON"),
-        Column::new("PLACE").shrinks(),
+        Column::new("PLACE").shrinks_at_start(),
         Column::new("OFFSET").right(),
         Column::new("DETAIL").shrinks(),
-        Column::new("SEEN").wide(),
+        Column::new("SEEN").wide().time(),
     ]);
     for entry in &entries {
         table.row([
@@ -55,6 +60,17 @@ fn list(filter: &QuarantineFilter, context: &Context) -> Result<(), Failure> {
         context.hint("Nothing was rejected.");
     }
     Ok(())
+}
+
+/// Nothing was rejected for the reason: fine if there is such a reason, else a mistake.
+fn nothing_for(reason: &str) -> Result<(), Failure> {
+    if RejectReason::parse(reason).is_some() {
+        return Ok(());
+    }
+    let what = format!("no document was rejected with the reason {reason}");
+    let all: Vec<&str> = RejectReason::ALL.iter().map(|reason| reason.as_str()).collect();
+    Err(Failure::new(ErrorCode::NotFound, what)
+        .hint(format!("reasons of documents: {}", all.join(", "))))
 }
 
 fn show(number: u64, context: &Context) -> Result<(), Failure> {

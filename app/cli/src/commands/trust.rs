@@ -14,7 +14,7 @@ pub(crate) fn run(command: TrustCommand, context: &Context) -> Result<Exit, Fail
     let store = TrustStore::at(context.store.trust_dir());
     match command {
         TrustCommand::Add { name, file } => {
-            let key = store.add(&name, &file)?;
+            let key = store.add(&name, file.path())?;
             let text = format!(
                 "Signatures of {} are believed from now on: {}, SHA-256 of the key {}",
                 key.name,
@@ -40,7 +40,7 @@ fn list(store: &TrustStore, context: &Context) -> Result<(), Failure> {
         Column::new("NAME"),
         Column::new("ALGORITHM"),
         Column::new("HINT"),
-        Column::new("FINGERPRINT").wide(),
+        Column::new("FINGERPRINT").wide().shrinks(),
     ];
     let mut table = Table::new(columns);
     for key in &keys {

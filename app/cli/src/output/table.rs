@@ -12,13 +12,26 @@ pub(crate) struct Column {
     header: &'static str,
     right: bool,
     wide: bool,
-    shrinks: bool,
+    shrinks: Shrinks,
+}
+
+/// How a column gives way where a terminal is too narrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shrinks {
+    /// Only as a last resort, and numbers never.
+    Late,
+    /// The ends of its texts go.
+    End,
+    /// The beginnings of its texts go: the end tells more, as of a path.
+    Start,
+    /// The seconds of its times go.
+    Time,
 }
 
 impl Column {
     /// A column of texts.
     pub(crate) const fn new(header: &'static str) -> Column {
-        Column { header, right: false, wide: false, shrinks: false }
+        Column { header, right: false, wide: false, shrinks: Shrinks::Late }
     }
 
     /// The column holds numbers, set to the right.
@@ -35,7 +48,19 @@ impl Column {
 
     /// The column gives way where a terminal is too narrow.
     pub(crate) const fn shrinks(mut self) -> Column {
-        self.shrinks = true;
+        self.shrinks = Shrinks::End;
+        self
+    }
+
+    /// The column gives way where a terminal is too narrow, and keeps the ends of its texts.
+    pub(crate) const fn shrinks_at_start(mut self) -> Column {
+        self.shrinks = Shrinks::Start;
+        self
+    }
+
+    /// The column holds times, and gives its seconds where a terminal is too narrow.
+    pub(crate) const fn time(mut self) -> Column {
+        self.shrinks = Shrinks::Time;
         self
     }
 }
@@ -106,10 +131,12 @@ impl Table {
             table.enforce_styling().style_text_only();
         }
         if out.headers {
-            table.set_header(shown.iter().map(|&i| self.columns[i].header));
+            let headers = shown.iter().zip(&widths);
+            table.set_header(headers.map(|(&i, &width)| shorten(self.columns[i].header, width)));
         }
         for row in &self.rows {
-            let cells = shown.iter().zip(&widths).map(|(&i, &width)| cell(&row[i], width));
+            let cells = shown.iter().zip(&widths);
+            let cells = cells.map(|(&i, &width)| cell(&row[i], width, self.columns[i].shrinks));
             table.add_row(cells);
         }
         for (&i, column) in shown.iter().zip(table.column_iter_mut()) {
@@ -137,23 +164,44 @@ impl Table {
         let Some(limit) = out.width.map(usize::from) else { return widths };
         let gaps = 2 * shown.len().saturating_sub(1);
         let mut excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(limit);
-        while excess > 0 {
-            let widest = (0..shown.len())
-                .filter(|&w| self.columns[shown[w]].shrinks && widths[w] > LEAST_WIDTH)
-                .max_by_key(|&w| widths[w]);
-            let Some(widest) = widest else { break };
-            widths[widest] -= 1;
-            excess -= 1;
+        for (w, &i) in shown.iter().enumerate() {
+            if excess > 0 && self.columns[i].shrinks == Shrinks::Time && widths[w] == TIME_WIDTH {
+                widths[w] -= SECONDS_WIDTH;
+                excess = excess.saturating_sub(SECONDS_WIDTH);
+            }
+        }
+        let texts = |column: &Column| matches!(column.shrinks, Shrinks::End | Shrinks::Start);
+        let words = |column: &Column| !column.right && column.shrinks != Shrinks::Time;
+        let takes: [(&dyn Fn(&Column) -> bool, usize); 3] =
+            [(&texts, LEAST_WIDTH), (&words, LEAST_WIDTH), (&words, 1)];
+        for (gives_way, least) in takes {
+            while excess > 0 {
+                let widest = (0..shown.len())
+                    .filter(|&w| gives_way(&self.columns[shown[w]]) && widths[w] > least)
+                    .max_by_key(|&w| widths[w]);
+                let Some(widest) = widest else { break };
+                widths[widest] -= 1;
+                excess -= 1;
+            }
         }
         widths
     }
 }
 
-/// Columns do not shrink below this.
+/// Columns do not shrink below this, as long as others can.
 const LEAST_WIDTH: usize = 8;
 
-fn cell(cell: &Cell, width: usize) -> comfy_table::Cell {
-    let shown = comfy_table::Cell::new(shorten(&cell.text, width));
+/// Columns of a time such as `2026-11-23T15:00:02Z`, and of the seconds in it.
+const TIME_WIDTH: usize = 20;
+const SECONDS_WIDTH: usize = 3;
+
+fn cell(cell: &Cell, width: usize, shrinks: Shrinks) -> comfy_table::Cell {
+    let text = match shrinks {
+        Shrinks::Start => shorten_start(&cell.text, width),
+        Shrinks::Time if width + SECONDS_WIDTH == TIME_WIDTH => without_seconds(&cell.text),
+        _ => shorten(&cell.text, width),
+    };
+    let shown = comfy_table::Cell::new(text);
     match cell.tone {
         None => shown,
         Some(Tone::Good) => shown.fg(Color::DarkGreen),
@@ -179,6 +227,24 @@ fn shorten(text: &str, width: usize) -> String {
     }
     short.push('…');
     short
+}
+
+/// The text within `width` columns, its beginning replaced by … if it is longer.
+fn shorten_start(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let fits = |(at, _): &(usize, char)| text[*at..].width() < width;
+    let rest = text.char_indices().find(fits).map_or("", |(at, _)| &text[at..]);
+    format!("…{rest}")
+}
+
+/// A time to the minute: `2026-11-23T15:00Z`. Other texts stay.
+fn without_seconds(text: &str) -> String {
+    match text.strip_suffix('Z').and_then(|time| time.rsplit_once(':')) {
+        Some((minutes, _)) if text.len() == TIME_WIDTH => format!("{minutes}Z"),
+        _ => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -249,5 +315,39 @@ a very long name of a feed from outside\\u{1b}[31m        7  -
         assert_eq!(shorten("漢字漢字", 5), "漢字…");
         assert_eq!(shorten("漢字漢字", 8), "漢字漢字");
         assert_eq!(shorten("abcdef", 4), "abc…");
+        assert_eq!(shorten_start("漢字漢字", 5), "…漢字");
+        assert_eq!(shorten_start("a/b/cdef", 4), "…def");
+        assert_eq!(shorten_start("abc", 3), "abc");
+    }
+
+    #[test]
+    fn every_table_fits_its_terminal_and_numbers_stay_whole() {
+        let mut table = Table::new([
+            Column::new("FEED"),
+            Column::new("PLACE").shrinks_at_start(),
+            Column::new("RECORDS").right(),
+            Column::new("LAST INGEST").time(),
+        ]);
+        table.row(
+            ["acme-of-somewhere", "in/some/folder/x.json", "12,345", "2026-11-23T15:00:02Z"]
+                .map(Cell::new),
+        );
+        table.row(["b", "y.json", "1", ""].map(Cell::new));
+        let show = |width: u16| {
+            let paint = Paint { on: false };
+            let out = Out { format: Format::Table, headers: true, paint, width: Some(width) };
+            let mut text = String::new();
+            table.write(&out, false, &mut text);
+            text
+        };
+        for width in 40..90 {
+            let shown = show(width);
+            assert!(shown.lines().all(|line| line.width() <= usize::from(width)), "{shown}");
+            assert!(shown.contains("12,345") && shown.contains("2026-11-23T15:00"), "{shown}");
+        }
+        assert!(show(80).contains("15:00:02Z"), "{}", show(80));
+        assert!(show(68).contains("in/some/folder/x.json"), "{}", show(68));
+        assert!(show(68).contains(" 2026-11-23T15:00Z"), "{}", show(68));
+        assert!(show(60).contains("lder/x.json"), "{}", show(60));
     }
 }

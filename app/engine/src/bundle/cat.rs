@@ -7,6 +7,7 @@ use serde::Serialize;
 use stella_manifest::PartEntry;
 use stella_model::screen::Safe;
 use stella_model::{Digest, ErrorCode, FeedName, Kind, RecordId, SetKey};
+use stella_plan::SetEntry;
 use stella_records::line::{IndexEntry, parse_line};
 use stella_verify::lines::{self, Buffers};
 
@@ -26,6 +27,13 @@ pub struct CatRequest {
     pub id: Option<RecordId>,
     /// What is written of a record.
     pub form: CatForm,
+}
+
+impl CatRequest {
+    fn takes(&self, set: &SetEntry) -> bool {
+        self.kind.as_ref().is_none_or(|kind| *kind == set.kind)
+            && self.feed.as_ref().is_none_or(|feed| *feed == set.feed)
+    }
 }
 
 /// What is written of a record.
@@ -50,7 +58,8 @@ pub struct CatReport {
 /// not verified. A reader that closes the stream ends it.
 ///
 /// # Errors
-/// [`EngineError`] if the bundle does not read, the id is not in it (exit 3), `out` fails, or the
+/// [`EngineError`] if the bundle does not read, no set is of the kind and feed or the id is not in
+/// it (exit 3), `out` fails, or the
 /// operator interrupts.
 pub fn cat(
     request: &CatRequest,
@@ -58,6 +67,15 @@ pub fn cat(
     cancel: &Cancel,
 ) -> Result<CatReport, EngineError> {
     let bundle = ReadBundle::open(&request.path)?.sound()?;
+    let is_asked = request.kind.is_some() || request.feed.is_some();
+    if is_asked && !bundle.manifest.sets.iter().any(|set| request.takes(set)) {
+        let any = |text: Option<&str>| text.unwrap_or("*").to_owned();
+        let (kind, feed) = (request.kind.as_ref(), request.feed.as_ref());
+        let (kind, feed) = (any(kind.map(Kind::as_str)), any(feed.map(FeedName::as_str)));
+        let what = format!("the bundle holds no set {kind}/{feed}");
+        return Err(EngineError::new(ErrorCode::NotFound, what)
+            .hint("stella export inspect lists the sets of a bundle"));
+    }
     let mut stream = Stream {
         bundle: &bundle,
         request,
@@ -107,10 +125,7 @@ struct Stream<'a> {
 impl Stream<'_> {
     fn run(&mut self) -> Result<(), Stop> {
         let bundle = self.bundle;
-        let (kind, feed) = (self.request.kind.as_ref(), self.request.feed.as_ref());
-        let wanted = bundle.manifest.sets.iter().filter(|set| {
-            kind.is_none_or(|kind| *kind == set.kind) && feed.is_none_or(|feed| *feed == set.feed)
-        });
+        let wanted = bundle.manifest.sets.iter().filter(|set| self.request.takes(set));
         for set in wanted {
             let set = SetKey { kind: set.kind.clone(), feed: set.feed.clone() };
             for (data, index) in bundle.parts_of(&set)? {

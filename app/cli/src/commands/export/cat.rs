@@ -14,6 +14,7 @@ use crate::output::{API_VERSION, one_line};
 
 /// Streams the records to standard output.
 pub(crate) fn run(args: CatArgs, context: &Context) -> Result<Exit, Failure> {
+    super::is_bundle(&args.bundle)?;
     let mut out = Lines::new(context.out.format)?;
     let form = match context.out.format {
         Format::Table | Format::Wide => CatForm::Documents,

@@ -16,6 +16,8 @@ use crate::output::{API_VERSION, Column, Table, human, one_line, yaml_item};
 
 /// Compares and prints; exit 10 if there is any difference.
 pub(crate) fn run(args: &DiffArgs, context: &Context) -> Result<Exit, Failure> {
+    super::is_bundle(&args.from)?;
+    super::is_bundle(&args.to)?;
     let mut screen = Screen::new(context.out.format);
     let outcome = context.work(|_, cancel| {
         stella_engine::diff(&args.from, &args.to, &mut |change| screen.change(change), cancel)

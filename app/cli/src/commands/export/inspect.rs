@@ -11,6 +11,7 @@ use crate::output::{Column, Item, Page, Table, human};
 
 /// Prints what the bundle says; nothing is checked.
 pub(crate) fn run(args: &InspectArgs, context: &Context) -> Result<Exit, Failure> {
+    super::is_bundle(&args.bundle)?;
     let report = stella_engine::inspect(&args.bundle)?;
     for fault in &report.faults {
         // Escaped by the report.

@@ -11,10 +11,30 @@ mod request;
 mod run;
 mod verify;
 
+use std::path::Path;
+
+use stella_model::ErrorCode;
+
 use super::Exit;
 use crate::args::ExportCommand;
 use crate::context::Context;
 use crate::error::Failure;
+
+/// The file that makes a folder a bundle.
+const MANIFEST: &str = "export.json";
+
+/// Refuses the manifest of a bundle where the bundle is meant.
+fn is_bundle(path: &Path) -> Result<(), Failure> {
+    let is_manifest = path.file_name().is_some_and(|name| name == MANIFEST) && path.is_file();
+    if !is_manifest {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).display();
+    let message = format!("{} is the manifest of a bundle, not the bundle", path.display());
+    Err(Failure::new(ErrorCode::Usage, message)
+        .hint(format!("give the folder that holds {MANIFEST}: {folder}")))
+}
 
 /// Runs a verb of `export`.
 pub(crate) fn run(command: ExportCommand, context: &Context) -> Result<Exit, Failure> {

@@ -70,14 +70,16 @@ fn change(set: &PlannedSet) -> String {
 fn totals(report: &PlanReport) -> String {
     let plan = &report.plan;
     let basis = match &report.last_run {
-        Some(run) => format!("by the last run, of {}", run.finished),
-        None => "by usual figures, as there was no run yet".to_owned(),
+        Some(run) => format!("from the last run, of {}", run.finished),
+        None => "from usual figures, as there was no run yet".to_owned(),
     };
     let estimate = &report.estimate;
     format!(
         "\n{}, {} before compression, {} ({} reused)\n\
-         About {} of bundle, {} of free disk, {} ({basis})\n\
-         asOf {}   redaction {}   plan {}\n\
+         About {} of bundle, {} of free disk, {}\n\
+         Estimated {basis}\n\
+         asOf {}   redaction {}\n\
+         plan {}\n\
          Nothing was written.",
         human::counted(report.records, "record"),
         human::bytes(report.uncompressed_bytes),

@@ -1,5 +1,7 @@
 //! `export prove` and `export verify-proof`: whether a record is in a bundle, without the bundle.
 
+use std::io::{self, IsTerminal as _};
+
 use stella_engine::{ProveRequest, VerifyProofRequest};
 use stella_model::screen::Safe;
 use stella_verify::proof::{ProofReport, Proven};
@@ -13,12 +15,19 @@ use crate::output::{Item, Page};
 
 /// Writes the proof: exactly the bytes of its file, whatever `-o` says.
 pub(crate) fn prove(args: ProveArgs, context: &Context) -> Result<Exit, Failure> {
+    super::is_bundle(&args.bundle)?;
     let request = ProveRequest { path: args.bundle, kind: args.kind, feed: args.feed, id: args.id };
     let proof = stella_engine::prove(&request)?;
     let bytes = proof.to_bytes();
     match &args.dest {
         Some(path) => files::write_new(path, &bytes)?,
-        None => context.out.raw(&bytes)?,
+        None => {
+            context.out.raw(&bytes)?;
+            if io::stdout().is_terminal() {
+                // The proof has no line end; whoever looks at it gets one.
+                context.out.raw(b"\n")?;
+            }
+        }
     }
     let is_present = proof.leaves.iter().any(|leaf| leaf.id == proof.id);
     let word = if is_present { "is" } else { "is not" };

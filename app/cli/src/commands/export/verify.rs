@@ -16,6 +16,7 @@ use crate::output::{Item, Page, shell};
 
 /// Checks a bundle and prints what each check found.
 pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
+    super::is_bundle(&args.bundle)?;
     let request = VerifyRequest {
         path: args.bundle.clone(),
         keys: args.keys.clone(),
