@@ -311,7 +311,8 @@ pub trait Ledger: Send + Sync {
         row: &mut dyn FnMut(IndexRow) -> ControlFlow<()>,
     ) -> Result<(), LedgerError>;
 
-    /// As [`scan`](Ledger::scan), with the contents.
+    /// As [`scan`](Ledger::scan), with the contents. The record lies in memory that the next one
+    /// takes over.
     ///
     /// # Errors
     /// As [`scan`](Ledger::scan); [`LedgerError::Damaged`] if a content cannot be decompressed.
@@ -320,6 +321,6 @@ pub trait Ledger: Send + Sync {
         at: Seq,
         set: &SetKey,
         range: &IdRange,
-        record: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
+        record: &mut dyn FnMut(&StoredRecord) -> ControlFlow<()>,
     ) -> Result<(), LedgerError>;
 }

@@ -72,19 +72,20 @@ impl Ledger for SqliteLedger {
         at: Seq,
         set: &SetKey,
         range: &IdRange,
-        record: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
+        record: &mut dyn FnMut(&StoredRecord) -> ControlFlow<()>,
     ) -> Result<(), LedgerError> {
         self.check_reach(at)?;
         let columns = ", c.format, c.encoding, c.bytes";
         let join = "CROSS JOIN content AS c ON c.number = v.content";
         let query = Query::new(range, PAGE_CONTENTS, columns, join);
         let db = self.reader()?;
+        let mut content = Vec::new();
         let result = self.pages(&db, at, set, query, &mut |row| {
             let index = index_row(row)?;
             let format: Format = values::to_format(row.get_ref(4)?)?;
             let bytes = row.get_ref(6)?.as_blob()?;
             let encoding: i64 = row.get(5)?;
-            let content = decode(encoding, index.size, bytes)?;
+            decode_into(encoding, index.size, bytes, &mut content)?;
             // What is compressed has a checksum of its own; hashing that again would cost more
             // than reading it.
             let checked = encoding != Encoding::Plain.number();
@@ -92,9 +93,11 @@ impl Ledger for SqliteLedger {
                 return Err(damaged("a stored document has another digest than noted"));
             }
             let IndexRow { id, content_digest, modified, .. } = index;
-            let next = id.clone();
-            let stored = StoredRecord { id, content_digest, modified, format, content };
-            Ok((next, record(stored)))
+            let buffer = std::mem::take(&mut content);
+            let stored = StoredRecord { id, content_digest, modified, format, content: buffer };
+            let flow = record(&stored);
+            content = stored.content;
+            Ok((stored.id, flow))
         });
         self.put_back(db);
         result
@@ -281,28 +284,36 @@ thread_local! {
     static DECODER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// The bytes as they were before [`prepare`](crate::prepare) stored them.
 fn decode(encoding: i64, size: u64, stored: &[u8]) -> rusqlite::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    decode_into(encoding, size, stored, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Puts the bytes as they were before [`prepare`](crate::prepare) stored them in place of what
+/// `out` holds.
+fn decode_into(encoding: i64, size: u64, stored: &[u8], out: &mut Vec<u8>) -> rusqlite::Result<()> {
     if size > MAX_BYTES {
         return Err(damaged("a stored document has an impossible length"));
     }
-    let bytes = match Encoding::from_number(encoding) {
-        Some(Encoding::Plain) => stored.to_vec(),
+    out.clear();
+    match Encoding::from_number(encoding) {
+        Some(Encoding::Plain) => out.extend_from_slice(stored),
         Some(Encoding::Zstd) => DECODER
-            .with_borrow_mut(|decoder| -> std::io::Result<Vec<u8>> {
+            .with_borrow_mut(|decoder| {
                 let decoder = match decoder {
                     Some(decoder) => decoder,
                     None => decoder.insert(zstd::bulk::Decompressor::new()?),
                 };
-                let mut out = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-                decoder.decompress_to_buffer(stored, &mut out)?;
-                Ok(out)
+                out.reserve(usize::try_from(size).unwrap_or(0));
+                decoder.decompress_to_buffer(stored, out)
             })
+            .map(|_| ())
             .map_err(|error| damaged(&format!("a stored document does not decompress: {error}")))?,
         None => return Err(damaged("a stored document has an unknown encoding")),
-    };
-    if bytes.len() as u64 == size {
-        Ok(bytes)
+    }
+    if out.len() as u64 == size {
+        Ok(())
     } else {
         Err(damaged("a stored document has another length than noted"))
     }

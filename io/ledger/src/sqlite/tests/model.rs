@@ -111,6 +111,10 @@ impl Model {
             return None;
         }
         let key = key(feed, id);
+        let elsewhere = |(set, id): &Key| set.feed == key.0.feed && *id == key.1 && *set != key.0;
+        if !self.live.contains_key(&key) && self.live.keys().any(elsewhere) {
+            return None;
+        }
         self.blocked.insert(key.clone());
         let held = self.live.remove(&key).is_some();
         self.settle(held);
