@@ -19,6 +19,12 @@ fn usage_and_invalid_documents_are_2() {
     let not_a_key = stella.file("not-a-key.pub", b"hello\n");
     let junk = stella.file("junk.json", b"{\"a\":");
     let dest = stella.arg("out");
+    let bundle = stella.bundle("json:raw", "bundle");
+    let before = common::files(&bundle);
+    let (in_bundle, manifest) = (stella.arg("bundle/new/x.tar"), stella.arg("bundle/export.json"));
+    let (in_store, key) = (stella.arg("store/out"), stella.public_key());
+    stella.file("empty/notes.md", b"no evidence");
+    let empty = stella.arg("empty");
     let cases: &[&[&str]] = &[
         &["--nope"],
         &["export", "run", "json:raw"],
@@ -34,6 +40,12 @@ fn usage_and_invalid_documents_are_2() {
         &["ingest", "--feed", "other", &junk],
         &["feeds", "remove", "acme"],
         &["export", "plan", "json:raw", "--threads", "0"],
+        &["ingest", "--feed", "acme", &empty],
+        &["export", "run", "json:raw", "-d", &in_store],
+        &["export", "run", "json:raw", "-d", &in_bundle, "--carrier", "tar"],
+        &["export", "verify", &manifest, "--allow-unsigned-for-testing"],
+        &["trust", "add", "bob"],
+        &["trust", "add", "bob", &key, "-f", &key],
     ];
     for args in cases {
         let outcome = stella.run(args);
@@ -42,6 +54,7 @@ fn usage_and_invalid_documents_are_2() {
         assert!(!outcome.stdout.contains("error"), "{args:?}");
     }
     assert!(!stella.path("out").exists());
+    assert_eq!(common::files(&bundle), before);
 }
 
 #[cfg(target_os = "linux")]
@@ -81,6 +94,8 @@ fn what_is_not_there_is_3() {
     let stella = Stella::with_samples();
     let dest = stella.arg("out");
     let nothing = stella.arg("nothing");
+    stella.bundle("json:raw", "bundle");
+    let bundle = stella.arg("bundle");
     let cases: &[&[&str]] = &[
         &["feeds", "show", "nope"],
         &["quarantine", "show", "99"],
@@ -92,6 +107,9 @@ fn what_is_not_there_is_3() {
         &["ingest", "--feed", "acme", &nothing],
         &["keys", "import", "x", &nothing],
         &["trust", "remove", "nope", "--yes"],
+        &["quarantine", "list", "--reason", "no-such-reason"],
+        &["export", "cat", &bundle, "--kind", "decision"],
+        &["export", "cat", &bundle, "--kind", "advisory", "--feed", "nope"],
         &["export", "verify", &nothing, "--key", &stella.public_key()],
     ];
     for args in cases {

@@ -17,6 +17,7 @@ const PAGES: &[&[&str]] = &[
     &["feeds", "show", "acme"],
     &["quarantine", "list"],
     &["keys", "list"],
+    &["keys", "export-public"],
     &["trust", "list"],
     &["export", "profile", "list"],
     &["export", "profile", "show", "json:raw"],
@@ -234,4 +235,61 @@ fn evidence_comes_from_standard_input() {
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     let json: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
     assert_eq!((&json["added"], &json["records"]["advisory"]), (&3.into(), &3.into()));
+}
+
+#[test]
+fn a_comparison_whose_reader_goes_away_ends_quietly() {
+    let stella = Stella::with_samples();
+    stella.bundle("json:raw", "all");
+    // More than a pipe holds, so that the reader is missed while the comparison runs.
+    let record = |n: u32| {
+        format!(
+            "{{\"id\":\"NEW-{n:0>200}\",\"modified\":\"2026-01-01T00:00:00Z\",\"affected\":[]}}\n"
+        )
+    };
+    let many: String = (0..2_000).map(record).collect();
+    let many = stella.file("many.jsonl", many.as_bytes());
+    stella.ok(&["ingest", "--feed", "other", &many]);
+    stella.bundle("json:raw", "more");
+    let mut command = stella.command(&["export", "diff", "all", "more", "-q"]);
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("stella starts");
+    drop(child.stdout.take());
+    let outcome = Outcome::of(child.wait_with_output().expect("stella ends"));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (10, ""));
+}
+
+#[test]
+fn what_may_be_a_slip_is_warned_of() {
+    let stella = Stella::with_samples();
+    let empty = stella.file("empty", b"");
+    let password = stella.file("password", b"secret\n");
+    let tar = stella.arg("b.tar");
+    let cases: &[(&[&str], &str)] = &[
+        (&["keys", "generate", "open", "--password-file", &empty], "the password is empty"),
+        (&["keys", "generate", "shut", "--password-file", &password], ""),
+        (&["export", "plan", "json:raw", "--kind", "advisry,vex"], "--kind advisry is none of"),
+        (&["export", "run", "json:raw", "-d", &tar, "--key", "release"], "add --carrier tar"),
+    ];
+    for (args, warning) in cases {
+        let mut command = stella.command(args);
+        let outcome = Outcome::of(command.args(["-q"]).output().expect("stella starts"));
+        assert_eq!(outcome.code, 0, "{args:?}: {}", outcome.stderr);
+        match warning.is_empty() {
+            true => assert_eq!(outcome.stderr, ""),
+            false => assert!(outcome.stderr.contains(warning), "{args:?}: {}", outcome.stderr),
+        }
+    }
+}
+
+#[test]
+fn a_key_is_taken_in_from_a_file_named_either_way_and_help_is_a_word_too() {
+    let stella = Stella::with_samples();
+    let (public, secret) = (stella.public_key(), stella.arg("store/keys/release.key"));
+    stella.ok(&["trust", "add", "one", &public]);
+    stella.ok(&["trust", "remove", "one", "--yes"]);
+    stella.ok(&["trust", "add", "one", "-f", &public]);
+    stella.ok(&["keys", "import", "two", "--file", &secret]);
+    assert_eq!(stella.ok(&["help", "keys", "import"]), stella.ok(&["keys", "import", "--help"]));
+    assert_eq!(stella.ok(&["help"]), stella.ok(&["--help"]));
 }

@@ -98,7 +98,8 @@ fn check_totals(manifest: &ExportManifest, findings: &mut Findings) {
         let problem = problem.expected(format!("{kinds:?}"), format!("{:?}", counts.kinds));
         findings.fail(Check::Totals, problem.of(layout::EXPORT));
     }
-    findings.pass(Check::Totals, format!("{} records", counts.records));
+    let noun = if counts.records == 1 { "record" } else { "records" };
+    findings.pass(Check::Totals, format!("{} {noun}", counts.records));
 }
 
 fn check_feeds(manifest: &ExportManifest, findings: &mut Findings) {

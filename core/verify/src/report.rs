@@ -417,11 +417,18 @@ impl Findings {
 /// What is wrong with a file that the manifest does not list.
 pub(crate) const UNLISTED: &str = "the file is not listed in the manifest";
 
+/// What a carrier tells of a file in a folder that cannot be listed by its name, such as those that
+/// file managers leave behind.
+const NO_NAME: &str = "the name is no part name";
+
 /// What to do; a file too many needs another remedy than one that is missing.
 fn next_step(check: Check, problems: &[Problem]) -> &'static str {
     let unlisted = problems.iter().filter(|problem| problem.message == UNLISTED).count();
     match check {
         Check::FilesListed if unlisted == problems.len() && unlisted > 0 => {
+            "remove the file that does not belong there, then verify again"
+        }
+        Check::Carrier if problems.iter().all(|problem| problem.message == NO_NAME) => {
             "remove the file that does not belong there, then verify again"
         }
         Check::FilesListed if unlisted == 0 => "get the bundle again from its publisher",
@@ -525,17 +532,20 @@ mod tests {
 
     #[test]
     fn a_file_too_many_has_another_remedy_than_one_that_is_missing() {
-        let next = |messages: &[&str]| {
+        let next = |check: Check, messages: &[&str]| {
             let mut findings = Findings::default();
             for message in messages {
-                findings.fail(Check::FilesListed, Problem::new(message));
+                findings.fail(check, Problem::new(message));
             }
             let report = findings.report(None, Vec::new(), "");
-            report.result(Check::FilesListed).and_then(|result| result.next).expect("it failed")
+            report.result(check).and_then(|result| result.next).expect("it failed")
         };
-        assert!(next(&[UNLISTED]).starts_with("remove the file"));
-        assert!(next(&["the file is missing"]).starts_with("get the bundle"));
-        assert_eq!(next(&["the file is missing", UNLISTED]), Check::FilesListed.next());
+        let missing = "the file is missing";
+        assert!(next(Check::FilesListed, &[UNLISTED]).starts_with("remove the file"));
+        assert!(next(Check::FilesListed, &[missing]).starts_with("get the bundle"));
+        assert_eq!(next(Check::FilesListed, &[missing, UNLISTED]), Check::FilesListed.next());
+        assert!(next(Check::Carrier, &[NO_NAME]).starts_with("remove the file"));
+        assert_eq!(next(Check::Carrier, &[NO_NAME, "it is a link"]), Check::Carrier.next());
     }
 
     #[test]

@@ -335,7 +335,8 @@ impl<'a> Verification<'a> {
         let parts = manifest.parts.len();
         let records = manifest.counts.records;
         let findings = &mut self.findings;
-        findings.pass(Check::PartNames, format!("{data_parts} data parts, each with its index"));
+        let noun = if data_parts == 1 { "data part" } else { "data parts" };
+        findings.pass(Check::PartNames, format!("{data_parts} {noun}, each with its index"));
         findings.pass(Check::PartDigests, format!("{parts} of {parts} (SHA-256)"));
         findings.pass(Check::Compression, "one frame each, sizes and checksums agree");
         findings.pass(Check::RecordLines, format!("{records} in canonical form"));

@@ -57,10 +57,9 @@ pub(crate) struct ImportArgs {
 
 /// The one file that is taken in, after the name or with `-f`.
 #[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = false)]
 pub(crate) struct InputFile {
     /// The key as PEM; the file is left as it is
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", required_unless_present = "named", conflicts_with = "named")]
     positional: Option<PathBuf>,
     /// The same as FILE
     #[arg(short = 'f', long = "file", value_name = "FILE")]

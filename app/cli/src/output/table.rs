@@ -172,8 +172,8 @@ impl Table {
         }
         let texts = |column: &Column| matches!(column.shrinks, Shrinks::End | Shrinks::Start);
         let words = |column: &Column| !column.right && column.shrinks != Shrinks::Time;
-        let takes: [(&dyn Fn(&Column) -> bool, usize); 3] =
-            [(&texts, LEAST_WIDTH), (&words, LEAST_WIDTH), (&words, 1)];
+        let takes: [(GivesWay<'_>, usize); 3] =
+            [(&texts, GOOD_WIDTH), (&words, LEAST_WIDTH), (&words, 1)];
         for (gives_way, least) in takes {
             while excess > 0 {
                 let widest = (0..shown.len())
@@ -187,6 +187,12 @@ impl Table {
         widths
     }
 }
+
+/// Whether a column gives way at all.
+type GivesWay<'a> = &'a dyn Fn(&Column) -> bool;
+
+/// Texts shrink down to this before other columns shrink at all.
+const GOOD_WIDTH: usize = 16;
 
 /// Columns do not shrink below this, as long as others can.
 const LEAST_WIDTH: usize = 8;

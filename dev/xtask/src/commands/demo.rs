@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the main job of the product, on the samples, in a store that is thrown away.
+//! `cargo xtask demo`: the main job of the product, on the samples, in a store of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,8 @@ const FEEDS: [(&str, &[&str]); 9] = [
 /// Where the demonstration works.
 #[derive(clap::Args)]
 pub(crate) struct Demo {
-    /// Keep store, key and bundles in this new folder instead of a temporary one.
+    /// Keep store, key and bundles in this new folder instead of target/demo, which every
+    /// demonstration makes anew.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
@@ -47,11 +48,11 @@ impl Demo {
     /// # Errors
     /// Of the first step that fails.
     pub(crate) fn run(&self) -> Result<()> {
+        println!("Building stella. This takes some minutes the first time.");
         run(&mut cargo(["build", "--quiet", "--profile", "ci", "--package", "stella-cli"]))?;
-        let temporary = tempfile::Builder::new().prefix("stella-demo-").tempdir()?;
         let folder = match &self.keep {
             Some(folder) => new_folder(folder)?,
-            None => temporary.path().to_owned(),
+            None => own_folder()?,
         };
         let mut session = Session::new(folder);
         for (feed, folders) in FEEDS {
@@ -69,9 +70,8 @@ impl Demo {
             session.stella(&name, &["export", "verify", bundle, "--key", "demo.pub"])?;
         }
         session.report()?;
-        if let Some(folder) = &self.keep {
-            println!("Kept in {}.", folder.display());
-        }
+        println!("\nStore, key and bundles are kept:  {}", session.folder.display());
+        println!("The program:                      {}", session.stella.display());
         Ok(())
     }
 }
@@ -85,9 +85,7 @@ struct Session {
 
 impl Session {
     fn new(folder: PathBuf) -> Session {
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| workspace::root().join("target"), PathBuf::from);
-        let stella = target.join("ci").join(format!("stella{}", std::env::consts::EXE_SUFFIX));
+        let stella = target().join("ci").join(format!("stella{}", std::env::consts::EXE_SUFFIX));
         Session { stella, folder, steps: Vec::new() }
     }
 
@@ -104,7 +102,7 @@ impl Session {
     /// Runs `stella` in the folder of the session, its output on ours.
     fn stella(&mut self, step: &str, arguments: &[&str]) -> Result<()> {
         let mut command = Command::new(&self.stella);
-        command.args(["--store", "store"]).args(arguments).current_dir(&self.folder);
+        command.args(["--quiet", "--store", "store"]).args(arguments).current_dir(&self.folder);
         println!("\n$ {}", show(&command));
         let begin = Instant::now();
         let status = command.env(PASSWORD.0, PASSWORD.1).stdin(Stdio::null()).status();
@@ -133,6 +131,7 @@ impl Session {
             println!("{step:<16}{result:<52}{:>8.2}", took.as_secs_f64());
         }
         println!("\nBoth bundles verified. The same check of one with cosign 2 or 3, offline:");
+        println!("  cd {}", self.folder.display());
         println!(
             "  cosign verify-blob --key demo.pub --insecure-ignore-tlog --trusted-root raw/trusted_root.json \\\n    \
              --bundle raw/export.json.sigstore.json raw/export.json"
@@ -155,6 +154,22 @@ fn describe(bundle: &Path) -> Result<String> {
         list("parts").len(),
         size as f64 / 1024.0
     ))
+}
+
+/// The folder of what is built.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace::root().join("target"), |target| workspace::root().join(target))
+}
+
+/// Makes the folder of the demonstration anew; what is in it is of an earlier one.
+fn own_folder() -> Result<PathBuf> {
+    let folder = target().join("demo");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(target())?;
+    new_folder(&folder)
 }
 
 /// Makes a folder that must not be there yet, and gives its absolute path.
