@@ -187,3 +187,47 @@ fn a_selection_carries_the_selected_records_and_is_not_importable() {
     let manifest = std::fs::read_to_string(dest.join("export.json")).expect("reads");
     assert!(manifest.contains("\"importable\":false"));
 }
+
+#[test]
+fn a_set_that_redaction_leaves_empty_is_an_error() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::at(dir.path().join("store"));
+    take_in(&store, "npm", vec![samples().join("advisories/npm")]);
+    take_in(&store, "xml", vec![samples().join("sbom/harbour-gateway.cdx.xml")]);
+    let dest = dir.path().join("a");
+    let error = run(&store, request("json:raw"), &dest, Carrier::Dir).expect_err("is empty");
+    assert_eq!(error.code(), ErrorCode::Empty);
+    assert!(error.to_string().contains("sbom/xml"), "{error}");
+    assert!(!dest.exists());
+    let allow_empty = vec!["sbom/xml".parse().expect("a set")];
+    let allowed = RunRequest { allow_empty, ..request("json:raw") };
+    let report = run(&store, allowed, &dest, Carrier::Dir).expect("runs");
+    assert_eq!(report.not_carried.get("not-redactable"), Some(&1));
+}
+
+#[test]
+fn runs_side_by_side_do_not_take_each_others_parts_away() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = store(dir.path());
+    let digests: Vec<Digest> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..6)
+            .map(|number| {
+                let (store, dest) = (&store, dir.path().join(format!("b{number}")));
+                scope.spawn(move || {
+                    let request = ExportRequest {
+                        run: request("mirror:full"),
+                        dest,
+                        carrier: Carrier::Dir,
+                        replace: false,
+                        signing: Signing::UnsignedForTesting,
+                        cache_bytes: Some(0),
+                    };
+                    let report = export(store, &request, &NoProgress, &Cancel::new());
+                    report.expect("runs").export_digest
+                })
+            })
+            .collect();
+        runs.into_iter().map(|run| run.join().expect("ends")).collect()
+    });
+    assert!(digests.iter().all(|digest| *digest == digests[0]));
+}

@@ -44,6 +44,14 @@ pub enum FloorBroken {
         /// Its floor.
         least: u64,
     },
+    /// Redaction left no record of a set over.
+    #[error("{set} yields no record: none of its {selected} selected records can be redacted")]
+    NothingCarried {
+        /// The set.
+        set: SetKey,
+        /// Its selected records.
+        selected: u64,
+    },
     /// A set lost too many records since the last run.
     #[error(
         "{set} has {count} records, the last run had {last}: more than {max_drop_percent} % are gone"
@@ -73,7 +81,8 @@ impl Floors {
         live: &BTreeSet<SetKey>,
         selected: &BTreeMap<SetKey, u64>,
     ) -> Vec<FloorBroken> {
-        if selected.values().all(|count| *count == 0) && self.allow_empty.is_empty() {
+        let nothing = selected.values().all(|count| *count == 0);
+        if nothing && !self.all_may_be_empty(selectors, live) {
             return vec![FloorBroken::NothingSelected];
         }
         let mut broken = self.empty_feeds(selectors, ledger_feeds, live, selected);
@@ -98,6 +107,37 @@ impl Floors {
             }
         }
         broken
+    }
+
+    /// Every floor that the carried counts break, in the order of sets: redaction may leave out
+    /// what selection took.
+    #[must_use]
+    pub fn check_carried(
+        &self,
+        selected: &BTreeMap<SetKey, u64>,
+        carried: &BTreeMap<SetKey, u64>,
+    ) -> Vec<FloorBroken> {
+        let mut broken = Vec::new();
+        for (set, selected) in selected {
+            let count = carried.get(set).copied().unwrap_or(0);
+            let least = self.least.get(set).copied().unwrap_or(0);
+            if self.allow_empty.contains(set) {
+                continue;
+            }
+            if count == 0 && *selected > 0 {
+                let selected = *selected;
+                broken.push(FloorBroken::NothingCarried { set: set.clone(), selected });
+            } else if count < least {
+                broken.push(FloorBroken::BelowFloor { set: set.clone(), count, least });
+            }
+        }
+        broken
+    }
+
+    /// Whether an empty selection is what was allowed: every set that could yield something.
+    fn all_may_be_empty(&self, selectors: &Selectors, live: &BTreeSet<SetKey>) -> bool {
+        let mut candidates = live.iter().filter(|set| selectors.admits_set(set)).peekable();
+        candidates.peek().is_some() && candidates.all(|set| self.allow_empty.contains(set))
     }
 
     fn empty_feeds(
@@ -168,6 +208,40 @@ mod tests {
         floors.allow_empty.extend([set("advisory/b"), set("vex/hollow")]);
         assert!(check(&floors, &["a", "b"], &counts).is_empty());
         assert!(check(&floors, &[], &counts).is_empty());
+    }
+
+    #[test]
+    fn an_empty_selection_is_allowed_only_set_by_set() {
+        let mut floors = Floors::default();
+        floors.allow_empty.insert(set("advisory/a"));
+        let both = [("advisory/a", 0), ("vex/b", 0)];
+        assert_eq!(
+            check(&floors, &["a", "b"], &both),
+            ["the selection is empty: no record matches"]
+        );
+        floors.allow_empty.insert(set("vex/b"));
+        assert!(check(&floors, &["a", "b"], &both).is_empty());
+    }
+
+    #[test]
+    fn a_set_that_redaction_empties_is_an_error() {
+        let counts = |pairs: &[(&str, u64)]| -> BTreeMap<SetKey, u64> {
+            pairs.iter().map(|(name, count)| (set(name), *count)).collect()
+        };
+        let mut floors = Floors::default();
+        floors.least.insert(set("advisory/a"), 3);
+        let selected = counts(&[("advisory/a", 5), ("sbom/b", 1)]);
+        let broken = floors.check_carried(&selected, &counts(&[("advisory/a", 2)]));
+        let broken: Vec<String> = broken.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            broken,
+            [
+                "advisory/a has 2 records, its floor is 3",
+                "sbom/b yields no record: none of its 1 selected records can be redacted"
+            ]
+        );
+        floors.allow_empty.insert(set("sbom/b"));
+        assert!(floors.check_carried(&selected, &counts(&[("advisory/a", 3)])).is_empty());
     }
 
     #[test]

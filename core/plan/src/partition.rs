@@ -19,7 +19,7 @@ pub struct Partition {
 
 /// The bounds are not `0 < min < target ≤ max`, or too large.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("part sizes must be 0 < min < target <= max <= 1 GiB, not {min}, {target}, {max}")]
+#[error("part sizes must be 0 < min < target <= max <= 64 MiB, not {min}, {target}, {max}")]
 pub struct PartitionError {
     min: u64,
     target: u64,
@@ -34,9 +34,9 @@ impl Partition {
     /// Bounds in bytes.
     ///
     /// # Errors
-    /// [`PartitionError`] unless `0 < min < target <= max <= 1 GiB`.
+    /// [`PartitionError`] unless `0 < min < target <= max <= 64 MiB`: a part is built in memory.
     pub fn new(min: u64, target: u64, max: u64) -> Result<Partition, PartitionError> {
-        if 0 < min && min < target && target <= max && max <= 1 << 30 {
+        if 0 < min && min < target && target <= max && max <= 64 << 20 {
             Ok(Partition { algorithm: ALGORITHM, min, target, max })
         } else {
             Err(PartitionError { min, target, max })
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn bounds_are_checked() {
         assert!(Partition::new(1, 2, 2).is_ok());
-        for (min, target, max) in [(0, 2, 3), (2, 2, 3), (1, 4, 3), (1, 2, 2 << 30)] {
+        for (min, target, max) in [(0, 2, 3), (2, 2, 3), (1, 4, 3), (1, 2, 65 << 20)] {
             assert!(Partition::new(min, target, max).is_err());
         }
     }

@@ -12,6 +12,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rustix::fs::{FlockOperation, flock};
+
 pub use part_record::{PartRecord, StoredFile, StoredPart};
 use stella_model::{Digest, DigestBuilder, TenantId};
 
@@ -34,6 +36,13 @@ pub struct DepotError {
 fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DepotError {
     let path = path.to_owned();
     move |source| DepotError { attempt, path, source }
+}
+
+/// A depot that is in use.
+#[derive(Debug)]
+pub struct Hold {
+    /// Open for the lock on it.
+    _file: File,
 }
 
 /// What pruning removed.
@@ -59,11 +68,7 @@ impl Depot {
     pub fn part(&self, key: &Digest) -> Option<PartRecord> {
         let text = fs::read(self.part_path(key)).ok()?;
         let record = PartRecord::from_bytes(&text)?;
-        let present = |file: &StoredFile| {
-            fs::metadata(self.blob_path(&file.digest)).is_ok_and(|m| m.len() == file.size)
-        };
-        let complete = record.files().all(present);
-        complete.then_some(record)
+        self.has_files(&record).then_some(record)
     }
 
     /// Keeps a packed part: its bytes first, then the record that makes them found.
@@ -110,12 +115,30 @@ impl Depot {
         digest_of_file(&self.blob_path(&file.digest)).is_ok_and(|found| found == *file)
     }
 
-    /// Removes the least recently used blobs until all together have at most `limit` bytes, and
-    /// what a killed process left behind.
+    /// Keeps [`prune`](Self::prune) away, in this and every other process, until dropped.
+    ///
+    /// # Errors
+    /// [`DepotError`] if the lock cannot be made.
+    pub fn hold(&self) -> Result<Hold, DepotError> {
+        let (path, file) = self.lock_file()?;
+        flock(&file, FlockOperation::LockShared)
+            .map_err(|error| failed("lock", &path)(error.into()))?;
+        Ok(Hold { _file: file })
+    }
+
+    /// Removes the least recently used blobs until all together have at most `limit` bytes, what
+    /// is known of parts that lost theirs, and what a killed process left behind. Does nothing
+    /// while a run holds the depot: the next one prunes.
     ///
     /// # Errors
     /// [`DepotError`] if the folders cannot be read.
     pub fn prune(&self, limit: u64) -> Result<Pruned, DepotError> {
+        let (path, file) = self.lock_file()?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Pruned::default()),
+            Err(error) => return Err(failed("lock", &path)(error.into())),
+        }
         self.remove_stale_incoming()?;
         let mut blobs = self.blobs()?;
         let mut total: u64 = blobs.iter().map(|blob| blob.size).sum();
@@ -130,6 +153,9 @@ impl Depot {
             pruned.files += 1;
             pruned.bytes += blob.size;
         }
+        if pruned.files > 0 {
+            self.remove_hollow_parts()?;
+        }
         Ok(pruned)
     }
 
@@ -142,6 +168,33 @@ impl Depot {
                 .open(self.blob_path(&file.digest))
                 .and_then(|blob| blob.set_modified(SystemTime::now()));
         }
+    }
+
+    fn lock_file(&self) -> Result<(PathBuf, File), DepotError> {
+        fs::create_dir_all(&self.root).map_err(failed("make", &self.root))?;
+        let path = self.root.join("lock");
+        let file = File::options().create(true).append(true).open(&path);
+        let file = file.map_err(failed("open", &path))?;
+        Ok((path, file))
+    }
+
+    /// Removes the records of parts whose files are gone.
+    fn remove_hollow_parts(&self) -> Result<(), DepotError> {
+        for folder in entries(&self.root.join("parts"))? {
+            for path in entries(&folder)? {
+                let record = fs::read(&path).ok().and_then(|text| PartRecord::from_bytes(&text));
+                if !record.is_some_and(|record| self.has_files(&record)) {
+                    fs::remove_file(&path).map_err(failed("remove", &path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn has_files(&self, record: &PartRecord) -> bool {
+        record.files().all(|file| {
+            fs::metadata(self.blob_path(&file.digest)).is_ok_and(|m| m.len() == file.size)
+        })
     }
 
     fn part_path(&self, key: &Digest) -> PathBuf {
@@ -275,6 +328,20 @@ mod tests {
         assert_eq!(depot.prune(2000).expect("prunes"), Pruned::default());
         assert_eq!(depot.prune(1500).expect("prunes"), Pruned { files: 1, bytes: 1000 });
         assert!(!depot.is_intact(&old) && depot.is_intact(&new));
+    }
+
+    #[test]
+    fn nothing_is_pruned_while_a_run_holds_the_depot() {
+        let (_dir, depot) = depot();
+        let key = Digest::of(b"key");
+        let record = record(&depot, b"data");
+        depot.put_part(&key, &record).expect("writes");
+        let held = depot.hold().expect("holds");
+        assert_eq!(depot.prune(0).expect("prunes"), Pruned::default());
+        assert_eq!(depot.part(&key), Some(record));
+        drop(held);
+        assert_eq!(depot.prune(0).expect("prunes").files, 2);
+        assert!(!depot.part_path(&key).exists(), "what is known of it goes with it");
     }
 
     #[test]

@@ -80,19 +80,26 @@ pub fn export(
     prepared.check_floors()?;
     let depot = store.depot();
     let work = Work { request, prepared: &prepared, depot: &depot, key: key.as_ref(), cancel };
+    // While a run holds the depot, nothing is pruned from it.
+    let held = depot.hold()?;
     let done = match work.run(&mut stages) {
-        // A part of an earlier run went bad in the depot: it is built again, once.
-        Err(error) if error.code() == ErrorCode::DigestMismatch && work.forget_damage() > 0 => {
+        // A part went bad or missing in the depot: it is built again, once.
+        Err(error) if error.code() != ErrorCode::Interrupted && work.forget_damage() > 0 => {
             work.run(&mut stages)?
         }
         other => other?,
     };
+    drop(held);
     let Done { packed, files, sealed, already_there } = done;
     let export_digest = Digest::of(&files.export);
     let record = record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
     record.save(store, &prepared.plan.profile)?;
     let limit = request.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES);
-    depot.prune(limit).map_err(EngineError::from)?;
+    let mut warnings = prepared.warnings;
+    if let Err(error) = depot.prune(limit) {
+        // The bundle is where it should be; only the cache is larger than asked for.
+        warnings.push(format!("the depot was not pruned: {error}"));
+    }
     let manifest = files.manifest;
     Ok(RunReport {
         profile: prepared.profile.name.clone(),
@@ -115,7 +122,7 @@ pub fn export(
         key: sealed.key,
         already_there,
         stages_ms: stages.times,
-        warnings: prepared.warnings,
+        warnings,
     })
 }
 
@@ -143,6 +150,7 @@ impl Work<'_> {
         })?;
         let (files, sealed) = stages.time(Stage::Seal, |_| {
             let files = assemble(self.prepared, &packed, self.depot)?;
+            self.prepared.check_carried(&files.manifest.sets)?;
             let sealed = seal(&files, self.key)?;
             Ok((files, sealed))
         })?;
@@ -155,16 +163,20 @@ impl Work<'_> {
         Ok(Done { packed, files, sealed, already_there })
     }
 
-    /// Forgets the parts whose bytes are no longer what they were; returns their number.
+    /// Forgets the parts whose bytes are missing or no longer what they were; returns their number.
     fn forget_damage(&self) -> usize {
         let keys = self.prepared.sets.iter().flat_map(|set| &set.parts).map(|part| part.key);
-        let damaged = |key: &Digest| {
-            let record = self.depot.part(key)?;
-            let whole = record.files().all(|file| self.depot.is_intact(file));
-            (!whole).then_some(record)
-        };
-        let damaged = keys.filter_map(|key| Some((key, damaged(&key)?)));
-        damaged.map(|(key, record)| self.depot.forget_part(&key, &record)).count()
+        keys.filter(|key| match self.depot.part(key) {
+            None => true,
+            Some(record) => {
+                let damaged = !record.files().all(|file| self.depot.is_intact(file));
+                if damaged {
+                    self.depot.forget_part(key, &record);
+                }
+                damaged
+            }
+        })
+        .count()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Deciding a run: the profile and a snapshot become the immutable plan, in one pass over the
 //! ledger's index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use stella_ledger::{FeedInfo, IdRange, Ledger, Seq, SqliteLedger, WithFacets};
@@ -13,7 +13,7 @@ use stella_plan::floors::{FloorBroken, Floors};
 use stella_plan::run_plan::FORMAT_VERSION;
 use stella_plan::{
     AdapterSpec, FeedEntry, OutputPlan, Profile, ProfileId, RedactionId, RunPlan, Selectors,
-    SetPlan, SetSummary, Unmatched,
+    SetEntry, SetPlan, SetSummary, Unmatched,
 };
 use stella_records::redact::RuleSet;
 
@@ -34,6 +34,7 @@ pub(super) struct Prepared {
     pub(super) selectors: Selectors,
     pub(super) warnings: Vec<String>,
     pub(super) now: Instant,
+    pub(super) floors: Floors,
     pub(super) broken: Vec<FloorBroken>,
 }
 
@@ -69,14 +70,18 @@ pub(super) fn prepare(
     let mut warnings = unmatched.warnings();
     warnings.extend(never_filled(&selectors, &feeds));
     let id = ProfileId { name: profile.name.clone(), revision: profile.revision() };
-    let last = RunRecord::last(store, &id);
-    let broken = broken_floors(last, &profile, &selectors, &feeds, &live, &scanned);
+    let last = RunRecord::last(store, &id).unwrap_or_else(|problem| {
+        warnings.push(problem);
+        None
+    });
+    let floors = floors(last, &profile, &selectors);
+    let broken = broken_floors(&floors, &selectors, &feeds, &live, &scanned);
     let sets: Vec<SetSummary> = scanned.into_iter().filter(|set| set.count > 0).collect();
     let as_of = as_of(request, &sets, &broken, &mut warnings)?;
     let plan = RunPlan {
         as_of,
         codec,
-        feeds: feed_entries(&feeds, &sets),
+        feeds: feed_entries(&feeds, &sets)?,
         format_version: FORMAT_VERSION,
         handling: profile.handling.clone(),
         outputs: outputs(&profile),
@@ -99,27 +104,43 @@ pub(super) fn prepare(
         selectors,
         warnings,
         now: request.now,
+        floors,
         broken,
     })
 }
 
 impl Prepared {
-    /// INV-EMPTY.
+    /// INV-EMPTY: what was selected.
     pub(super) fn check_floors(&self) -> Result<(), EngineError> {
-        let Some(first) = self.broken.first() else { return Ok(()) };
-        let all: Vec<String> = self.broken.iter().map(ToString::to_string).collect();
-        let hint = match first {
-            FloorBroken::FeedEmpty { sets, .. } if !sets.is_empty() => {
-                let flags = sets.iter().map(|set| format!(" --allow-empty {set}"));
-                format!("find out why; if it is meant:{}", flags.collect::<String>())
-            }
-            FloorBroken::NothingSelected => {
-                "look at `stella feeds list` and at the selectors".to_owned()
-            }
-            _ => "find out why; if it is meant, name each set: --allow-empty KIND/FEED".to_owned(),
-        };
-        Err(EngineError::new(ErrorCode::Empty, all.join("; ")).hint(hint))
+        refuse(&self.broken)
     }
+
+    /// INV-EMPTY: what is left of it after redaction.
+    pub(super) fn check_carried(&self, carried: &[SetEntry]) -> Result<(), EngineError> {
+        let selected = self.sets.iter().map(|set| (set.set.clone(), set.count)).collect();
+        let key = |set: &SetEntry| SetKey { kind: set.kind.clone(), feed: set.feed.clone() };
+        let carried = carried.iter().map(|set| (key(set), set.count)).collect();
+        refuse(&self.floors.check_carried(&selected, &carried))
+    }
+}
+
+fn refuse(broken: &[FloorBroken]) -> Result<(), EngineError> {
+    let Some(first) = broken.first() else { return Ok(()) };
+    let all: Vec<String> = broken.iter().map(ToString::to_string).collect();
+    let hint = match first {
+        FloorBroken::FeedEmpty { sets, .. } if !sets.is_empty() => {
+            let flags = sets.iter().map(|set| format!(" --allow-empty {set}"));
+            format!("find out why; if it is meant:{}", flags.collect::<String>())
+        }
+        FloorBroken::NothingCarried { set, .. } => format!(
+            "its format has no redaction rules: --redaction none carries it, --allow-empty {set} goes without"
+        ),
+        FloorBroken::NothingSelected => {
+            "look at `stella feeds list` and at the selectors".to_owned()
+        }
+        _ => "find out why; if it is meant, name each set: --allow-empty KIND/FEED".to_owned(),
+    };
+    Err(EngineError::new(ErrorCode::Empty, all.join("; ")).hint(hint))
 }
 
 /// Feeds that hold nothing because everything that was brought was rejected.
@@ -148,9 +169,22 @@ fn check_feeds(selectors: &Selectors, feeds: &[FeedInfo]) -> Result<(), EngineEr
     }
 }
 
+fn floors(last: Option<RunRecord>, profile: &Profile, selectors: &Selectors) -> Floors {
+    let last = last.into_iter().flat_map(|run| run.sets);
+    let last = last.filter_map(|(set, record)| {
+        let set: SetKey = set.parse().ok()?;
+        selectors.admits_set(&set).then_some((set, record.count))
+    });
+    Floors {
+        least: profile.floors.clone(),
+        allow_empty: profile.allow_empty.clone(),
+        last: last.collect(),
+        max_drop_percent: profile.max_drop_percent,
+    }
+}
+
 fn broken_floors(
-    last: Option<RunRecord>,
-    profile: &Profile,
+    floors: &Floors,
     selectors: &Selectors,
     feeds: &[FeedInfo],
     live: &[(SetKey, u64)],
@@ -163,17 +197,6 @@ fn broken_floors(
     let known: BTreeMap<FeedName, Vec<SetKey>> = feeds.iter().map(held).collect();
     let live = live.iter().map(|(set, _)| set.clone()).collect();
     let selected = scanned.iter().map(|set| (set.set.clone(), set.count)).collect();
-    let last = last.into_iter().flat_map(|run| run.sets);
-    let last = last.filter_map(|(set, record)| {
-        let set: SetKey = set.parse().ok()?;
-        selectors.admits_set(&set).then_some((set, record.count))
-    });
-    let floors = Floors {
-        least: profile.floors.clone(),
-        allow_empty: profile.allow_empty.clone(),
-        last: last.collect(),
-        max_drop_percent: profile.max_drop_percent,
-    };
     floors.check(selectors, &known, &live, &selected)
 }
 
@@ -219,21 +242,24 @@ fn outputs(profile: &Profile) -> Vec<OutputPlan> {
     profile.outputs.iter().map(output).collect()
 }
 
-fn feed_entries(feeds: &[FeedInfo], sets: &[SetSummary]) -> Vec<FeedEntry> {
-    let carried = |feed: &&FeedInfo| sets.iter().any(|set| set.set.feed == feed.name);
-    let mut entries: Vec<FeedEntry> = feeds
-        .iter()
-        .filter(carried)
-        .map(|feed| FeedEntry {
+/// The feeds of the selected sets. One that is gone was removed while planning: its notices must not
+/// be missing from a bundle with its records.
+fn feed_entries(feeds: &[FeedInfo], sets: &[SetSummary]) -> Result<Vec<FeedEntry>, EngineError> {
+    let names: BTreeSet<&FeedName> = sets.iter().map(|set| &set.set.feed).collect();
+    let entry = |name: &FeedName| {
+        let feed = feeds.iter().find(|feed| feed.name == *name).ok_or_else(|| {
+            let message = format!("feed {name} was removed while the run was planned");
+            EngineError::new(ErrorCode::RunFailed, message).hint("run the same command again")
+        })?;
+        Ok(FeedEntry {
             attribution: feed.attribution.clone(),
             feed: feed.name.clone(),
             licence: feed.licence.clone(),
             publisher: feed.publisher.clone(),
             redistribution: feed.redistribution,
         })
-        .collect();
-    entries.sort_by(|a, b| a.feed.cmp(&b.feed));
-    entries
+    };
+    names.into_iter().map(entry).collect()
 }
 
 /// The one pass over the ledger's index.

@@ -1,8 +1,8 @@
 //! What the store remembers of the last successful run of each profile revision.
 //!
 //! A revision includes the selectors, so that runs are only held against runs that select alike.
-//! Cursors, durations and places live here and in no hashed file. A record that is lost or cannot
-//! be read only costs the comparison with the last run.
+//! Cursors, durations and places live here and in no hashed file. A record that is lost
+//! only costs the comparison with the last run.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -54,10 +54,23 @@ pub struct SetRecord {
 
 impl RunRecord {
     /// The last run of a profile in this revision.
-    #[must_use]
-    pub fn last(store: &Store, profile: &ProfileId) -> Option<RunRecord> {
-        let bytes = std::fs::read(path(store, profile)).ok()?;
-        serde_json::from_slice(&bytes).ok()
+    ///
+    /// # Errors
+    /// A sentence for the operator if there is a record that does not read: the run is then not
+    /// held against it.
+    pub fn last(store: &Store, profile: &ProfileId) -> Result<Option<RunRecord>, String> {
+        let path = path(store, profile);
+        let problem = |error: &dyn std::fmt::Display| {
+            format!(
+                "the record of the last run, {}, does not read ({error}); nothing is held against it",
+                path.display()
+            )
+        };
+        match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| problem(&error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(problem(&error)),
+        }
     }
 
     /// Replaces the last run of a profile in this revision, whole or not at all.
@@ -74,6 +87,7 @@ impl RunRecord {
         std::fs::create_dir_all(dir)?;
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
         file.write_all(&stella_model::rfc8785::to_vec(self))?;
+        file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
     }
