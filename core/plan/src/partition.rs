@@ -104,6 +104,41 @@ mod tests {
     }
 
     #[test]
+    fn cuts_are_those_computed_apart_from_this_code() {
+        // python3, from the formula of the bundle format: a cut before record n where the sum would
+        // pass max, or where it is at least min and the mark is below 2^64 * size / (target - min).
+        let partition = Partition::new(2000, 5000, 9000).expect("valid bounds");
+        let parts = parts(&partition, &records(60, |n| 700 + n * 37 % 900));
+        let cuts: Vec<usize> = parts[..parts.len() - 1]
+            .iter()
+            .scan(0, |end, part| {
+                *end += part.len();
+                Some(*end)
+            })
+            .collect();
+        assert_eq!(cuts, [5, 8, 11, 13, 16, 18, 20, 22, 25, 35, 37, 40, 43, 45, 48, 50, 54, 58]);
+    }
+
+    #[test]
+    fn the_edges_of_the_bounds_are_on_the_right_side() {
+        let feed = FeedName::new("f").expect("a feed name");
+        let partition = Partition::new(10, 20, 40).expect("valid bounds");
+        // target - min = 10: a record of 10 bytes has a threshold of 2^64, above every mark.
+        for (open, size, cut) in [
+            (0, 99, false),
+            (30, 10, true),
+            (31, 10, true),
+            (9, 31, false),
+            (9, 32, true),
+            (10, 10, true),
+            (9, 10, false),
+            (20, 0, false),
+        ] {
+            assert_eq!(partition.cuts_before(open, &feed, "x", size), cut, "{open} + {size}");
+        }
+    }
+
+    #[test]
     fn parts_are_target_sized_on_average_and_never_over_max() {
         let partition = Partition::DEFAULT;
         let records = records(200_000, |n| 500 + n % 7000);

@@ -200,6 +200,17 @@ mod tests {
     }
 
     #[test]
+    fn the_part_key_is_the_one_computed_apart_from_this_code() {
+        // python3: sha256(LP('stella-part-1') + LP('advisory') + LP('npm') + u32be(1) + 32 zeros
+        //          + LP('codec') + LP('A') + sha256('A'))
+        let key = plan(&["A"], b"codec", None).parts[0].key;
+        assert_eq!(
+            key.to_string(),
+            "ec698ca1f3c560ae7302ed3e4b094d74cf2e03b501f9d6c15862133d55eba903"
+        );
+    }
+
+    #[test]
     fn an_empty_set_has_the_empty_root_and_no_parts() {
         let planned = plan(&[], b"codec", None);
         assert_eq!((planned.count, planned.root, planned.parts.len()), (0, Digest::EMPTY, 0));
