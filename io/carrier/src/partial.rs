@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, openat, renameat_with};
 use rustix::io::Errno;
 
 use crate::CarrierError;
@@ -167,9 +167,15 @@ pub(crate) fn remove_dead(to: &Destination) {
             continue;
         }
         let path = entry.path();
-        let plain = entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_file());
-        let Ok(handle) = File::open(&path) else { continue };
-        if plain && flock(&handle, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        let kind = std::fs::symlink_metadata(&path).map(|metadata| metadata.file_type());
+        if !kind.is_ok_and(|kind| kind.is_dir() || kind.is_file()) {
+            continue;
+        }
+        // What is there may be another thing by now: neither follow a link nor wait for a pipe.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(handle) = openat(CWD, &path, flags, Mode::empty()).map(File::from) else { continue };
+        let free = flock(&handle, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if free && is_same(&handle, &path) {
             remove(&path).ok();
         }
     }

@@ -189,12 +189,21 @@ fn partials_of_dead_runs_are_removed_and_those_of_living_ones_stay() {
     fs::write(temp.path().join(".bundle.partial-1-1"), b"half a tar").expect("writes");
     fs::create_dir(temp.path().join(".bundle.partial-1-2")).expect("makes");
     fs::create_dir(temp.path().join(".other.partial-1-0")).expect("makes");
+    // Opened to be read, a pipe waits for a writer, and a link leads out.
+    let pipe = temp.path().join(".bundle.partial-1-3");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0)
+        .expect("makes");
+    symlink(&pipe, temp.path().join(".bundle.partial-1-4")).expect("links");
     let held = fs::File::open(temp.path().join(".bundle.partial-1-2")).expect("opens");
     held.lock().expect("locks");
     put(Carrier::Dir, &dest, &specs(b"x"), Existing::Refuse).expect("places");
     let mut left = leftovers(temp.path());
     left.sort();
-    assert_eq!(left, [".bundle.partial-1-2", ".other.partial-1-0"]);
+    assert_eq!(
+        left,
+        [".bundle.partial-1-2", ".bundle.partial-1-3", ".bundle.partial-1-4", ".other.partial-1-0"]
+    );
 }
 
 #[test]
