@@ -32,6 +32,11 @@ pub fn is_envelope(name: &str) -> bool {
     ENVELOPE.contains(&name) || name.starts_with(SIGNATURES)
 }
 
+/// Folder of data parts, with its slash.
+pub const DATA: &str = "data/raw/";
+/// Folder of indexes, with its slash.
+pub const INDEXES: &str = "indexes/";
+
 /// Name of a data part: it depends on the content of the part, not on its position.
 ///
 /// # Errors
@@ -46,4 +51,27 @@ pub fn data_part(set: &SetKey, stored: &Digest) -> Result<PartName, NameError> {
 /// [`NameError`] if kind and feed make a path over 100 bytes.
 pub fn index_part(set: &SetKey, stored: &Digest) -> Result<PartName, NameError> {
     PartName::new(&format!("indexes/{}/{}/p-{}.jsonl.zst", set.kind, set.feed, stored.short(24)))
+}
+
+/// Path of the index that belongs to a data part, `None` if the path is that of no data part.
+#[must_use]
+pub fn index_path(data: &str) -> Option<String> {
+    data.strip_prefix(DATA).map(|rest| format!("{INDEXES}{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_parts_and_indexes_are_paired_by_path() {
+        let set: SetKey = "advisory/npm".parse().expect("a set");
+        let digest = Digest::of(b"x");
+        let data = data_part(&set, &digest).expect("fits");
+        let index = index_part(&set, &digest).expect("fits");
+        assert_eq!(index_path(data.as_str()).as_deref(), Some(index.as_str()));
+        assert!(data.as_str().starts_with(DATA) && index.as_str().starts_with(INDEXES));
+        assert_eq!(index_path(index.as_str()), None);
+        assert_eq!(index_path("data/rawest/a"), None);
+    }
 }

@@ -49,48 +49,59 @@ impl Statement {
     /// The statement about the manifest with this digest, made by this plan.
     #[must_use]
     pub fn new(plan: &RunPlan, export: Digest) -> Statement {
-        let mut dependencies: Vec<Value> = plan
-            .sets
-            .iter()
+        Statement::of_plan(&json!(plan), export)
+    }
+
+    /// The statement for a plan as JSON, which a verifier puts together from what it is told:
+    /// it differs from the one received in whatever was added to that.
+    #[must_use]
+    pub fn of_plan(plan: &Value, export: Digest) -> Statement {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let tenant = text(&plan["tenant"]);
+        let sets = plan["sets"].as_array().into_iter().flatten();
+        let mut dependencies: Vec<Value> = sets
             .map(|set| {
-                let name = format!("{}/{}", set.kind, set.feed);
+                let name = format!("{}/{}", text(&set["kind"]), text(&set["feed"]));
                 json!({
-                    "annotations": {"count": set.count},
-                    "digest": {"sha256": set.root},
+                    "annotations": {"count": set["count"]},
+                    "digest": {"sha256": set["root"]},
                     "name": name,
-                    "uri": format!("urn:stella:set:{}:{name}", plan.tenant),
+                    "uri": format!("urn:stella:set:{tenant}:{name}"),
                 })
             })
             .collect();
+        let profile = text(&plan["profile"]["name"]);
         dependencies.push(json!({
-            "digest": {"sha256": plan.profile.revision},
-            "name": format!("profile/{}", plan.profile.name),
-            "uri": format!("urn:stella:profile:{}:{}", plan.tenant, plan.profile.name),
+            "digest": {"sha256": plan["profile"]["revision"]},
+            "name": format!("profile/{profile}"),
+            "uri": format!("urn:stella:profile:{tenant}:{profile}"),
         }));
         dependencies.sort_by_key(|dependency| dependency["uri"].to_string());
+        let hash = Digest::of(&rfc8785::to_vec(plan));
+        let invocation_id = format!("urn:stella:export:sha256:{hash}");
         let predicate = json!({
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
                 "externalParameters": {
-                    "asOf": plan.as_of,
-                    "outputs": plan.outputs,
-                    "profile": plan.profile,
-                    "selectors": plan.selectors,
-                    "tenant": plan.tenant,
+                    "asOf": plan["asOf"],
+                    "outputs": plan["outputs"],
+                    "profile": plan["profile"],
+                    "selectors": plan["selectors"],
+                    "tenant": plan["tenant"],
                 },
                 "internalParameters": {
-                    "codec": plan.codec,
-                    "partition": plan.partition,
-                    "redaction": plan.redaction,
+                    "codec": plan["codec"],
+                    "partition": plan["partition"],
+                    "redaction": plan["redaction"],
                 },
                 "resolvedDependencies": dependencies,
             },
             "runDetails": {
                 "builder": {
                     "id": BUILDER_ID,
-                    "version": {"export-center": plan.producer},
+                    "version": {"export-center": plan["producer"]},
                 },
-                "metadata": {"invocationId": plan.invocation_id()},
+                "metadata": {"invocationId": invocation_id},
             },
         });
         Statement {

@@ -48,7 +48,7 @@ impl Limits {
         container_depth: 3,
         zstd_window_log: 27,
         part_bytes: 4 << 30,
-        manifest_bytes: 256 << 20,
+        manifest_bytes: 64 << 20,
     };
 }
 

@@ -10,9 +10,11 @@ use stella_seal::TRUSTED_ROOT;
 use crate::BundleFiles;
 use crate::report::{Check, Findings, Problem, UNLISTED};
 
-/// Where data parts are.
-pub(crate) const DATA: &str = "data/raw/";
-const INDEXES: &str = "indexes/";
+pub(crate) use layout::DATA;
+use layout::INDEXES;
+
+/// Most records of a set: what numbers in JSON hold exactly, and far from where sums overflow.
+const RECORDS_MAX: u64 = 1 << 53;
 
 /// Listed parts that every bundle has.
 const REQUIRED: [&str; 4] =
@@ -43,9 +45,8 @@ fn check_lists(manifest: &ExportManifest, findings: &mut Findings) {
     let mut fail = |message: &str| {
         findings.fail(Check::ManifestForm, Problem::new(message).of(layout::EXPORT));
     };
-    let set = |set: &stella_plan::SetEntry| (set.kind.clone(), set.feed.clone());
-    if !manifest.sets.windows(2).all(|pair| set(&pair[0]) < set(&pair[1])) {
-        fail("its sets are not sorted by kind and feed, or not unique");
+    if let Err(message) = check_sets(manifest) {
+        fail(message);
     }
     if !manifest.feeds.windows(2).all(|pair| pair[0].feed < pair[1].feed) {
         fail("its feeds are not sorted by name, or not unique");
@@ -69,6 +70,18 @@ fn check_lists(manifest: &ExportManifest, findings: &mut Findings) {
         findings.fail(Check::ManifestForm, problem.of(part.path.as_str()));
     }
     findings.pass(Check::ManifestForm, "RFC 8785, lists sorted");
+}
+
+/// Checks the list of sets: each is there once, with a number of records that can be.
+pub(crate) fn check_sets(manifest: &ExportManifest) -> Result<(), &'static str> {
+    let key = |set: &stella_plan::SetEntry| (set.kind.clone(), set.feed.clone());
+    if !manifest.sets.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])) {
+        return Err("its sets are not sorted by kind and feed, or not unique");
+    }
+    if manifest.sets.iter().any(|set| set.count > RECORDS_MAX) {
+        return Err("a set has more records than can be counted");
+    }
+    Ok(())
 }
 
 fn check_totals(manifest: &ExportManifest, findings: &mut Findings) {
@@ -192,9 +205,11 @@ pub(crate) fn data_parts(
         let Some(set) = set_of(part, DATA, PART_MEDIA_TYPE, &part.digest.sha256, findings) else {
             continue;
         };
-        let path = part.path.as_str().replacen(DATA, INDEXES, 1);
-        let found = manifest.parts.binary_search_by(|other| other.path.as_str().cmp(&path));
-        let Some(index) = found.ok().and_then(|at| Some((at, manifest.parts.get(at)?))) else {
+        let index = layout::index_path(part.path.as_str()).and_then(|path| {
+            let at = manifest.parts.binary_search_by(|other| other.path.as_str().cmp(&path));
+            at.ok().and_then(|at| Some((at, manifest.parts.get(at)?)))
+        });
+        let Some(index) = index else {
             let problem = Problem::new("the manifest lists no index for this part");
             findings.fail(Check::Indexes, problem.of(part.path.as_str()));
             continue;
@@ -243,7 +258,8 @@ fn number(pairs: &mut [DataPart], manifest: &ExportManifest, findings: &mut Find
             _ => 0,
         };
         pair.start = start;
-        let end = start.saturating_add(part.records.unwrap_or(0));
+        // Parts cannot hold as many; bounded so that counting on from there does not overflow.
+        let end = start.saturating_add(part.records.unwrap_or(0)).min(RECORDS_MAX);
         previous = Some((pair.set.clone(), end, pair.data));
     }
 }
@@ -286,7 +302,7 @@ fn set_of(
         let problem = Problem::new("the part has another media type").of(path);
         findings.fail(Check::PartNames, problem.expected(media_type, &part.media_type));
     }
-    let told = part.records.is_some_and(|records| records > 0)
+    let told = part.records.is_some_and(|records| (1..=RECORDS_MAX).contains(&records))
         && part.uncompressed_size.is_some()
         && part.first_id.is_some()
         && part.first_id <= part.last_id;

@@ -9,9 +9,10 @@ use stella_manifest::{DigestMap, ExportManifest, ManifestError, layout};
 use stella_model::{Digest, FeedName, Kind, Limits, RecordId, SetKey, rfc8785};
 use stella_records::setroot::{leaf, root_of_path};
 
-use crate::TrustedKey;
 use crate::report::{Check, Findings, Problem, Report};
 use crate::signatures::{Sidecars, check_manifest};
+use crate::verification::UNTRUSTED;
+use crate::{TrustedKey, listing};
 
 /// A proof, as its file holds it: RFC 8785, no line feed, no unknown members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,7 +236,12 @@ pub fn verify_proof(files: ProofFiles<'_>, keys: &[TrustedKey], limits: &Limits)
         _ => findings.pass(Check::Signer, format!("{} trusted keys", keys.len())),
     }
     let signer = check_manifest(sidecars, keys, limits, &mut findings);
-    let manifest = read_manifest(files.export, &mut findings);
+    let untrusted = !keys.is_empty() && findings.failed(Check::ManifestSignature);
+    let (manifest, otherwise) = if untrusted {
+        (None, UNTRUSTED)
+    } else {
+        (read_manifest(files.export, &mut findings), "the manifest could not be read")
+    };
     let (mut record, mut proven) = (None, None);
     let fail = |findings: &mut Findings, error: &ProofError| {
         findings.fail(Check::Proof, Problem::new(error.to_string()));
@@ -264,7 +270,7 @@ pub fn verify_proof(files: ProofFiles<'_>, keys: &[TrustedKey], limits: &Limits)
         }
     }
     let signers = signer.into_iter().collect();
-    let report = findings.report_of(&CHECKS, None, signers, "the manifest could not be read");
+    let report = findings.report_of(&CHECKS, None, signers, otherwise);
     ProofReport { record, proven: proven.filter(|_| report.verified), report }
 }
 
@@ -272,6 +278,10 @@ fn read_manifest(export: &[u8], findings: &mut Findings) -> Option<ExportManifes
     match ExportManifest::from_bytes(export) {
         Ok(manifest) => {
             findings.pass(Check::FormatVersion, manifest.format_version.to_string());
+            if let Err(message) = listing::check_sets(&manifest) {
+                findings.fail(Check::ManifestForm, Problem::new(message).of(layout::EXPORT));
+                return None;
+            }
             findings.pass(Check::ManifestForm, "RFC 8785");
             Some(manifest)
         }

@@ -61,7 +61,13 @@ pub(crate) fn check(
         fail(findings, problem.expected(&invocation, found));
     }
     check_agreement(&statement.predicate, manifest, findings);
-    check_plan(&statement.predicate, manifest, findings);
+    let plan = rebuilt_plan(&statement.predicate, manifest);
+    check_plan(&plan, manifest, findings);
+    // The checks before say what differs; this one, that nothing else is there.
+    let told = findings.failed(Check::Provenance) || findings.failed(Check::PlanHash);
+    if !told && Statement::of_plan(&plan, *export).to_bytes() != bytes {
+        fail(findings, Problem::new("it tells more or other than the plan that it names"));
+    }
     let version = statement.predicate.pointer(PRODUCER).and_then(Value::as_str).unwrap_or("?");
     let detail = format!("subject is the manifest, builder export-center {version}");
     findings.pass(Check::Provenance, detail);
@@ -120,9 +126,8 @@ fn short(value: &Value) -> String {
     text
 }
 
-/// Puts the plan together again and compares its digest, so that nothing in the provenance can tell
-/// of another plan than the manifest names.
-fn check_plan(predicate: &Value, manifest: &ExportManifest, findings: &mut Findings) {
+/// The plan, put together again from what provenance and manifest tell.
+fn rebuilt_plan(predicate: &Value, manifest: &ExportManifest) -> Value {
     let external =
         |name: &str| predicate.pointer(EXTERNAL).map_or(Value::Null, |v| v[name].clone());
     let internal =
@@ -144,7 +149,13 @@ fn check_plan(predicate: &Value, manifest: &ExportManifest, findings: &mut Findi
     if let Some(handling) = &manifest.handling {
         plan["handling"] = json!(handling);
     }
-    let found = Digest::of(&rfc8785::to_vec(&plan));
+    plan
+}
+
+/// Compares the digest of the plan, so that nothing in the provenance can tell of another plan than
+/// the manifest names.
+fn check_plan(plan: &Value, manifest: &ExportManifest, findings: &mut Findings) {
+    let found = Digest::of(&rfc8785::to_vec(plan));
     if found != manifest.plan_hash {
         let problem =
             Problem::new("provenance and manifest do not give the plan that planHash names");

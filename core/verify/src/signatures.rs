@@ -176,6 +176,9 @@ pub(crate) fn check_further(
     }
     let verdict = match bundle.content() {
         Content::MessageSignature { .. } => judge_message(&bundle, keys, export),
+        Content::Dsse(envelope) if envelope.payload_type != dsse::IN_TOTO => {
+            Verdict::Wrong("the signed document is no in-toto statement".to_owned())
+        }
         Content::Dsse(envelope) if !crate::provenance::is_about(&envelope.payload, export) => {
             Verdict::Wrong("it is no statement about this export.json".to_owned())
         }

@@ -48,9 +48,15 @@ pub enum Unsigned {
     AcceptForTesting,
 }
 
+/// Why nothing in a manifest was looked at.
+pub(crate) const UNTRUSTED: &str = "the manifest is not signed by a trusted key";
+
 /// Largest file in `signatures/` and most files there.
 const SIGNATURE_BYTES: u64 = 4 << 20;
 const SIGNATURES_MAX: usize = 1000;
+
+/// How far `asOf` may lie in the future where age matters: clocks differ, time zones are mistaken.
+const FUTURE_SECONDS: i64 = 86_400;
 
 /// A verification whose envelope has been checked.
 ///
@@ -169,6 +175,11 @@ impl<'a> Verification<'a> {
     fn check_envelope(&mut self, export: &[u8]) {
         let provenance = self.read(layout::PROVENANCE, provenance::MAX_BYTES);
         self.check_signatures(export, provenance.as_deref());
+        // What nobody trusted signed is not parsed: its lists may be made to exhaust memory.
+        if !self.policy.keys.is_empty() && self.findings.failed(Check::ManifestSignature) {
+            self.otherwise = UNTRUSTED;
+            return;
+        }
         match ExportManifest::from_bytes(export) {
             Ok(manifest) => {
                 self.findings.pass(Check::FormatVersion, manifest.format_version.to_string());
@@ -360,6 +371,12 @@ impl<'a> Verification<'a> {
                 let most = in_words(i64::try_from(most).unwrap_or(i64::MAX));
                 self.findings
                     .fail(Check::Age, problem.expected(format!("at most {most}"), in_words(age)));
+            }
+            // Otherwise a clock set wrong would keep the evidence young for as long.
+            Some(_) if age < -FUTURE_SECONDS => {
+                let problem = Problem::new(format!("the evidence is from the future: {told}"));
+                let most = format!("at most {}", in_words(-FUTURE_SECONDS));
+                self.findings.fail(Check::Age, problem.expected(most, in_words(age)));
             }
             Some(_) => self.findings.pass(Check::Age, told),
         }

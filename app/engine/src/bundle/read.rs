@@ -71,9 +71,10 @@ impl ReadBundle {
         };
         let mut found = Vec::new();
         for data in parts.iter().filter(is_data) {
-            let path = data.path.as_str().replacen("data/raw/", "indexes/", 1);
-            let index = parts.binary_search_by(|part| part.path.as_str().cmp(&path));
-            let index = index.ok().and_then(|at| parts.get(at));
+            let index = layout::index_path(data.path.as_str()).and_then(|path| {
+                let at = parts.binary_search_by(|part| part.path.as_str().cmp(&path)).ok()?;
+                parts.get(at)
+            });
             let index = index.filter(|part| part.media_type == INDEX_MEDIA_TYPE);
             let index = index.ok_or_else(|| bad_part(data, "it has no index"))?;
             found.push((data, index));

@@ -220,6 +220,14 @@ pub(crate) const CHANGED_AFTER_SIGNING: &[(&str, Check, FilesChange)] = &[
         let name = format!("signatures/audit.{}.sigstore.json", known.public().hint8());
         f.bytes.insert(name, bundle.to_bytes());
     }),
+    ("a further signed statement of another type", Check::FurtherSignatures, |f| {
+        let auditor = key(3);
+        let statement = f.bytes["provenance.json"].clone();
+        let envelope = stella_seal::dsse::Envelope::sign(&auditor, "text/plain", &statement);
+        let bundle = stella_seal::SigstoreBundle::dsse(auditor.public(), envelope.expect("signs"));
+        let name = format!("signatures/audit.{}.sigstore.json", auditor.public().hint8());
+        f.bytes.insert(name, bundle.to_bytes());
+    }),
     ("a fault of the carrier", Check::Carrier, |f| {
         let (at, problem) = ("data/link".to_owned(), "a symbolic link".to_owned());
         f.faults.push(stella_verify::CarrierFault { at, problem });

@@ -79,7 +79,7 @@ fn a_newer_bundle_is_told_apart_from_a_broken_one() {
         refused(what, &files.verify(), Check::FormatVersion, 15);
         let mut changed = files.clone();
         changed.edit("export.json.sig")[3] ^= 1;
-        refused(what, &changed.verify(), Check::FormatVersion, 8);
+        refused(what, &changed.verify(), Check::ManifestSignature, 8);
     }
 }
 
@@ -91,6 +91,13 @@ fn evidence_that_is_too_old_has_its_own_exit_code() {
         let report = files.verify_as(&Policy { max_age_seconds, ..policy() });
         assert_eq!(report.exit_code(), exit, "{max_age_seconds:?}");
     }
+    let ahead = |as_of: &str, max_age_seconds| {
+        let now = stella_model::Instant::parse(as_of).expect("a time");
+        files.verify_as(&Policy { now, max_age_seconds, ..policy() }).exit_code()
+    };
+    assert_eq!(ahead("2026-10-31T00:00:00Z", Some(0)), 0);
+    assert_eq!(ahead("2026-10-30T23:59:59Z", Some(u64::MAX)), 11);
+    assert_eq!(ahead("2026-10-30T23:59:59Z", None), 0);
     let mut changed = files.clone();
     changed.edit("README.md")[0] ^= 1;
     refused(
@@ -120,6 +127,23 @@ fn a_wrong_key_is_refused_and_any_of_several_trusted_keys_will_do() {
     refused("wrong key", &files.verify_as(&wrong), Check::ProvenanceSignature, 8);
     let keys = vec![trusted("other", 2), trusted("release", RELEASE), trusted("third", 3)];
     assert!(files.verify_as(&Policy { keys, ..policy() }).verified);
+}
+
+#[test]
+fn a_manifest_that_no_trusted_key_signed_is_not_parsed() {
+    let mut files = Maker::new().seal();
+    *files.edit("export.json") = b"{\"formatVersion\":9".to_vec();
+    let report = files.verify();
+    assert_eq!(failed(&report), [Check::ManifestSignature]);
+    for check in [Check::FormatVersion, Check::ManifestForm, Check::Provenance, Check::PartDigests]
+    {
+        let result = report.result(check).expect("is there");
+        assert_eq!(result.state, State::NotChecked);
+        assert_eq!(result.detail, "the manifest is not signed by a trusted key");
+    }
+    assert!(report.bundle.is_none());
+    let without = Policy { keys: Vec::new(), ..policy() };
+    assert!(failed(&files.verify_as(&without)).contains(&Check::ManifestForm));
 }
 
 #[test]

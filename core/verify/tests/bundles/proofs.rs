@@ -191,3 +191,25 @@ fn a_proof_counts_only_with_a_signed_manifest() {
     }
     assert!(verify_proof(given, &[trusted("release", RELEASE)], &limits).report.verified);
 }
+
+#[test]
+fn a_manifest_that_lists_a_set_twice_proves_nothing() {
+    let mut maker = Maker::new();
+    maker.manifest = |manifest| {
+        let mut other = manifest.sets[0].clone();
+        other.root = Digest::EMPTY;
+        manifest.sets.push(other);
+    };
+    let files = maker.seal();
+    let mut proof = set().proof("A-002", &[2]);
+    proof.export = Digest::of(&files.bytes["export.json"]).into();
+    let given = ProofFiles {
+        proof: &proof.to_bytes(),
+        export: &files.bytes["export.json"],
+        export_sig: Some(&files.bytes["export.json.sig"]),
+        export_bundle: Some(&files.bytes["export.json.sigstore.json"]),
+    };
+    let report = verify_proof(given, &policy().keys, &policy().limits);
+    assert_eq!((report.report.exit_code(), report.proven), (8, None));
+    assert_eq!(report.report.result(Check::ManifestForm).map(|r| r.state), Some(State::Fail));
+}

@@ -187,6 +187,29 @@ pub(crate) const SIGNED: &[(&str, Check, Lie)] = &[
         Check::PartCounts,
         Lie::Parts(|p| p[1].ids.1 = RecordId::new("A-009").expect("an id")),
     ),
+    (
+        "more records in a part than can be counted",
+        Check::PartCounts,
+        Lie::Parts(|p| p[0].records = 1 << 54),
+    ),
+    (
+        "parts whose records sum up to more than can be counted",
+        Check::PartCounts,
+        Lie::Parts(|p| p.iter_mut().for_each(|part| part.records = 1 << 53)),
+    ),
+    (
+        "more records in a set than can be counted",
+        Check::ManifestForm,
+        Lie::Manifest(|m| m.sets[0].count = 1 << 54),
+    ),
+    (
+        "a set listed twice",
+        Check::ManifestForm,
+        Lie::Manifest(|m| {
+            let set = m.sets[0].clone();
+            m.sets.insert(0, set);
+        }),
+    ),
     ("a part without records", Check::PartCounts, Lie::Parts(|p| p[1].records = 0)),
     ("another root", Check::SetRoots, Lie::Manifest(|m| m.sets[0].root = Digest::of(b"x"))),
     ("another count", Check::SetRoots, Lie::Manifest(|m| m.sets[1].count = 2)),
@@ -443,7 +466,74 @@ pub(crate) const SIGNED: &[(&str, Check, Lie)] = &[
                 .remove(1);
         }),
     ),
+    (
+        "another member of the predicate",
+        Check::Provenance,
+        Lie::Statement(|s| s["predicate"]["extra"] = 1.into()),
+    ),
+    (
+        "another member of the build",
+        Check::Provenance,
+        Lie::Statement(|s| {
+            s["predicate"]["buildDefinition"]["externalParameters"]["extra"] = "x".into();
+        }),
+    ),
+    (
+        "a time in the provenance",
+        Check::Provenance,
+        Lie::Statement(|s| {
+            s["predicate"]["runDetails"]["metadata"]["startedOn"] = "2026-11-01T00:00:00Z".into();
+        }),
+    ),
+    (
+        "another builder",
+        Check::Provenance,
+        Lie::Statement(|s| {
+            s["predicate"]["runDetails"]["builder"]["id"] = "https://example.com".into();
+        }),
+    ),
+    (
+        "another build type",
+        Check::Provenance,
+        Lie::Statement(|s| {
+            s["predicate"]["buildDefinition"]["buildType"] = "https://example.com".into();
+        }),
+    ),
+    (
+        "a set in the provenance that does not read",
+        Check::Provenance,
+        Lie::Statement(|s| {
+            add_dependency(s, "urn:stella:set:local:no set", "no set");
+        }),
+    ),
+    (
+        "a dependency that is of no plan",
+        Check::Provenance,
+        Lie::Statement(|s| {
+            add_dependency(s, "https://example.com", "x");
+        }),
+    ),
+    (
+        "a dependency with another uri",
+        Check::Provenance,
+        Lie::Statement(|s| {
+            s["predicate"]["buildDefinition"]["resolvedDependencies"][1]["uri"] =
+                "urn:stella:set:local:vex/other".into();
+        }),
+    ),
 ];
+
+/// Adds something to what the provenance says the bundle was made from.
+fn add_dependency(statement: &mut serde_json::Value, uri: &str, name: &str) {
+    let dependencies = &mut statement["predicate"]["buildDefinition"]["resolvedDependencies"];
+    let digest = Digest::of(b"x").to_string();
+    dependencies.as_array_mut().expect("an array").push(serde_json::json!({
+        "annotations": {"count": 1},
+        "digest": {"sha256": digest},
+        "name": name,
+        "uri": uri,
+    }));
+}
 
 /// The records of the first part, one of them with another document.
 fn five(changed: &str) -> Vec<(String, String)> {
