@@ -522,6 +522,16 @@ fn records_and_their_absence_are_proven_from_the_manifest_alone() {
     ] {
         assert_eq!(proven(kind, feed, id), Some(Proven::Absence), "{id}");
     }
+    let inside = bundle.join("key.pub");
+    fs::copy(fixture.path("release.pub"), &inside).expect("copies");
+    let carried = VerifyProofRequest {
+        proof: fixture.path("proof.json"),
+        manifest: bundle.join("export.json"),
+        keys: vec![inside],
+        store: None,
+    };
+    let error = verify_proof(&carried).expect_err("is refused");
+    assert_eq!((error.code(), error.code().exit_code()), (ErrorCode::Usage, 2));
     flip(&manifest, 60, 1);
     let request = VerifyProofRequest {
         proof: fixture.path("proof.json"),

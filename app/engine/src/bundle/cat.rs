@@ -135,7 +135,7 @@ impl Stream<'_> {
                         if data.first_id.as_ref() <= Some(id)
                             && Some(id) <= data.last_id.as_ref() =>
                     {
-                        self.one_record(id, data, index)?;
+                        self.one_record(&set, id, data, index)?;
                     }
                     Some(_) => {}
                 }
@@ -164,23 +164,35 @@ impl Stream<'_> {
     /// Decompresses a part only as far as the one record in it.
     fn one_record(
         &mut self,
+        set: &SetKey,
         id: &RecordId,
         data: &PartEntry,
         index: &PartEntry,
     ) -> Result<(), Stop> {
         let entries = self.bundle.index(index, &mut self.index)?;
         let found = entries.binary_search_by(|entry| entry.id.cmp(id));
-        let Some(IndexEntry { offset, .. }) = found.ok().and_then(|at| entries.get(at)) else {
+        let Some(told) = found.ok().and_then(|at| entries.get(at)) else {
             return Ok(());
         };
         let opened = lines::open(&self.bundle.carrier, data, &mut self.data, &self.bundle.limits);
         let mut lines =
             opened.map_err(|error| bad_part(data, "it cannot be read").because(error))?;
-        lines.skip_to(*offset).map_err(|error| unpack_failed(data, error))?;
+        lines.skip_to(told.offset).map_err(|error| unpack_failed(data, error))?;
         let line = lines.next_line().map_err(|error| unpack_failed(data, error))?;
         let line = line.ok_or_else(|| bad_part(data, "its index tells of more than it holds"))?;
+        if !is_told(line, set, told) {
+            return Err(bad_part(data, "its index tells of another record there").into());
+        }
         write_record(line, data, self.request.form, self.out, &mut self.report)
     }
+}
+
+/// Whether a line is the record of a set that an index tells of.
+fn is_told(line: &[u8], set: &SetKey, told: &IndexEntry) -> bool {
+    let Ok(record) = parse_line(line) else { return false };
+    line.len() as u64 + 1 == told.length
+        && (&record.kind, &record.feed) == (&set.kind, &set.feed)
+        && (&record.id, &record.content_digest) == (&told.id, &told.content_digest)
 }
 
 fn write_record(
@@ -211,4 +223,46 @@ fn written(error: io::Error) -> Stop {
         return Stop::Closed;
     }
     Stop::Failed(EngineError::new(ErrorCode::Io, "cannot write the records").because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stella_records::line::{Content, LineHead, write_line};
+
+    #[test]
+    fn a_line_is_the_record_of_its_index_entry_or_refused() {
+        let set: SetKey = "advisory/npm".parse().expect("a set");
+        let id = RecordId::new("A-1").expect("an id");
+        let content_digest = Digest::of(b"{}");
+        let mut line = Vec::new();
+        let head = LineHead {
+            content_digest,
+            set: &set,
+            id: &id,
+            media_type: "application/json",
+            modified: None,
+        };
+        write_line(&mut line, &head, Content::Json(b"{}"));
+        let told = IndexEntry { content_digest, id, length: line.len() as u64, offset: 0 };
+        line.pop();
+        assert!(is_told(&line, &set, &told));
+        let other = |text: &str| text.parse::<SetKey>().expect("a set");
+        let another = |id: &str| RecordId::new(id).expect("an id");
+        let cases = [
+            ("another kind", other("vex/npm"), told.clone()),
+            ("another feed", other("advisory/acme"), told.clone()),
+            ("another id", set.clone(), IndexEntry { id: another("A-2"), ..told.clone() }),
+            (
+                "another digest",
+                set.clone(),
+                IndexEntry { content_digest: Digest::EMPTY, ..told.clone() },
+            ),
+            ("another length", set.clone(), IndexEntry { length: told.length + 1, ..told.clone() }),
+        ];
+        for (what, set, told) in cases {
+            assert!(!is_told(&line, &set, &told), "{what}");
+        }
+        assert!(!is_told(b"{}", &set, &told), "no line");
+    }
 }

@@ -3,12 +3,13 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use stella_manifest::layout;
 use stella_model::{Digest, ErrorCode, FeedName, Kind, Limits, RecordId, SetKey};
 use stella_records::setroot::{PathBuilder, SetRoot, leaf};
 use stella_verify::proof::{Proof, ProofFiles, ProofLeaf, ProofReport, verify_proof as check};
 
 use super::read::{ReadBundle, SetIndex};
-use super::verify::trusted_keys;
+use super::verify::{refuse_inside, trusted_keys};
 use crate::{EngineError, Store};
 
 /// The record that a proof is to be about.
@@ -134,7 +135,7 @@ pub struct VerifyProofRequest<'a> {
 /// Checks a proof against a signed manifest. A report of failures is no error: its exit code tells.
 ///
 /// # Errors
-/// [`EngineError`] if a file or a key cannot be read.
+/// [`EngineError`] if a file or a key cannot be read, or a key lies inside the bundle.
 pub fn verify_proof(request: &VerifyProofRequest<'_>) -> Result<ProofReport, EngineError> {
     let limits = Limits::DEFAULT;
     let beside = |suffix: &str| {
@@ -143,6 +144,9 @@ pub fn verify_proof(request: &VerifyProofRequest<'_>) -> Result<ProofReport, Eng
         let path = PathBuf::from(path);
         if path.exists() { read(&path, PROOF_BYTES).map(Some) } else { Ok(None) }
     };
+    if let Some(bundle) = bundle_around(&request.manifest) {
+        request.keys.iter().try_for_each(|key| refuse_inside(key, &bundle))?;
+    }
     let keys = trusted_keys(&request.keys, request.store)?;
     let proof = read(&request.proof, PROOF_BYTES)?;
     let export = read(&request.manifest, limits.manifest_bytes)?;
@@ -154,6 +158,13 @@ pub fn verify_proof(request: &VerifyProofRequest<'_>) -> Result<ProofReport, Eng
         export_bundle: bundle.as_deref(),
     };
     Ok(check(files, &keys, &limits))
+}
+
+/// The folder that a manifest lies in, if that is a bundle. One that was copied somewhere has its
+/// signatures beside it, but no provenance.
+fn bundle_around(manifest: &Path) -> Option<PathBuf> {
+    let folder = manifest.canonicalize().ok()?.parent()?.to_owned();
+    folder.join(layout::PROVENANCE).exists().then_some(folder)
 }
 
 /// Largest proof or signature that is read: two ids and 128 digests are far below.

@@ -8,7 +8,6 @@ use std::time::Duration;
 use stella_carrier::Bundle;
 use stella_keys::TrustStore;
 use stella_model::{ErrorCode, Instant, Limits};
-use stella_seal::PublicKey;
 use stella_verify::{
     Depth, PartVerdict, Policy, Report, Scratch, TrustedKey, Unsigned, Verification,
 };
@@ -83,31 +82,14 @@ pub(crate) fn trusted_keys(
     Ok(trusted.into_iter().map(named).collect())
 }
 
-/// Largest file that may hold a public key.
-const KEY_BYTES: u64 = 64 << 10;
-
 fn read_key(file: &Path) -> Result<TrustedKey, EngineError> {
-    let failed = |error: std::io::Error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
-            _ => ErrorCode::Io,
-        };
-        EngineError::new(code, format!("cannot read the key {}", file.display())).because(error)
-    };
-    let size = std::fs::metadata(file).map_err(failed)?.len();
-    let text = if size > KEY_BYTES { Ok(String::new()) } else { std::fs::read_to_string(file) };
-    let key = PublicKey::from_pem(&text.map_err(failed)?).map_err(|error| {
-        EngineError::new(ErrorCode::Invalid, format!("{} is no public key", file.display()))
-            .because(error)
-            .hint(
-                "--key takes the PEM file that the publisher gave you (stella keys export-public)",
-            )
-    })?;
+    let key = stella_keys::read_public_key(file)?;
     let name = file.file_stem().unwrap_or(file.as_os_str());
     Ok(TrustedKey { name: name.to_string_lossy().into_owned(), key })
 }
 
-fn refuse_inside(key: &Path, bundle: &Path) -> Result<(), EngineError> {
+/// A key that came with the bundle proves nothing.
+pub(crate) fn refuse_inside(key: &Path, bundle: &Path) -> Result<(), EngineError> {
     let (Ok(key_path), Ok(bundle)) = (key.canonicalize(), bundle.canonicalize()) else {
         return Ok(());
     };
