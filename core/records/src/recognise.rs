@@ -226,7 +226,7 @@ fn recognise_text(bytes: &[u8], limits: &Limits) -> Result<Recognised, Rejection
         return Err(Rejection::unknown("neither JSON, XML nor SPDX tag-value"));
     }
     let text = std::str::from_utf8(bytes).map_err(not_utf8)?;
-    let document = TagDocument::read(text);
+    let document = TagDocument::read(text, limits)?;
     let identity = spdx_tag_value::identify(&document, limits)?;
     let content = Content::new(bytes.to_vec());
     Ok(text_record(identity, content, Parsed::Tags(document)))

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use stella_model::Limits;
-use stella_records::{Draft, Recognised, RejectReason, recognise};
+use stella_records::view::Evidence;
+use stella_records::{Draft, Format, Recognised, RejectReason, recognise};
 
 const NS: &str = "http://cyclonedx.org/schema/bom/1.4";
 
@@ -125,6 +126,38 @@ fn text_attacks_are_named() {
     for (name, document, expected) in cases {
         assert_eq!(reason(document, &Limits::DEFAULT), Some(*expected), "{name}");
     }
+}
+
+#[test]
+fn tags_and_elements_are_counted_when_recognised_and_when_opened() {
+    let head = "SPDXVersion: SPDX-2.3\nDocumentNamespace: n\n";
+    let tags = format!("{head}{}", "PackageName:\n".repeat(2_000_000));
+    let bom = format!(
+        "<bom xmlns='{NS}' serialNumber='urn:uuid:1'><components>{}</components></bom>",
+        "<component/>".repeat(2_000_000)
+    );
+    for (format, text) in [(Format::SpdxTagValue, &tags), (Format::CycloneDxXml, &bom)] {
+        let bytes = text.as_bytes();
+        assert_eq!(reason(bytes, &Limits::DEFAULT), Some(RejectReason::TooLarge), "{format:?}");
+        let opened = Evidence::open(format, bytes, &Limits::DEFAULT).map(|_| ());
+        assert_eq!(opened.expect_err("too large").reason, RejectReason::TooLarge, "{format:?}");
+    }
+}
+
+/// Would take hours if each package were looked up by going through what is described.
+#[test]
+fn many_subjects_are_found_in_one_go() {
+    let count = 300_000;
+    let mut text = String::from("SPDXVersion: SPDX-2.3\nDocumentNamespace: n\n");
+    for n in 0..count {
+        text += &format!("PackageName: p\nSPDXID: R{n}\n");
+        text += &format!("Relationship: SPDXRef-DOCUMENT DESCRIBES R{n}\n");
+    }
+    let evidence = Evidence::open(Format::SpdxTagValue, text.as_bytes(), &Limits::DEFAULT);
+    let evidence = evidence.expect("within the limits");
+    let mut subjects = 0;
+    evidence.sbom().expect("an SBOM").each_subject(&mut |_| subjects += 1);
+    assert_eq!(subjects, count);
 }
 
 #[test]

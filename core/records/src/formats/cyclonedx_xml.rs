@@ -30,7 +30,7 @@ pub(crate) struct XmlBom {
     pub(crate) component: XmlComponent,
     has_components: bool,
     has_vulnerabilities: bool,
-    pub(crate) components: Vec<XmlComponent>,
+    pub(crate) components: XmlComponents,
     pub(crate) vulnerabilities: Vec<XmlVulnerability>,
 }
 
@@ -42,6 +42,67 @@ pub(crate) struct XmlComponent {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) purl: String,
+}
+
+/// A component as it is looked at; absent parts are empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct XmlParts<'t> {
+    pub(crate) reference: &'t str,
+    pub(crate) group: &'t str,
+    pub(crate) name: &'t str,
+    pub(crate) version: &'t str,
+    pub(crate) purl: &'t str,
+}
+
+impl XmlComponent {
+    pub(crate) fn parts(&self) -> XmlParts<'_> {
+        XmlParts {
+            reference: &self.reference,
+            group: &self.group,
+            name: &self.name,
+            version: &self.version,
+            purl: &self.purl,
+        }
+    }
+}
+
+/// Components one behind the other: 20 bytes and their text each, for there may be millions
+/// (INV-LIMIT).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct XmlComponents {
+    text: String,
+    /// Lengths of the five parts of each, in the order of [`XmlParts`].
+    lengths: Vec<[u32; 5]>,
+}
+
+impl XmlComponents {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = XmlParts<'_>> {
+        let mut rest = self.text.as_str();
+        self.lengths.iter().map(move |lengths| {
+            let [reference, group, name, version, purl] = lengths.map(|length| {
+                let (part, after) = rest.split_at(length as usize);
+                rest = after;
+                part
+            });
+            XmlParts { reference, group, name, version, purl }
+        })
+    }
+
+    /// Takes the text out of `component`, which is empty afterwards. A part beyond the reach of a
+    /// length, which is far above any limit of a document, counts as absent.
+    fn push(&mut self, component: &mut XmlComponent) {
+        let XmlParts { reference, group, name, version, purl } = component.parts();
+        let lengths = [reference, group, name, version, purl].map(|part| {
+            let Ok(length) = u32::try_from(part.len()) else { return 0 };
+            self.text.push_str(part);
+            length
+        });
+        self.lengths.push(lengths);
+        let parts = [&mut component.reference, &mut component.group, &mut component.name];
+        parts.into_iter().for_each(String::clear);
+        component.version.clear();
+        component.purl.clear();
+    }
 }
 
 /// A vulnerability; absent parts are empty.
@@ -93,6 +154,7 @@ impl XmlBom {
     pub(crate) fn read(text: &str, limits: &Limits) -> Result<XmlBom, Rejection> {
         let mut walk = Walk {
             bom: XmlBom::default(),
+            component: XmlComponent::default(),
             path: Vec::new(),
             text: String::new(),
             values: 0,
@@ -132,6 +194,8 @@ type Step = String;
 
 struct Walk<'l> {
     bom: XmlBom,
+    /// The component that is being read.
+    component: XmlComponent,
     path: Vec<Step>,
     /// Text of the innermost element so far.
     text: String,
@@ -249,10 +313,7 @@ impl Walk<'_> {
     fn begin(&mut self) {
         let mut path = [""; DEEPEST_TEXT];
         match self.shape(&mut path) {
-            ["bom", "components", "component"] => {
-                self.bom.has_components = true;
-                self.bom.components.push(XmlComponent::default());
-            }
+            ["bom", "components", "component"] => self.bom.has_components = true,
             ["bom", "vulnerabilities", "vulnerability"] => {
                 self.bom.has_vulnerabilities = true;
                 self.bom.vulnerabilities.push(XmlVulnerability::default());
@@ -270,9 +331,7 @@ impl Walk<'_> {
                 self.bom.component.reference = value.to_owned();
             }
             (["bom", "components", "component"], "bom-ref") => {
-                if let Some(component) = self.bom.components.last_mut() {
-                    component.reference = value.to_owned();
-                }
+                self.component.reference = value.to_owned();
             }
             _ => {}
         }
@@ -290,10 +349,9 @@ impl Walk<'_> {
             }
             ["bom", "components", "component", member] => {
                 let member = (*member).to_owned();
-                if let Some(component) = self.bom.components.last_mut() {
-                    set(component, &member, text);
-                }
+                set(&mut self.component, &member, text);
             }
+            ["bom", "components", "component"] => self.bom.components.push(&mut self.component),
             ["bom", "vulnerabilities", "vulnerability", rest @ ..] => {
                 let rest = rest.join("/");
                 if let Some(vulnerability) = self.bom.vulnerabilities.last_mut() {

@@ -1,24 +1,25 @@
 //! SPDX 2.2 and 2.3 as tag-value text (<https://spdx.github.io/spdx-spec/v2.3/>).
 
+use std::collections::BTreeSet;
+
 use stella_model::Limits;
 
 use super::{record_id, spdx};
 use crate::draft::Identity;
 use crate::format::Format;
-use crate::rejection::{Rejection, excerpt};
+use crate::rejection::{RejectReason, Rejection, excerpt};
 
-/// What is read from a tag-value document, borrowed from its text.
+/// What is read from a tag-value document, borrowed from its text. Packages are read again whenever
+/// they are asked for, so that memory does not grow with their number (INV-LIMIT).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TagDocument<'t> {
+    text: &'t str,
     version: Option<&'t str>,
     pub(crate) namespace: Option<&'t str>,
     /// A second document namespace that differs from the first.
     other_namespace: Option<&'t str>,
     pub(crate) created: Option<&'t str>,
     pub(crate) name: Option<&'t str>,
-    /// SPDX ids that the document describes.
-    pub(crate) describes: Vec<&'t str>,
-    pub(crate) packages: Vec<TagPackage<'t>>,
 }
 
 /// A package of a tag-value document.
@@ -53,13 +54,51 @@ pub(crate) fn is(text: &str) -> bool {
 }
 
 impl<'t> TagDocument<'t> {
-    /// Reads the tags. Nothing is refused here: what matters is checked in [`identify`].
-    pub(crate) fn read(text: &'t str) -> TagDocument<'t> {
-        let mut document = TagDocument::default();
-        for (tag, value) in (Tags { rest: text.trim_start_matches('\u{feff}') }) {
+    /// Reads the tags of the document itself; what matters of them is checked in [`identify`].
+    ///
+    /// # Errors
+    /// `too-large` if there are more tags than a document may hold values.
+    pub(crate) fn read(text: &'t str, limits: &Limits) -> Result<TagDocument<'t>, Rejection> {
+        let mut document = TagDocument { text, ..TagDocument::default() };
+        let mut tags = document.tags();
+        let mut count = 0;
+        while let Some((tag, value)) = tags.next() {
+            count += 1;
+            if count > limits.json_values {
+                let detail = format!("more than {} tags", limits.json_values);
+                let at = (text.len() - tags.rest.len()) as u64;
+                return Err(Rejection::new(RejectReason::TooLarge, detail).at(at));
+            }
             document.take(tag, value);
         }
-        document
+        Ok(document)
+    }
+
+    /// SPDX ids that the document describes.
+    pub(crate) fn describes(&self) -> BTreeSet<&'t str> {
+        self.tags().filter(|(tag, _)| *tag == "Relationship").filter_map(described).collect()
+    }
+
+    /// Packages in the order of the document.
+    pub(crate) fn each_package(&self, found: &mut dyn FnMut(TagPackage<'t>)) {
+        let mut current: Option<TagPackage<'t>> = None;
+        for (tag, value) in self.tags() {
+            if tag == "PackageName" {
+                let next = TagPackage { name: value, ..TagPackage::default() };
+                if let Some(package) = current.replace(next) {
+                    found(package);
+                }
+            } else if let Some(package) = &mut current {
+                package.take(tag, value);
+            }
+        }
+        if let Some(package) = current {
+            found(package);
+        }
+    }
+
+    fn tags(&self) -> Tags<'t> {
+        Tags { rest: self.text.trim_start_matches('\u{feff}') }
     }
 
     fn take(&mut self, tag: &str, value: &'t str) {
@@ -73,37 +112,33 @@ impl<'t> TagDocument<'t> {
             },
             "Created" => self.created = self.created.or(filled),
             "DocumentName" => self.name = self.name.or(filled),
-            "PackageName" => {
-                self.packages.push(TagPackage { name: value, ..TagPackage::default() });
-            }
-            "SPDXID" => {
-                if let Some(package) = self.packages.last_mut().filter(|p| p.id.is_empty()) {
-                    package.id = value;
-                }
-            }
-            "PackageVersion" => {
-                if let Some(package) = self.packages.last_mut() {
-                    package.version = filled;
-                }
-            }
+            _ => {}
+        }
+    }
+}
+
+impl<'t> TagPackage<'t> {
+    fn take(&mut self, tag: &str, value: &'t str) {
+        match tag {
+            "SPDXID" if self.id.is_empty() => self.id = value,
+            "PackageVersion" => self.version = Some(value).filter(|value| !value.is_empty()),
             "ExternalRef" => {
                 let mut words = value.split_ascii_whitespace().skip(1);
-                if let (Some("purl"), Some(purl), Some(package)) =
-                    (words.next(), words.next(), self.packages.last_mut())
-                {
-                    package.purl = package.purl.or(Some(purl));
-                }
-            }
-            "Relationship" => {
-                let mut words = value.split_ascii_whitespace();
-                if let (Some("SPDXRef-DOCUMENT"), Some("DESCRIBES"), Some(id)) =
-                    (words.next(), words.next(), words.next())
-                {
-                    self.describes.push(id);
+                if let (Some("purl"), Some(purl)) = (words.next(), words.next()) {
+                    self.purl = self.purl.or(Some(purl));
                 }
             }
             _ => {}
         }
+    }
+}
+
+/// What a relationship says that the document describes.
+fn described<'t>((_, value): (&str, &'t str)) -> Option<&'t str> {
+    let mut words = value.split_ascii_whitespace();
+    match (words.next(), words.next(), words.next()) {
+        (Some("SPDXRef-DOCUMENT"), Some("DESCRIBES"), id) => id,
+        _ => None,
     }
 }
 
@@ -171,33 +206,50 @@ fn tag_and_value(line: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> TagDocument<'_> {
+        TagDocument::read(text, &Limits::DEFAULT).expect("within the limits")
+    }
+
     #[test]
     fn text_blocks_hide_what_looks_like_tags() {
         let text = "\u{feff}# c\n\nSPDXVersion: SPDX-2.3\r\nDocumentComment: <text>a\n\
                     DocumentNamespace: https://evil.example/\n b</text> trailing\n\
                     DocumentNamespace: <text>https://good.example/d</text>\n\
                     not a tag: x\n: y\nnothing\nCreated: 2024-01-02T03:04:05Z";
-        let document = TagDocument::read(text);
+        let document = read(text);
         assert_eq!(document.namespace, Some("https://good.example/d"));
         assert_eq!(document.other_namespace, None);
         assert_eq!(document.created, Some("2024-01-02T03:04:05Z"));
-        let open = TagDocument::read("Creator: <text>never\nDocumentNamespace: x\n");
+        let open = read("Creator: <text>never\nDocumentNamespace: x\n");
         assert_eq!(open.namespace, None);
     }
 
     #[test]
     fn packages_have_ids_versions_and_purls() {
-        let document = TagDocument::read(
+        let document = read(
             "SPDXID: SPDXRef-DOCUMENT\nPackageName: a\nSPDXID: SPDXRef-A\nPackageVersion: 1\n\
              ExternalRef: PACKAGE-MANAGER purl pkg:npm/a@1\nFileName: f\nSPDXID: SPDXRef-F\n\
              Relationship: SPDXRef-DOCUMENT DESCRIBES SPDXRef-A\n\
              Relationship: SPDXRef-A CONTAINS SPDXRef-F\n",
         );
-        assert_eq!(document.describes, ["SPDXRef-A"]);
-        let [package] = &document.packages[..] else { panic!("one package") };
+        assert_eq!(document.describes(), BTreeSet::from(["SPDXRef-A"]));
+        let mut packages = Vec::new();
+        document.each_package(&mut |package| packages.push(package));
+        let [package] = &packages[..] else { panic!("one package") };
         assert_eq!(
             (package.id, package.name, package.version, package.purl),
             ("SPDXRef-A", "a", Some("1"), Some("pkg:npm/a@1"))
         );
+    }
+
+    #[test]
+    fn tags_are_counted_against_the_limit() {
+        let limits = Limits { json_values: 3, ..Limits::DEFAULT };
+        let three = "SPDXVersion: SPDX-2.3\nno tag\nPackageName:\nPackageName:\n";
+        assert!(TagDocument::read(three, &limits).is_ok());
+        let four = format!("{three}PackageName:\nPackageName:\n");
+        let rejection = TagDocument::read(&four, &limits).expect_err("four tags");
+        assert_eq!(rejection.reason, RejectReason::TooLarge);
+        assert_eq!(rejection.offset, Some(three.len() as u64 + 13));
     }
 }

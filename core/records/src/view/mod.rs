@@ -59,7 +59,7 @@ impl<'a> Evidence<'a> {
         })?;
         let parsed = match format {
             Format::CycloneDxXml => Parsed::Xml(Box::new(XmlBom::read(text, limits)?)),
-            _ => Parsed::Tags(TagDocument::read(text)),
+            _ => Parsed::Tags(TagDocument::read(text, limits)?),
         };
         Ok(Evidence::new(format, parsed))
     }

@@ -7,7 +7,7 @@ use stella_model::Instant;
 use stella_model::json::Value;
 
 use super::{Package, items, texts};
-use crate::formats::cyclonedx_xml::{XmlBom, XmlComponent};
+use crate::formats::cyclonedx_xml::{XmlBom, XmlParts};
 use crate::formats::spdx_tag_value::{TagDocument, TagPackage};
 use crate::formats::spdx3::{elements, is_type};
 
@@ -92,12 +92,15 @@ impl<'t> SbomView<'t> {
             }
             Source::Spdx(root) => spdx_subjects(root, found),
             Source::Spdx3(root) => spdx3_subjects(root, found),
-            Source::Xml(bom) => found(xml_component(&bom.component)),
-            Source::Tags(document) => document
-                .packages
-                .iter()
-                .filter(|package| document.describes.contains(&package.id))
-                .for_each(|package| found(tag_component(package))),
+            Source::Xml(bom) => found(xml_component(bom.component.parts())),
+            Source::Tags(document) => {
+                let subjects = document.describes();
+                document.each_package(&mut |package| {
+                    if subjects.contains(package.id) {
+                        found(tag_component(package));
+                    }
+                });
+            }
         }
     }
 
@@ -114,7 +117,9 @@ impl<'t> SbomView<'t> {
                 .map(spdx3_component)
                 .for_each(found),
             Source::Xml(bom) => bom.components.iter().map(xml_component).for_each(found),
-            Source::Tags(document) => document.packages.iter().map(tag_component).for_each(found),
+            Source::Tags(document) => {
+                document.each_package(&mut |package| found(tag_component(package)));
+            }
         }
     }
 }
@@ -205,17 +210,17 @@ fn filled(text: &str) -> Option<Cow<'_, str>> {
     (!text.is_empty()).then_some(Cow::Borrowed(text))
 }
 
-fn xml_component(component: &XmlComponent) -> Component<'_> {
+fn xml_component(component: XmlParts<'_>) -> Component<'_> {
     Component {
-        reference: filled(&component.reference),
-        group: filled(&component.group),
-        name: filled(&component.name),
-        version: filled(&component.version),
-        purl: filled(&component.purl),
+        reference: filled(component.reference),
+        group: filled(component.group),
+        name: filled(component.name),
+        version: filled(component.version),
+        purl: filled(component.purl),
     }
 }
 
-fn tag_component<'t>(package: &TagPackage<'t>) -> Component<'t> {
+fn tag_component(package: TagPackage<'_>) -> Component<'_> {
     Component {
         reference: filled(package.id),
         group: None,

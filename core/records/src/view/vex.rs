@@ -400,9 +400,9 @@ fn product_of_reference<'t>(
 
 fn xml_statements<'t>(bom: &'t XmlBom, found: &mut dyn FnMut(Statement<'t>)) {
     let mut purls = BTreeMap::new();
-    for component in bom.components.iter().chain([&bom.component]) {
+    for component in bom.components.iter().chain([bom.component.parts()]) {
         if !component.purl.is_empty() {
-            let (id, purl) = (component.reference.as_str(), component.purl.as_str());
+            let (id, purl) = (component.reference, component.purl);
             purls.entry(Cow::Borrowed(id)).or_insert(Cow::Borrowed(purl));
         }
     }
