@@ -1,5 +1,6 @@
 //! Arguments: files, directories, streams.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -66,12 +67,12 @@ impl Walker<'_> {
 
     /// Walks a directory depth first, each sorted by the bytes of its names.
     fn directory(&mut self, root: &Path) -> Walk {
-        let mut folders = vec![list(root, "").map_err(|error| {
+        let mut folders = vec![Folder::list(root.to_owned(), String::new()).map_err(|error| {
             failed(Place { path: &root.to_string_lossy(), name: "" }, None, &error)
         })?];
         let mut entries = 0_u64;
         while let Some(folder) = folders.last_mut() {
-            let Some(entry) = folder.pop() else {
+            let Some(entry) = folder.next() else {
                 folders.pop();
                 continue;
             };
@@ -89,8 +90,8 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// Walks one entry; gives the entries below it if it is a directory.
-    fn entry(&mut self, entry: &Entry, place: Place<'_>) -> Result<Option<Vec<Entry>>, Halt> {
+    /// Walks one entry; gives the folder if it is one.
+    fn entry(&mut self, entry: &Entry, place: Place<'_>) -> Result<Option<Folder>, Halt> {
         let metadata = match fs::symlink_metadata(&entry.path) {
             Ok(metadata) => metadata,
             Err(error) => {
@@ -107,7 +108,7 @@ impl Walker<'_> {
                 self.emit(Event::Skipped { path, class: Class::Ignored })?;
                 return Ok(None);
             }
-            return match list(&entry.path, &entry.name) {
+            return match Folder::list(entry.path.clone(), entry.name.clone()) {
                 Ok(below) => Ok(Some(below)),
                 Err(error) => self.contain(Err(failed(place, None, &error))).map(|()| None),
             };
@@ -137,18 +138,35 @@ struct Entry {
     name: String,
 }
 
-/// The entries of a directory, the last name first, so that they are taken from the end.
-fn list(dir: &Path, name: &str) -> io::Result<Vec<Entry>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        names.push(entry?.file_name());
+/// A directory that is being walked. Only the file names are held, for there may be millions; paths
+/// are made one at a time.
+struct Folder {
+    path: PathBuf,
+    /// Relative to the argument; empty for the argument itself.
+    name: String,
+    /// Names that are left, the last one first, so that they are taken from the end.
+    left: Vec<OsString>,
+}
+
+impl Folder {
+    fn list(path: PathBuf, name: String) -> io::Result<Folder> {
+        let mut left = Vec::new();
+        for entry in fs::read_dir(&path)? {
+            left.push(entry?.file_name());
+        }
+        left.sort_unstable_by(|a, b| b.as_encoded_bytes().cmp(a.as_encoded_bytes()));
+        Ok(Folder { path, name, left })
     }
-    names.sort_unstable_by(|a, b| b.as_encoded_bytes().cmp(a.as_encoded_bytes()));
-    let join = |file: &std::ffi::OsString| match name {
-        "" => file.to_string_lossy().into_owned(),
-        _ => format!("{name}/{}", file.to_string_lossy()),
-    };
-    Ok(names.iter().map(|file| Entry { path: dir.join(file), name: join(file) }).collect())
+
+    fn next(&mut self) -> Option<Entry> {
+        let file = self.left.pop()?;
+        let shown = file.to_string_lossy();
+        let name = match self.name.as_str() {
+            "" => shown.into_owned(),
+            folder => format!("{folder}/{shown}"),
+        };
+        Some(Entry { path: self.path.join(&file), name })
+    }
 }
 
 /// Opens a file that was a plain one a moment ago: should it have been swapped for a link or a pipe
