@@ -210,6 +210,8 @@ pub struct IngestSummary {
     pub documents: u64,
     /// Bytes of those documents as received.
     pub bytes: u64,
+    /// JSON documents from which a leading byte order mark was dropped.
+    pub byte_order_marks: u64,
     /// Files that accompany documents.
     pub companions: u64,
     /// Files that are no evidence by their name.

@@ -212,6 +212,7 @@ impl Ingest {
     fn put_document(&mut self, document: &PreparedDocument) -> rusqlite::Result<()> {
         self.summary.documents += 1;
         self.summary.bytes += document.received_bytes;
+        self.summary.byte_order_marks += u64::from(document.byte_order_mark);
         if self.had_quarantine {
             // Mended since: an entry of an earlier ingest is no longer true.
             let sql = "DELETE FROM quarantine WHERE feed = ?1 AND path = ?2 AND ingest < ?3";

@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use stella_model::Limits;
+use stella_records::{Recognised, recognise};
+
 use super::*;
 use crate::contract::{Rec, replace, state};
+use crate::prepare;
 
 /// Nothing points nowhere, nothing lies around, and SQLite is content.
 pub(super) fn assert_sound(ledger: &SqliteLedger) {
@@ -51,6 +55,31 @@ fn the_received_bytes_are_kept() {
     let other = RecordId::new("b").expect("an id");
     assert_eq!(subject.ledger.received(Seq(1), &set, &other).expect("read"), None);
     assert_sound(&subject.ledger);
+}
+
+#[test]
+fn byte_order_marks_that_json_loses_are_counted() {
+    const BOM: &str = "\u{feff}";
+    let osv = r#"{"id":"A","modified":"2024-01-01T00:00:00Z","affected":[]}"#;
+    let report =
+        r#"{"SchemaVersion":2,"ArtifactName":"a","ArtifactType":"filesystem","Results":[]}"#;
+    let tags = "SPDXVersion: SPDX-2.3\nDocumentNamespace: n\n";
+    let prepared = |text: &str| match recognise("x", text.as_bytes(), &Limits::DEFAULT) {
+        Ok(Recognised::Records(drafts)) => prepare("x".into(), text.as_bytes(), drafts),
+        other => panic!("{text}: {other:?}"),
+    };
+    let subject = fresh();
+    let mut ingest =
+        subject.ledger.ingest(&spec("f"), IngestMode::Merge, now()).expect("an ingest");
+    // The text formats keep theirs.
+    for (text, marks) in [(osv, 1), (report, 2), (tags, 2)] {
+        for text in [text.to_owned(), format!("{BOM}{text}")] {
+            ingest.put(&prepared(&text)).expect("a document");
+        }
+        assert_eq!(ingest.summary().byte_order_marks, marks, "{text}");
+    }
+    let summary = serde_json::to_value(ingest.commit().expect("a commit")).expect("JSON");
+    assert_eq!(summary["byteOrderMarks"], 2);
 }
 
 #[test]
