@@ -38,7 +38,6 @@ pub struct Document<'a> {
     /// For every object: the count of its members, then the nodes of their names in canonical
     /// order.
     order: Vec<u32>,
-    bom: bool,
 }
 
 /// One value or member name. A container is followed by its descendants.
@@ -146,12 +145,6 @@ impl<'a> Document<'a> {
     #[must_use]
     pub fn root(&self) -> Value<'_> {
         Value { document: self, node: 0 }
-    }
-
-    /// Whether a byte order mark was dropped.
-    #[must_use]
-    pub fn had_bom(&self) -> bool {
-        self.bom
     }
 
     /// Appends the canonical form to `out`.

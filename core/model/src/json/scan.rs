@@ -16,10 +16,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>
     if bytes.len() as u64 > most {
         return Err(JsonError { fault: JsonFault::TooLarge(most), offset: most });
     }
-    let (bom, body) = match bytes.strip_prefix(BOM) {
-        Some(rest) => (true, rest),
-        None => (false, bytes),
-    };
+    let body = bytes.strip_prefix(BOM).unwrap_or(bytes);
     let dropped = (bytes.len() - body.len()) as u64;
     let text = std::str::from_utf8(body).map_err(|error| JsonError {
         fault: JsonFault::Encoding,
@@ -42,7 +39,7 @@ pub(super) fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>
     if scan.at < body.len() {
         return Err(fault(Fault(JsonFault::Syntax("the end of the document"), scan.at)));
     }
-    Ok(Document { text, nodes: scan.nodes, order: scan.order, bom })
+    Ok(Document { text, nodes: scan.nodes, order: scan.order })
 }
 
 /// A fault and the offset within the text at which it shows.
