@@ -10,7 +10,7 @@ mod part_record;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -159,13 +159,19 @@ impl Depot {
         Ok(pruned)
     }
 
-    /// Marks blobs as used now, for [`prune`](Self::prune).
+    /// Marks blobs as used now, for [`prune`](Self::prune). An hour more or less does not matter.
     pub fn touch(&self, record: &PartRecord) {
+        const FRESH: Duration = Duration::from_secs(3600);
         for file in record.files() {
+            let path = self.blob_path(&file.digest);
+            let used = fs::metadata(&path).and_then(|metadata| metadata.modified());
+            if used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age < FRESH)) {
+                continue;
+            }
             // A time that cannot be set only makes the blob look older than it is.
             let _ = File::options()
                 .append(true)
-                .open(self.blob_path(&file.digest))
+                .open(&path)
                 .and_then(|blob| blob.set_modified(SystemTime::now()));
         }
     }
