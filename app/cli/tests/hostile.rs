@@ -465,3 +465,25 @@ fn hostile_size_of_one_document_does_not_fill_the_memory() {
     });
     judge("a member of 2 GiB", &stella, &outcome.wait(), taken(2, &[("too-large", 1)]));
 }
+
+#[test]
+fn hostile_numbers_of_parts_do_not_fill_the_memory() {
+    let namespace = "http://cyclonedx.org/schema/bom/1.5";
+    let tags = |count| {
+        let head = "SPDXVersion: SPDX-2.3\nDocumentNamespace: https://example.org/d\n";
+        format!("{head}{}", "PackageName:\n".repeat(count)).into_bytes()
+    };
+    let components = |count| {
+        let all = "<component/>".repeat(count);
+        let serial = "urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79";
+        format!(
+            "<bom xmlns='{namespace}' serialNumber='{serial}'><components>{all}</components></bom>"
+        )
+        .into_bytes()
+    };
+    let too_large = taken(0, &[("too-large", 1)]);
+    check("1.9 M packages", "a.spdx", &tags(1_900_000), taken(1, &[]));
+    check("5 M packages", "a.spdx", &tags(5_000_000), too_large);
+    check("1.9 M components", "a.cdx.xml", &components(1_900_000), taken(1, &[]));
+    check("5 M components", "a.cdx.xml", &components(5_000_000), too_large);
+}
