@@ -43,18 +43,6 @@ impl Instant {
         self.0.as_nanosecond().div_euclid(1_000_000_000) as i64
     }
 
-    /// Nanoseconds since 1970-01-01T00:00:00Z, for sorting in a database.
-    ///
-    /// Saturates outside the years 1677 to 2262.
-    #[must_use]
-    pub fn unix_nanos(self) -> i64 {
-        i64::try_from(self.0.as_nanosecond()).unwrap_or(if self.0.as_nanosecond() < 0 {
-            i64::MIN
-        } else {
-            i64::MAX
-        })
-    }
-
     /// The same instant with the fraction of a second cut off.
     #[must_use]
     pub fn to_seconds(self) -> Instant {

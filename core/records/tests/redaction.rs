@@ -6,10 +6,12 @@
 
 #![expect(clippy::disallowed_types, reason = "a test reads files; INV-PURE binds the crate")]
 
+mod archive;
+
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use archive::each_document;
 use stella_model::Limits;
 use stella_model::json::{Document, Value};
 use stella_records::redact::{Redacted, RedactionCounts, RuleSet};
@@ -234,29 +236,4 @@ fn each_record(archive: &Path, record: &mut dyn FnMut(&Draft)) {
             drafts.iter().for_each(&mut *record);
         }
     });
-}
-
-fn each_document(archive: &Path, document: &mut dyn FnMut(&str, &[u8])) {
-    let file = std::fs::File::open(archive).expect("an archive of the data");
-    let mut decoder = zstd::stream::Decoder::new(file).expect("a zstd frame");
-    decoder.window_log_max(27).expect("a window the library knows");
-    let name = archive.to_string_lossy();
-    if name.contains(".jsonl.") {
-        for (index, line) in BufReader::new(decoder).split(b'\n').enumerate() {
-            let line = line.expect("a readable line");
-            document(&format!("{name}:{}", index + 1), &line);
-        }
-        return;
-    }
-    let mut members = tar::Archive::new(decoder);
-    let mut bytes = Vec::new();
-    for member in members.entries().expect("a tar archive") {
-        let mut member = member.expect("a readable member");
-        if member.header().entry_type().is_file() {
-            bytes.clear();
-            member.read_to_end(&mut bytes).expect("a readable member");
-            let path = member.path().expect("a path").to_string_lossy().into_owned();
-            document(&path, &bytes);
-        }
-    }
 }

@@ -79,14 +79,6 @@ pub struct PartVerdict {
     pub(crate) leaves: Option<CompactRange>,
 }
 
-impl PartVerdict {
-    /// Whether nothing is wrong with the part.
-    #[must_use]
-    pub fn is_good(&self) -> bool {
-        self.problems.is_empty()
-    }
-}
-
 /// What all parts of one verification share.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {

@@ -157,9 +157,9 @@ impl Shop<'_> {
         let stored = match part {
             None => None,
             Some(part) => Some(StoredPart {
-                data: self.depot.put_blob(&part.data).map_err(EngineError::from)?,
+                data: self.depot.put_blob(&part.data)?,
                 data_uncompressed: part.data_uncompressed,
-                index: self.depot.put_blob(&part.index).map_err(EngineError::from)?,
+                index: self.depot.put_blob(&part.index)?,
                 index_uncompressed: part.index_uncompressed,
                 records: part.records,
                 first_id: part.ids.0,
@@ -172,7 +172,7 @@ impl Shop<'_> {
             redacted_records: counts.records,
             not_redactable: counts.not_redactable,
         };
-        self.depot.put_part(&task.part.key, &record).map_err(EngineError::from)?;
+        self.depot.put_part(&task.part.key, &record)?;
         self.packed_bytes.fetch_add(task.part.bytes, Ordering::Relaxed);
         Ok(record)
     }
@@ -194,29 +194,26 @@ impl Shop<'_> {
         let range = range_of(task.part);
         let mut check = RangeCheck { records: 0, key: task.summary.part_key() };
         let mut failure = None;
-        self.prepared
-            .ledger
-            .read(Seq(self.prepared.sequence), set, &range, &mut |record| {
-                if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&record.id)) {
-                    return ControlFlow::Continue(());
+        self.prepared.ledger.read(Seq(self.prepared.sequence), set, &range, &mut |record| {
+            if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&record.id)) {
+                return ControlFlow::Continue(());
+            }
+            check.take(record.id.as_str(), &record.content_digest);
+            let source = SourceRecord {
+                id: &record.id,
+                content_digest: record.content_digest,
+                modified: record.modified,
+                format: record.format,
+                content: &record.content,
+            };
+            match builder.push(&source) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
                 }
-                check.take(record.id.as_str(), &record.content_digest);
-                let source = SourceRecord {
-                    id: &record.id,
-                    content_digest: record.content_digest,
-                    modified: record.modified,
-                    format: record.format,
-                    content: &record.content,
-                };
-                match builder.push(&source) {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(error) => {
-                        failure = Some(error);
-                        ControlFlow::Break(())
-                    }
-                }
-            })
-            .map_err(EngineError::from)?;
+            }
+        })?;
         match failure {
             Some(error) => Err(pack_failed(error)),
             None => check.against(task, set).map(|()| builder),
@@ -231,21 +228,18 @@ impl Shop<'_> {
         let selectors = &self.prepared.selectors;
         let mut ids = std::collections::BTreeSet::new();
         let range = range_of(task.part);
-        self.prepared
-            .ledger
-            .scan(
-                Seq(self.prepared.sequence),
-                &task.summary.set,
-                &range,
-                with_facets(selectors),
-                &mut |row| {
-                    if selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
-                        ids.insert(row.id);
-                    }
-                    ControlFlow::Continue(())
-                },
-            )
-            .map_err(EngineError::from)?;
+        self.prepared.ledger.scan(
+            Seq(self.prepared.sequence),
+            &task.summary.set,
+            &range,
+            with_facets(selectors),
+            &mut |row| {
+                if selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
+                    ids.insert(row.id);
+                }
+                ControlFlow::Continue(())
+            },
+        )?;
         Ok(ids)
     }
 

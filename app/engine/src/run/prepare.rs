@@ -48,10 +48,10 @@ pub(super) fn prepare(
     let (profile, rules) = resolve(request)?;
     let selectors = profile.select.resolve(request.now).map_err(invalid_profile)?;
     let ledger = store.ledger()?;
-    let (id, epoch) = ledger.identity().map_err(EngineError::from)?;
+    let (id, epoch) = ledger.identity()?;
     let ledger_id = format!("{id}.{epoch}");
-    let head = ledger.head().map_err(EngineError::from)?;
-    let feeds = ledger.feeds().map_err(EngineError::from)?;
+    let head = ledger.head()?;
+    let feeds = ledger.feeds()?;
     check_feeds(&selectors, &feeds)?;
     let codec = codec::codec(profile.level);
     let scan = Scan {
@@ -64,7 +64,7 @@ pub(super) fn prepare(
         progress,
         cancel,
     };
-    let live = ledger.sets(head).map_err(EngineError::from)?;
+    let live = ledger.sets(head)?;
     let mut unmatched = Unmatched::new(&selectors);
     let scanned = scan.sets(&live, &mut unmatched)?;
     let mut warnings = unmatched.warnings();
@@ -316,22 +316,20 @@ impl Scan<'_> {
             &self.codec,
         );
         let facets = with_facets(self.selectors);
-        self.ledger
-            .scan(self.head, set, &IdRange::ALL, facets, &mut |row| {
-                *seen += 1;
-                if seen.is_multiple_of(ROWS_PER_UPDATE) {
-                    self.tell(*seen, total);
-                    if self.cancel.is_set() {
-                        return ControlFlow::Break(());
-                    }
+        self.ledger.scan(self.head, set, &IdRange::ALL, facets, &mut |row| {
+            *seen += 1;
+            if seen.is_multiple_of(ROWS_PER_UPDATE) {
+                self.tell(*seen, total);
+                if self.cancel.is_set() {
+                    return ControlFlow::Break(());
                 }
-                unmatched.see(row.id.as_str(), row.facets.as_ref());
-                if self.selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
-                    planned.push(&row.id, &row.content_digest, row.size, row.modified);
-                }
-                ControlFlow::Continue(())
-            })
-            .map_err(EngineError::from)?;
+            }
+            unmatched.see(row.id.as_str(), row.facets.as_ref());
+            if self.selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
+                planned.push(&row.id, &row.content_digest, row.size, row.modified);
+            }
+            ControlFlow::Continue(())
+        })?;
         self.cancel.check()?;
         Ok(planned.finish())
     }
