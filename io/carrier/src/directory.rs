@@ -6,6 +6,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
+#[cfg(target_os = "linux")]
+use rustix::fs::{ResolveFlags, openat2};
+#[cfg(target_os = "linux")]
+use rustix::io::Errno;
 use stella_model::PartName;
 use stella_verify::{BundleFiles, CarrierFault, FileEntry};
 
@@ -60,21 +64,42 @@ impl BundleFiles for DirBundle {
 
     fn open(&self, name: &PartName) -> io::Result<Box<dyn Read + Send + '_>> {
         let entry = self.entry(name.as_str()).ok_or(io::ErrorKind::NotFound)?;
-        let mut segments = name.as_str().split('/');
-        let file_name = segments.next_back().unwrap_or_default();
-        let mut folder: Option<OwnedFd> = None;
-        for segment in segments {
-            let within = folder.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
-            folder = Some(openat(within, segment, FOLDER, Mode::empty())?);
-        }
-        let within = folder.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
-        let file = File::from(openat(within, file_name, FILE, Mode::empty())?);
+        let file = open_without_links(&self.root, name.as_str())?;
         let now = file.metadata()?;
         if !now.is_file() || now.len() != entry.size {
             return Err(io::Error::other("the file changed while the bundle was read"));
         }
         Ok(Box::new(file))
     }
+}
+
+/// Opens a file below a folder; a link anywhere on the way is an error.
+#[cfg(target_os = "linux")]
+fn open_without_links(root: &OwnedFd, name: &str) -> io::Result<File> {
+    // One request for the whole path; kernels before 5.6 and some sandboxes do not know it.
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+    match openat2(root, name, FILE, Mode::empty(), resolve) {
+        Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(root, name),
+        opened => Ok(opened?.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_without_links(root: &OwnedFd, name: &str) -> io::Result<File> {
+    open_step_by_step(root, name)
+}
+
+/// The same, one folder after the other.
+fn open_step_by_step(root: &OwnedFd, name: &str) -> io::Result<File> {
+    let mut segments = name.split('/');
+    let file_name = segments.next_back().unwrap_or_default();
+    let mut folder: Option<OwnedFd> = None;
+    for segment in segments {
+        let within = folder.as_ref().map_or(root.as_fd(), AsFd::as_fd);
+        folder = Some(openat(within, segment, FOLDER, Mode::empty())?);
+    }
+    let within = folder.as_ref().map_or(root.as_fd(), AsFd::as_fd);
+    Ok(openat(within, file_name, FILE, Mode::empty())?.into())
 }
 
 struct Walk {
@@ -131,5 +156,31 @@ impl Walk {
             self.fault(prefix, "an empty folder");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    type Opener = fn(&OwnedFd, &str) -> io::Result<File>;
+
+    #[test]
+    fn both_ways_of_opening_follow_no_link() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("a/b")).expect("folders");
+        fs::write(at("a/b/file"), "x").expect("a file");
+        symlink("b", at("a/folder-link")).expect("a link");
+        symlink("file", at("a/b/file-link")).expect("a link");
+        let root = OwnedFd::from(File::open(dir.path()).expect("opens"));
+        for open in [open_without_links as Opener, open_step_by_step] {
+            assert!(open(&root, "a/b/file").is_ok());
+            for refused in ["a/folder-link/file", "a/b/file-link", "a/b/none"] {
+                assert!(open(&root, refused).is_err(), "{refused}");
+            }
+        }
     }
 }

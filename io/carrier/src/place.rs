@@ -175,10 +175,11 @@ pub fn difference(
     if let Some(extra) = there.files().iter().find(|entry| !ours(entry) && !further(entry)) {
         return Ok(Some(format!("{} is not in this bundle", extra.name)));
     }
+    let mut buffer = vec![0; 256 << 10];
     for file in files {
         let same_size = there.entry(file.name.as_str()).is_some_and(|e| e.size == file.size);
         let same = same_size
-            && digest_of(&there, &file.name).map_err(|source| {
+            && digest_of(&there, &file.name, &mut buffer).map_err(|source| {
                 CarrierError::io("read", &dest.join(file.name.as_str()), source)
             })? == file.digest;
         if !same {
@@ -244,12 +245,11 @@ fn looks_like_bundle(path: &Path) -> bool {
     read.is_ok() && first == *b"export.json\0"
 }
 
-fn digest_of(bundle: &Bundle, name: &PartName) -> io::Result<Digest> {
+fn digest_of(bundle: &Bundle, name: &PartName, buffer: &mut [u8]) -> io::Result<Digest> {
     let mut digest = DigestBuilder::new();
     let mut content = bundle.open(name)?;
-    let mut buffer = vec![0; 256 << 10];
     loop {
-        match content.read(&mut buffer)? {
+        match content.read(buffer)? {
             0 => return Ok(digest.finish()),
             read => digest.bytes(&buffer[..read]),
         };

@@ -66,9 +66,20 @@ impl Depot {
     /// The bytes are not looked at: see [`is_intact`](Self::is_intact).
     #[must_use]
     pub fn part(&self, key: &Digest) -> Option<PartRecord> {
-        let text = fs::read(self.part_path(key)).ok()?;
-        let record = PartRecord::from_bytes(&text)?;
+        let record = self.part_record(key)?;
         self.has_files(&record).then_some(record)
+    }
+
+    /// As [`part`](Self::part), and marks its blobs as used now, for [`prune`](Self::prune).
+    #[must_use]
+    pub fn reuse(&self, key: &Digest) -> Option<PartRecord> {
+        let record = self.part_record(key)?;
+        let all_there = record.files().all(|file| self.mark_used(file));
+        all_there.then_some(record)
+    }
+
+    fn part_record(&self, key: &Digest) -> Option<PartRecord> {
+        PartRecord::from_bytes(&fs::read(self.part_path(key)).ok()?)
     }
 
     /// Keeps a packed part: its bytes first, then the record that makes them found.
@@ -159,21 +170,21 @@ impl Depot {
         Ok(pruned)
     }
 
-    /// Marks blobs as used now, for [`prune`](Self::prune). An hour more or less does not matter.
-    pub fn touch(&self, record: &PartRecord) {
+    /// Marks a blob as used now; `false` if it is gone or has another size. An hour more or less
+    /// does not matter, so that a look is all it costs most of the time.
+    fn mark_used(&self, file: &StoredFile) -> bool {
         const FRESH: Duration = Duration::from_secs(3600);
-        for file in record.files() {
-            let path = self.blob_path(&file.digest);
-            let used = fs::metadata(&path).and_then(|metadata| metadata.modified());
-            if used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age < FRESH)) {
-                continue;
-            }
+        let path = self.blob_path(&file.digest);
+        let Ok(metadata) = fs::metadata(&path) else { return false };
+        let fresh = |used: SystemTime| used.elapsed().is_ok_and(|age| age < FRESH);
+        if !metadata.modified().is_ok_and(fresh) {
             // A time that cannot be set only makes the blob look older than it is.
             let _ = File::options()
                 .append(true)
                 .open(&path)
                 .and_then(|blob| blob.set_modified(SystemTime::now()));
         }
+        metadata.len() == file.size
     }
 
     fn lock_file(&self) -> Result<(PathBuf, File), DepotError> {
@@ -308,9 +319,29 @@ mod tests {
         let record = record(&depot, b"data");
         depot.put_part(&key, &record).expect("writes");
         assert_eq!(depot.part(&key), Some(record.clone()));
+        assert_eq!(depot.reuse(&key), Some(record.clone()));
         assert!(record.files().all(|file| depot.is_intact(file)));
         depot.forget_part(&key, &record);
         assert_eq!(depot.part(&key), None);
+        assert_eq!(depot.reuse(&key), None);
+    }
+
+    #[test]
+    fn what_is_reused_counts_as_used_last() {
+        let (_dir, depot) = depot();
+        let key = Digest::of(b"key");
+        let record = record(&depot, &[1; 1000]);
+        depot.put_part(&key, &record).expect("writes");
+        let other = depot.put_blob(&[2; 1000]).expect("writes");
+        for file in record.files().chain([&other]) {
+            let path = depot.blob_path(&file.digest);
+            let blob = File::options().append(true).open(path).expect("opens");
+            let past = SystemTime::now() - Duration::from_secs(7200);
+            blob.set_modified(past).expect("sets the time");
+        }
+        assert!(depot.reuse(&key).is_some());
+        assert_eq!(depot.prune(1500).expect("prunes"), Pruned { files: 1, bytes: 1000 });
+        assert!(depot.reuse(&key).is_some() && !depot.is_intact(&other));
     }
 
     #[test]

@@ -20,6 +20,10 @@ use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate};
 /// A part takes about twice its size while it is built; two parts of the largest usual size fit.
 const BYTES_IN_FLIGHT: u64 = 40 << 20;
 
+/// How many times its size a part weighs when it is redacted: a document is taken apart for that,
+/// and written again.
+const REDACTION_WEIGHT: u64 = 2;
+
 /// The parts of a run, in the order of the plan.
 pub(crate) struct Packed {
     pub(crate) parts: Vec<PackedPart>,
@@ -140,14 +144,14 @@ impl Shop<'_> {
 
     /// The part as the depot has it. Its bytes are hashed once, when the bundle is read back.
     fn reuse(&self, part: &PartPlan) -> Option<PartRecord> {
-        let record = self.depot.part(&part.key)?;
-        self.depot.touch(&record);
+        let record = self.depot.reuse(&part.key)?;
         self.reused.fetch_add(1, Ordering::Relaxed);
         Some(record)
     }
 
     fn build(&self, task: &Task<'_>, tools: &mut Option<Tools>) -> Result<PartRecord, EngineError> {
-        let _admission = self.budget.admit(task.part.bytes);
+        let weight = self.prepared.plan.redaction.digest.map_or(1, |_| REDACTION_WEIGHT);
+        let _admission = self.budget.admit(task.part.bytes.saturating_mul(weight));
         let tools = match tools {
             Some(tools) => tools,
             None => tools.insert(Tools::new(self.prepared.profile.level)?),
