@@ -156,8 +156,7 @@ impl Work<'_> {
         })?;
         self.cancel.check()?;
         let already_there = stages.time(Stage::Distribute, |progress| {
-            let envelope = &sealed.files;
-            distribute(self.request, &files, envelope, self.depot, progress, self.cancel)
+            distribute(self.request, &files, &sealed, self.depot, progress, self.cancel)
                 .map_err(EngineError::from)
         })?;
         Ok(Done { packed, files, sealed, already_there })
