@@ -7,9 +7,11 @@ use stella_engine::{
     Cancel, Carrier, EngineError, ExportRequest, IngestRequest, NoProgress, ProfileSource,
     RunReport, RunRequest, Signing, Store, export, ingest, plan,
 };
+use stella_keys::{Existing, KeyName, KeyStore, Password, PasswordSource};
 use stella_ledger::{FeedSpec, IngestMode};
 use stella_model::{Digest, ErrorCode, Instant};
 use stella_plan::profile::Select;
+use stella_seal::Algorithm;
 
 fn now() -> Instant {
     Instant::parse("2026-11-23T12:00:00Z").expect("a time")
@@ -230,4 +232,37 @@ fn runs_side_by_side_do_not_take_each_others_parts_away() {
         runs.into_iter().map(|run| run.join().expect("ends")).collect()
     });
     assert!(digests.iter().all(|digest| *digest == digests[0]));
+}
+
+fn signed(store: &Store, password: PasswordSource, dest: &Path) -> Result<RunReport, EngineError> {
+    let request = ExportRequest {
+        run: request("mirror:full"),
+        dest: dest.to_owned(),
+        carrier: Carrier::Dir,
+        replace: false,
+        signing: Signing::Key { name: None, password },
+        cache_bytes: None,
+    };
+    export(store, &request, &NoProgress, &Cancel::new())
+}
+
+#[test]
+fn a_wrong_password_is_known_before_packing_and_what_was_signed_needs_none() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = store(dir.path());
+    let given = |text: &str| PasswordSource::Given(Password::new(text.into()));
+    let release = KeyName::new("release").expect("a name");
+    let keys = KeyStore::at(store.keys_dir());
+    keys.generate(&release, Algorithm::Ed25519, &given("right"), Existing::Keep).expect("a key");
+    let error = signed(&store, given("wrong"), &dir.path().join("a")).expect_err("is refused");
+    assert_eq!(error.code(), ErrorCode::NotAllowed);
+    assert!(!store.depot_dir().exists(), "nothing was packed");
+    let first = signed(&store, given("right"), &dir.path().join("a")).expect("runs");
+    // The same plan again: its signatures are kept, whatever the password.
+    let again = signed(&store, given("wrong"), &dir.path().join("b")).expect("runs");
+    assert_eq!(first.export_digest, again.export_digest);
+    assert!(again.key.expect("a key").reused_signatures);
+    take_in(&store, "more", vec![samples().join("advisories/npm")]);
+    let error = signed(&store, given("wrong"), &dir.path().join("c")).expect_err("is refused");
+    assert_eq!(error.code(), ErrorCode::NotAllowed);
 }

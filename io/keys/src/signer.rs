@@ -50,6 +50,13 @@ impl KeyFileSigner {
         self.kept_signature(message, &self.kept_path(message)).is_some()
     }
 
+    /// Whether a signature over bytes with this digest is kept, whatever it is worth: for those who
+    /// do not have the bytes yet.
+    #[must_use]
+    pub fn keeps_signature_of(&self, digest: &Digest) -> bool {
+        self.kept.join(format!("{digest}.sig")).is_file()
+    }
+
     /// Signs as [`Signer::sign`], with the error of this crate.
     ///
     /// # Errors

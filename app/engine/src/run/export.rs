@@ -78,6 +78,9 @@ pub fn export(
     let mut stages = Stages { progress, times: BTreeMap::new() };
     let prepared = stages.time(Stage::Plan, |_| prepare(store, &request.run, progress, cancel))?;
     prepared.check_floors()?;
+    if let Some(key) = &key {
+        unlock(key, &prepared, store, progress)?;
+    }
     let depot = store.depot();
     let work = Work { request, prepared: &prepared, depot: &depot, key: key.as_ref(), cancel };
     // While a run holds the depot, nothing is pruned from it.
@@ -124,6 +127,26 @@ pub fn export(
         stages_ms: stages.times,
         warnings,
     })
+}
+
+/// Decrypts the signing key before hours of packing, so that nobody waits for a question at their
+/// end and a wrong password is known at once.
+///
+/// The last run of the same plan made the same bytes, and its signatures are kept: such a run needs
+/// no password.
+fn unlock(
+    key: &KeyFileSigner,
+    prepared: &Prepared,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<(), EngineError> {
+    let last = RunRecord::last(store, &prepared.plan.profile).ok().flatten();
+    let same = last.filter(|last| last.plan_hash == prepared.plan.hash());
+    if same.is_some_and(|last| key.keeps_signature_of(&last.export_digest)) {
+        return Ok(());
+    }
+    progress.before_question();
+    Ok(key.unlock()?)
 }
 
 /// The stages after planning.
