@@ -266,3 +266,25 @@ fn a_wrong_password_is_known_before_packing_and_what_was_signed_needs_none() {
     let error = signed(&store, given("wrong"), &dir.path().join("c")).expect_err("is refused");
     assert_eq!(error.code(), ErrorCode::NotAllowed);
 }
+
+#[test]
+fn plan_run_and_notice_tell_of_a_feed_that_may_not_be_passed_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::at(dir.path().join("store"));
+    for (feed, redistribution) in [("npm", Some(false)), ("go", Some(true)), ("pypi", None)] {
+        let feed = FeedSpec { redistribution, ..FeedSpec::named(feed.parse().expect("a feed")) };
+        let paths = vec![samples().join("advisories").join(feed.name.as_str())];
+        let mode = IngestMode::Merge;
+        let request = IngestRequest { feed, paths, mode, threads: 1, dry_run: false, now: now() };
+        ingest(&store, &request, &NoProgress, &Cancel::new()).expect("ingests");
+    }
+    let expected = ["feed npm may not be redistributed: mind where the bundle goes"];
+    let planned = plan(&store, &request("json:raw"), &NoProgress, &Cancel::new()).expect("plans");
+    assert_eq!(planned.warnings, expected);
+    let dest = dir.path().join("a");
+    let report = run(&store, request("json:raw"), &dest, Carrier::Dir).expect("runs");
+    assert_eq!(report.warnings, expected);
+    let notice = std::fs::read_to_string(dest.join("NOTICE.md")).expect("reads");
+    let npm = notice.split("\n## ").find(|part| part.starts_with("npm\n")).expect("a part on npm");
+    assert!(npm.contains("Redistribution: not allowed"), "{npm}");
+}

@@ -3,6 +3,7 @@
 mod assemble;
 mod distribute;
 mod export;
+mod notices;
 mod pack;
 mod plan;
 mod prepare;
