@@ -16,6 +16,13 @@ fn code(stella: &Stella, args: &[&str]) -> i32 {
 fn usage_and_invalid_documents_are_2() {
     let stella = Stella::with_samples();
     let bad_profile = stella.file("bad.toml", b"name='x'\noutputs=['json:best']\n");
+    let profile = |name: &str, more: &str| {
+        let text = format!("name='x'\noutputs=['json:raw']\n{more}\n");
+        stella.file(name, text.as_bytes())
+    };
+    let bad_age = profile("age.toml", "[select]\nmodified-since='yesterday'");
+    let bad_rules = profile("rules.toml", "redaction='bad-rules.toml'");
+    stella.file("bad-rules.toml", b"no-such-member = 1\n");
     let not_a_key = stella.file("not-a-key.pub", b"hello\n");
     let junk = stella.file("junk.json", b"{\"a\":");
     let dest = stella.arg("out");
@@ -36,6 +43,8 @@ fn usage_and_invalid_documents_are_2() {
         &["export", "run", "json:raw", "-d", &dest, "--severity", "awful"],
         &["export", "run", &bad_profile, "-d", &dest],
         &["export", "profile", "validate", "-f", &bad_profile],
+        &["export", "profile", "validate", "-f", &bad_age],
+        &["export", "profile", "validate", "-f", &bad_rules],
         &["trust", "add", "bob", &not_a_key],
         &["ingest", "--feed", "other", &junk],
         &["feeds", "remove", "acme"],
@@ -96,7 +105,10 @@ fn what_is_not_there_is_3() {
     let nothing = stella.arg("nothing");
     stella.bundle("json:raw", "bundle");
     let bundle = stella.arg("bundle");
+    let no_rules = b"name='x'\noutputs=['json:raw']\nredaction='nope.toml'\n";
+    let no_rules = stella.file("profile.toml", no_rules);
     let cases: &[&[&str]] = &[
+        &["export", "profile", "validate", "-f", &no_rules],
         &["feeds", "show", "nope"],
         &["quarantine", "show", "99"],
         &["explain", "E42"],
