@@ -37,6 +37,7 @@ fn usage_and_invalid_documents_are_2() {
         &["export", "run", "json:raw"],
         &["ingest", "--feed", "NOT A FEED", "x"],
         &["ingest", "--feed", "acme", "--max-drop", "200%", "x"],
+        &["ingest", "--feed", "acme", "--licence", "do as you like", "x"],
         &["ingest", "--feed", "acme", "--accept-drop", "x"],
         &["export", "verify", &dest, "--max-age", "7"],
         &["export", "run", "json:raw", "-d", &dest, "--cache-size", "lots"],
@@ -64,6 +65,13 @@ fn usage_and_invalid_documents_are_2() {
     }
     assert!(!stella.path("out").exists());
     assert_eq!(common::files(&bundle), before);
+}
+
+#[test]
+fn a_licence_that_spdx_does_not_know_is_told_how_to_be_named() {
+    let stella = Stella::new();
+    let outcome = stella.run(&["ingest", "--feed", "acme", "--licence", "Acme-1.0", "x"]);
+    insta::assert_snapshot!(outcome.screen(&stella));
 }
 
 #[cfg(target_os = "linux")]
