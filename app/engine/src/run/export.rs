@@ -61,6 +61,10 @@ pub struct RunReport {
     pub warnings: Vec<String>,
 }
 
+/// Signatures of one key that are kept for runs that make the same bundle again: those of a thousand
+/// bundles, with a file each.
+const KEPT_SIGNATURES: usize = 2_000;
+
 /// Runs a profile and puts the bundle at its destination.
 ///
 /// Either the whole verified bundle is at the destination afterwards, or what was there before
@@ -102,6 +106,9 @@ pub fn export(
     if let Err(error) = depot.prune(limit) {
         // The bundle is where it should be; only the cache is larger than asked for.
         warnings.push(format!("the depot was not pruned: {error}"));
+    }
+    if let Some(Err(error)) = key.map(|key| key.prune_kept(KEPT_SIGNATURES)) {
+        warnings.push(format!("the kept signatures were not pruned: {error}"));
     }
     let manifest = files.manifest;
     Ok(RunReport {
