@@ -177,6 +177,37 @@ fn another_thing_at_the_destination_is_9() {
     assert_eq!(std::fs::read(stella.path("out/precious.txt")).expect("still there"), b"mine");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_store_that_cannot_be_written_is_shown_and_changing_it_is_4() {
+    let stella = Stella::with_samples();
+    // Stands for a medium that is only read: even the superuser cannot make this file.
+    let log = stella.path("store/ledger.sqlite-shm");
+    std::os::unix::fs::symlink("nowhere/at/all", log).expect("a link");
+    for args in [
+        &["feeds", "list"][..],
+        &["feeds", "show", "acme"],
+        &["quarantine", "list"],
+        &["keys", "list"],
+        &["trust", "list"],
+        &["export", "plan", "json:raw"],
+    ] {
+        let outcome = stella.run(args);
+        assert_eq!(outcome.code, 0, "{args:?}: {}", outcome.stderr);
+    }
+    let document = stella
+        .file("a.json", b"{\"id\":\"A\",\"modified\":\"2026-01-01T00:00:00Z\",\"affected\":[]}");
+    for args in [
+        &["ingest", "--feed", "acme", &document][..],
+        &["feeds", "block", "acme", "vex", "x", "--reason", "y"],
+        &["feeds", "remove", "acme", "--yes"],
+    ] {
+        let outcome = stella.run(args);
+        assert_eq!(outcome.code, 4, "{args:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("cannot be written"), "{args:?}: {}", outcome.stderr);
+    }
+}
+
 #[test]
 fn strict_ingest_is_2_if_anything_was_rejected_and_0_without() {
     let stella = Stella::new();

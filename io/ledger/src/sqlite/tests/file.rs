@@ -401,3 +401,31 @@ fn peak_memory() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_cannot_be_written_can_be_read() {
+    let subject = fresh();
+    subject.ingest(&spec("f"), IngestMode::Merge, &records(3, 1)).expect("ingest");
+    let dir = subject.ledger.path().parent().expect("a folder").to_owned();
+    let written = state(&subject.ledger, Seq(1));
+    drop(subject.ledger);
+    // The superuser may write anywhere, but nobody can make this file, which writing needs.
+    std::os::unix::fs::symlink("nowhere/at/all", dir.join("ledger.sqlite-shm")).expect("a link");
+    let before = std::fs::read(dir.join(FILE_NAME)).expect("reads");
+    assert!(matches!(
+        SqliteLedger::open(&dir, TenantId::local()).err(),
+        Some(LedgerError::ReadOnly { .. })
+    ));
+    let ledger = SqliteLedger::open_existing(&dir, TenantId::local()).expect("opens for reading");
+    assert_eq!(state(&ledger, Seq(1)), written);
+    let name: FeedName = "f".parse().expect("a feed");
+    assert!(matches!(ledger.remove_feed(&name), Err(LedgerError::ReadOnly { .. })));
+    assert_eq!(std::fs::read(dir.join(FILE_NAME)).expect("reads"), before);
+    // A log that nobody can read holds what the file does not: better nothing than half of it.
+    std::fs::write(dir.join("ledger.sqlite-wal"), [0; 64]).expect("writes");
+    assert!(matches!(
+        SqliteLedger::open_existing(&dir, TenantId::local()).err(),
+        Some(LedgerError::ReadOnly { .. })
+    ));
+}
