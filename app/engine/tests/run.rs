@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use stella_engine::{
-    Cancel, Carrier, EngineError, ExportRequest, IngestRequest, NoProgress, ProfileSource,
+    Cancel, Carrier, Change, EngineError, ExportRequest, IngestRequest, NoProgress, ProfileSource,
     RunReport, RunRequest, Signing, Store, export, ingest, plan,
 };
 use stella_keys::{Existing, KeyName, KeyStore, Password, PasswordSource};
-use stella_ledger::{FeedSpec, IngestMode};
+use stella_ledger::{Changes, FeedSpec, IngestMode};
 use stella_model::{Digest, ErrorCode, Instant};
 use stella_plan::profile::Select;
 use stella_seal::Algorithm;
@@ -160,6 +160,36 @@ fn planning_tells_what_would_happen_and_writes_no_bundle() {
         plan(&store, &request("mirror:full"), &NoProgress, &Cancel::new()).expect("plans");
     assert_eq!(planned.reusable_parts, planned.parts);
     assert_eq!(planned.last_run.map(|run| run.export_digest), Some(report.export_digest));
+    assert!(planned.sets.iter().all(|set| set.change == Change::Unchanged));
+}
+
+#[test]
+fn a_plan_counts_what_changed_since_the_last_run_or_says_what_is_left_of_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::at(dir.path().join("store"));
+    let osv = |id: &str, day: u8| {
+        format!(r#"{{"id":"{id}","modified":"2026-01-{day:02}T00:00:00Z","affected":[]}}"#)
+    };
+    let take = |name: &str, lines: &[String]| {
+        let file = dir.path().join(name);
+        std::fs::write(&file, lines.join("\n") + "\n\n").expect("writes");
+        take_in(&store, "osv", vec![file]);
+    };
+    let planned = |request: &RunRequest| {
+        plan(&store, request, &NoProgress, &Cancel::new()).expect("plans").sets[0].change
+    };
+    let recent = RunRequest {
+        select: Select { modified_since: Some("2026-01-01T00:00:00Z".into()), ..Select::default() },
+        ..request("mirror:full")
+    };
+    take("one.jsonl", &[osv("A", 1), osv("B", 1)]);
+    assert_eq!(planned(&request("mirror:full")), Change::New);
+    run(&store, request("mirror:full"), &dir.path().join("a"), Carrier::Dir).expect("runs");
+    run(&store, recent.clone(), &dir.path().join("b"), Carrier::Dir).expect("runs");
+    take("two.jsonl", &[osv("B", 2), osv("C", 1), osv("D", 1)]);
+    let counts = Some(Changes { added: 2, changed: 1, removed: 0 });
+    assert_eq!(planned(&request("mirror:full")), Change::Changed { records: 2, counts });
+    assert_eq!(planned(&recent), Change::Changed { records: 2, counts: None });
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! that is killed leaves the state before it (INV-ATOMIC). Readers never wait for the writer.
 
 mod access;
+mod changes;
 mod compact;
 mod feeds;
 mod ingest;
@@ -23,6 +24,7 @@ use stella_model::TenantId;
 
 use crate::{LedgerError, Seq};
 
+pub use changes::Changes;
 pub use compact::Compacted;
 pub use ingest::Ingest;
 

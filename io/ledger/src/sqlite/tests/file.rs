@@ -429,3 +429,29 @@ fn a_store_that_cannot_be_written_can_be_read() {
         Some(LedgerError::ReadOnly { .. })
     ));
 }
+
+#[test]
+fn what_became_of_records_between_two_snapshots_is_counted() {
+    let subject = fresh();
+    let records = |list: &[(&str, u8, u8)]| -> Vec<Item> {
+        list.iter().map(|(id, day, content)| Item::Record(Rec::new(id, *day, *content))).collect()
+    };
+    let take = |list: &[(&str, u8, u8)]| {
+        let mode = IngestMode::Replace { max_drop_percent: 100.0, accept: None };
+        subject.ingest(&spec("f"), mode, &records(list)).expect("ingest");
+        subject.ledger.head().expect("a head")
+    };
+    let one = take(&[("a", 1, 1), ("b", 1, 1), ("c", 1, 1)]);
+    let two = take(&[("a", 1, 1), ("b", 2, 2), ("d", 1, 1)]);
+    let three = take(&[("a", 1, 1), ("b", 3, 1), ("c", 1, 1), ("e", 1, 1)]);
+    let set: SetKey = "advisory/f".parse().expect("a set");
+    let changes = |from, to| subject.ledger.changes(&set, from, to).expect("counts");
+    let counts = |added, changed, removed| Changes { added, changed, removed };
+    assert_eq!(changes(one, one), counts(0, 0, 0));
+    assert_eq!(changes(one, two), counts(1, 1, 1));
+    assert_eq!(changes(two, three), counts(2, 1, 1));
+    let other: SetKey = "vex/f".parse().expect("a set");
+    assert_eq!(subject.ledger.changes(&other, one, two).expect("counts"), counts(0, 0, 0));
+    let error = subject.ledger.changes(&set, one, Seq(99)).expect_err("is not there yet");
+    assert!(matches!(error, LedgerError::OutOfReach { .. }));
+}
