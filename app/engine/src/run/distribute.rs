@@ -109,3 +109,91 @@ fn first_problem(report: &Report) -> Option<String> {
     let problem = failed.problems.first().map(told).unwrap_or_default();
     Some(format!("{}: {problem}", failed.check.title()))
 }
+
+#[cfg(test)]
+mod tests {
+    use stella_ledger::{FeedSpec, IngestMode};
+    use stella_model::Digest;
+    use stella_plan::profile::Select;
+    use stella_seal::{Algorithm, SecretKey};
+
+    use super::*;
+    use crate::{IngestRequest, NoProgress, ProfileSource, RunRequest, Signing, Store};
+
+    fn now() -> Instant {
+        Instant::parse("2026-11-23T12:00:00Z").expect("a time")
+    }
+
+    /// A bundle of a few samples that nobody signed.
+    fn unsigned(folder: &std::path::Path) -> std::path::PathBuf {
+        let store = Store::at(folder.join("store"));
+        let ingest = IngestRequest {
+            feed: FeedSpec::named("npm".parse().expect("a feed")),
+            paths: vec![stella_testkit::samples().join("advisories/npm")],
+            mode: IngestMode::Merge,
+            threads: 1,
+            dry_run: false,
+            now: now(),
+        };
+        crate::ingest(&store, &ingest, &NoProgress, &Cancel::new()).expect("ingests");
+        let request = ExportRequest {
+            run: RunRequest {
+                profile: ProfileSource::BuiltIn("mirror:full".to_owned()),
+                select: Select::default(),
+                as_of: None,
+                redaction: None,
+                allow_empty: Vec::new(),
+                threads: 1,
+                now: now(),
+            },
+            dest: folder.join("bundle"),
+            carrier: stella_carrier::Carrier::Dir,
+            replace: false,
+            signing: Signing::UnsignedForTesting,
+            cache_bytes: None,
+        };
+        crate::export(&store, &request, &NoProgress, &Cancel::new()).expect("runs").destination
+    }
+
+    #[test]
+    fn an_envelope_that_is_not_what_it_should_be_is_found_on_the_disk() {
+        let folder = stella_testkit::temp_dir();
+        let path = unsigned(folder.path());
+        let verify = |key: Option<&PublicKey>| {
+            verify_envelope(&Bundle::open(&path).expect("opens"), key, now())
+        };
+        assert_eq!(verify(None), Ok(()));
+        let secret = SecretKey::generate(Algorithm::Ed25519, &[7; 32]).expect("a key");
+        let fault = verify(Some(secret.public())).expect_err("nobody signed it");
+        assert!(fault.starts_with("manifest signature: "), "{fault}");
+        let provenance = path.join("provenance.json");
+        let text = std::fs::read_to_string(&provenance).expect("reads");
+        let digit = |text: &str| text.replacen("\"sha256\":\"", "\"sha256\":\"0", 1);
+        std::fs::write(&provenance, digit(&text)).expect("writes");
+        let fault = verify(None).expect_err("the statement is broken");
+        assert!(fault.starts_with("provenance: "), "{fault}");
+        std::fs::write(&provenance, text).expect("writes");
+        std::fs::write(path.join("stray"), "").expect("writes");
+        let fault = verify(None).expect_err("a file is not listed");
+        assert!(fault.starts_with("files listed: "), "{fault}");
+    }
+
+    #[test]
+    fn a_file_is_compared_with_the_digest_that_the_manifest_lists() {
+        let folder = stella_testkit::temp_dir();
+        let path = unsigned(folder.path());
+        let bytes = std::fs::read(path.join("export.json")).expect("reads");
+        let manifest = ExportManifest::from_bytes(&bytes).expect("a manifest");
+        let spec = |part: &stella_manifest::PartEntry| FileSpec {
+            name: part.path.clone(),
+            size: part.size,
+            digest: part.digest.sha256,
+            source: Source::Bytes(&[]),
+        };
+        let mut specs: Vec<FileSpec<'_>> = manifest.parts.iter().map(spec).collect();
+        assert_eq!(listed_digests(&manifest, &specs), Ok(()));
+        specs[1].digest = Digest::EMPTY;
+        let fault = listed_digests(&manifest, &specs).expect_err("another digest");
+        assert_eq!(fault, format!("the manifest lists other bytes for {}", specs[1].name));
+    }
+}
