@@ -4,12 +4,13 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 use stella_testkit::{Osv, rounds, temp_dir};
 use support::{Entry, Random, Stella, exists, listing, same_files};
+use tempfile::TempDir;
 
 /// Seeds of the moments; change them and other moments are tried.
 const INGEST_SEED: u64 = 1;
@@ -18,6 +19,9 @@ const EXPORT_SEED: u64 = 3;
 
 /// Documents of the feed that is being ingested when the program dies.
 const DOCUMENTS: usize = 4_000;
+
+/// Takes in the second feed.
+const SECOND: [&str; 4] = ["ingest", "--feed", "second", "second.jsonl"];
 
 fn documents(prefix: &str, count: usize, modified: &str) -> Vec<u8> {
     let one = |number: usize| {
@@ -35,6 +39,16 @@ fn prepared() -> Stella {
     stella.run(&["keys", "generate", "crash"]).expect(0);
     stella.run(&["ingest", "--feed", "first", "first.jsonl"]).expect(0);
     stella
+}
+
+/// A copy of the store as it is, to begin again with, and the folder that holds it.
+fn set_aside(stella: &Stella) -> (TempDir, PathBuf) {
+    let kept = temp_dir();
+    let before = kept.path().join("store");
+    let spare = Stella::new();
+    spare.take_store(stella.store());
+    fs::rename(spare.store(), &before).expect("the store can be moved");
+    (kept, before)
 }
 
 fn records(stella: &Stella, feed: &str) -> u64 {
@@ -79,25 +93,20 @@ fn beside(folder: &Path, name: &str) -> Vec<String> {
 #[test]
 fn kill_during_ingest_loses_nothing_and_changes_nothing() {
     let stella = prepared();
-    let kept = temp_dir();
-    let before = kept.path().join("store");
-    let spare = Stella::new();
-    spare.take_store(stella.store());
-    fs::rename(spare.store(), &before).expect("the store can be moved");
+    let (_kept, before) = set_aside(&stella);
 
-    let ingest = ["ingest", "--feed", "second", "second.jsonl"];
-    let usual = stella.run(&ingest).expect(0).took;
+    let usual = stella.run(&SECOND).expect(0).took;
     let expected = export(&stella, "expected");
     let mut random = Random::new(INGEST_SEED);
     let (mut killed, mut whole) = (0, 0);
     for round in 0..rounds(10, 100) {
         stella.take_store(&before);
-        killed += u32::from(kill_somewhere(&stella, &ingest, usual, &mut random));
+        killed += u32::from(kill_somewhere(&stella, &SECOND, usual, &mut random));
         assert_eq!(records(&stella, "first"), 300, "round {round}: what was committed");
         let second = records(&stella, "second");
         assert!([0, DOCUMENTS as u64].contains(&second), "round {round}: {second} records");
         whole += u32::from(second != 0);
-        stella.run(&ingest).expect(0);
+        stella.run(&SECOND).expect(0);
         let name = format!("bundle-{round}");
         same_files(&export(&stella, &name), &expected, &format!("round {round}"));
         fs::remove_dir_all(stella.path(&name)).expect("the bundle can be removed");
@@ -108,12 +117,8 @@ fn kill_during_ingest_loses_nothing_and_changes_nothing() {
 #[test]
 fn kill_during_replace_leaves_the_old_or_the_new_feed() {
     let stella = prepared();
-    stella.run(&["ingest", "--feed", "second", "second.jsonl"]).expect(0);
-    let kept = temp_dir();
-    let before = kept.path().join("store");
-    let spare = Stella::new();
-    spare.take_store(stella.store());
-    fs::rename(spare.store(), &before).expect("the store can be moved");
+    stella.run(&SECOND).expect(0);
+    let (_kept, before) = set_aside(&stella);
 
     // Another revision of half the feed; the other half vanishes.
     stella.file("half.jsonl", documents("SECOND", DOCUMENTS / 2, "2026-01-03T00:00:00Z"));
@@ -153,12 +158,8 @@ fn kill_during_replace_leaves_the_old_or_the_new_feed() {
 #[test]
 fn kill_during_export_leaves_no_partial_bundle() {
     let stella = prepared();
-    stella.run(&["ingest", "--feed", "second", "second.jsonl"]).expect(0);
-    let kept = temp_dir();
-    let before = kept.path().join("store");
-    let spare = Stella::new();
-    spare.take_store(stella.store());
-    fs::rename(spare.store(), &before).expect("the store can be moved");
+    stella.run(&SECOND).expect(0);
+    let (_kept, before) = set_aside(&stella);
 
     let folder = ["export", "run", "mirror:full", "--key", "crash", "-d", "bundle"];
     let tar = [&folder[..6], &["bundle.tar", "--carrier", "tar"]].concat();

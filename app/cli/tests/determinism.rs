@@ -6,7 +6,9 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stella_testkit::{data_archive, full, rounds, sample_files, samples, workspace_root};
+use stella_testkit::{
+    SAMPLE_FEEDS, data_archive, full, rounds, sample_files, samples, workspace_root,
+};
 use support::archive::{Tar, Zip, zstandard};
 use support::{Entry, Random, Stella, archives, feed_of, listing, same_files, unpack};
 
@@ -15,19 +17,6 @@ const BLESS: &str = "STELLA_BLESS";
 
 /// The profiles whose bytes are held still.
 const PROFILES: [&str; 2] = ["json:raw", "mirror:full"];
-
-/// The feeds of the samples and their folders.
-const SAMPLES: [(&str, &[&str]); 9] = [
-    ("npm", &["advisories/npm"]),
-    ("pypi", &["advisories/pypi"]),
-    ("maven", &["advisories/maven"]),
-    ("go", &["advisories/go"]),
-    ("crates.io", &["advisories/crates.io"]),
-    ("rubygems", &["advisories/rubygems"]),
-    ("debian", &["advisories/debian"]),
-    ("alpine", &["advisories/alpine"]),
-    ("acme", &["vex", "sbom", "findings"]),
-];
 
 /// Exports every profile and lists the files.
 fn bundles(stella: &Stella, threads: &str) -> Vec<Vec<Entry>> {
@@ -53,7 +42,7 @@ fn same(left: &[Vec<Entry>], right: &[Vec<Entry>], what: &str) {
 /// A store that holds the samples, each feed from its folders.
 fn sampled() -> Stella {
     let stella = Stella::new();
-    for (feed, folders) in SAMPLES {
+    for (feed, folders) in SAMPLE_FEEDS {
         let paths: Vec<String> = folders
             .iter()
             .map(|folder| samples().join(folder).to_string_lossy().into_owned())
@@ -92,7 +81,7 @@ fn twice_and_with_any_number_of_threads_gives_the_same_bytes() {
 fn the_order_of_files_and_calls_does_not_matter() {
     let expected = bundles(&sampled(), "2");
     let mut random = Random::new(7);
-    let mut feeds = SAMPLES;
+    let mut feeds = SAMPLE_FEEDS;
     for round in 0..rounds(2, 20) {
         let stella = Stella::new();
         random.shuffle(&mut feeds);
@@ -119,7 +108,7 @@ fn the_container_does_not_matter() {
     let mut random = Random::new(11);
     for form in ["tar", "zip", "tar.zst", "jsonl"] {
         let stella = Stella::new();
-        for (feed, folders) in SAMPLES {
+        for (feed, folders) in SAMPLE_FEEDS {
             let mut files = files_of(folders);
             random.shuffle(&mut files);
             let content = |file: &Path| fs::read(file).expect("a sample");
@@ -170,7 +159,7 @@ fn locale_and_time_zone_do_not_matter() {
         [("tr_TR.UTF-8", "Asia/Kathmandu"), ("C", "America/St_Johns"), ("", ":bogus")]
     {
         let stella = Stella::new().env("LC_ALL", locale).env("LANG", locale).env("TZ", zone);
-        for (feed, folders) in SAMPLES {
+        for (feed, folders) in SAMPLE_FEEDS {
             let paths: Vec<String> =
                 files_of(folders).iter().map(|file| file.to_string_lossy().into_owned()).collect();
             ingest(&stella, feed, &paths, "2");

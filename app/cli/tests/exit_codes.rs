@@ -16,6 +16,13 @@ fn code(stella: &Stella, args: &[&str]) -> i32 {
 fn usage_and_invalid_documents_are_2() {
     let stella = Stella::with_samples();
     let bad_profile = stella.file("bad.toml", b"name='x'\noutputs=['json:best']\n");
+    let profile = |name: &str, more: &str| {
+        let text = format!("name='x'\noutputs=['json:raw']\n{more}\n");
+        stella.file(name, text.as_bytes())
+    };
+    let bad_age = profile("age.toml", "[select]\nmodified-since='yesterday'");
+    let bad_rules = profile("rules.toml", "redaction='bad-rules.toml'");
+    stella.file("bad-rules.toml", b"no-such-member = 1\n");
     let not_a_key = stella.file("not-a-key.pub", b"hello\n");
     let junk = stella.file("junk.json", b"{\"a\":");
     let dest = stella.arg("out");
@@ -30,12 +37,15 @@ fn usage_and_invalid_documents_are_2() {
         &["export", "run", "json:raw"],
         &["ingest", "--feed", "NOT A FEED", "x"],
         &["ingest", "--feed", "acme", "--max-drop", "200%", "x"],
+        &["ingest", "--feed", "acme", "--licence", "do as you like", "x"],
         &["ingest", "--feed", "acme", "--accept-drop", "x"],
         &["export", "verify", &dest, "--max-age", "7"],
         &["export", "run", "json:raw", "-d", &dest, "--cache-size", "lots"],
         &["export", "run", "json:raw", "-d", &dest, "--severity", "awful"],
         &["export", "run", &bad_profile, "-d", &dest],
         &["export", "profile", "validate", "-f", &bad_profile],
+        &["export", "profile", "validate", "-f", &bad_age],
+        &["export", "profile", "validate", "-f", &bad_rules],
         &["trust", "add", "bob", &not_a_key],
         &["ingest", "--feed", "other", &junk],
         &["feeds", "remove", "acme"],
@@ -55,6 +65,13 @@ fn usage_and_invalid_documents_are_2() {
     }
     assert!(!stella.path("out").exists());
     assert_eq!(common::files(&bundle), before);
+}
+
+#[test]
+fn a_licence_that_spdx_does_not_know_is_told_how_to_be_named() {
+    let stella = Stella::new();
+    let outcome = stella.run(&["ingest", "--feed", "acme", "--licence", "Acme-1.0", "x"]);
+    insta::assert_snapshot!(outcome.screen(&stella));
 }
 
 #[cfg(target_os = "linux")]
@@ -96,7 +113,10 @@ fn what_is_not_there_is_3() {
     let nothing = stella.arg("nothing");
     stella.bundle("json:raw", "bundle");
     let bundle = stella.arg("bundle");
+    let no_rules = b"name='x'\noutputs=['json:raw']\nredaction='nope.toml'\n";
+    let no_rules = stella.file("profile.toml", no_rules);
     let cases: &[&[&str]] = &[
+        &["export", "profile", "validate", "-f", &no_rules],
         &["feeds", "show", "nope"],
         &["quarantine", "show", "99"],
         &["explain", "E42"],
@@ -155,6 +175,37 @@ fn another_thing_at_the_destination_is_9() {
     assert_eq!(code(&stella, &["export", "run", "json:raw", "-d", &dest, "--replace"]), 9);
     assert_eq!(code(&stella, &["keys", "generate"]), 9);
     assert_eq!(std::fs::read(stella.path("out/precious.txt")).expect("still there"), b"mine");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_cannot_be_written_is_shown_and_changing_it_is_4() {
+    let stella = Stella::with_samples();
+    // Stands for a medium that is only read: even the superuser cannot make this file.
+    let log = stella.path("store/ledger.sqlite-shm");
+    std::os::unix::fs::symlink("nowhere/at/all", log).expect("a link");
+    for args in [
+        &["feeds", "list"][..],
+        &["feeds", "show", "acme"],
+        &["quarantine", "list"],
+        &["keys", "list"],
+        &["trust", "list"],
+        &["export", "plan", "json:raw"],
+    ] {
+        let outcome = stella.run(args);
+        assert_eq!(outcome.code, 0, "{args:?}: {}", outcome.stderr);
+    }
+    let document = stella
+        .file("a.json", b"{\"id\":\"A\",\"modified\":\"2026-01-01T00:00:00Z\",\"affected\":[]}");
+    for args in [
+        &["ingest", "--feed", "acme", &document][..],
+        &["feeds", "block", "acme", "vex", "x", "--reason", "y"],
+        &["feeds", "remove", "acme", "--yes"],
+    ] {
+        let outcome = stella.run(args);
+        assert_eq!(outcome.code, 4, "{args:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("cannot be written"), "{args:?}: {}", outcome.stderr);
+    }
 }
 
 #[test]

@@ -18,6 +18,9 @@ use support::{Outcome, Stella, exists};
 /// Most memory that any hostile input may take.
 const PEAK_BYTES: u64 = 400 << 20;
 
+/// Most memory that one document may take, whatever it is full of.
+const DOCUMENT_PEAK_BYTES: u64 = 200 << 20;
+
 /// The container itself is refused, and nothing of it is taken in.
 const REFUSED: Expected = Expected { code: 2, records: 0, quarantined: &[] };
 
@@ -37,8 +40,8 @@ const fn taken(records: u64, quarantined: Reasons) -> Expected {
     Expected { code: if records == 0 { 2 } else { 0 }, records, quarantined }
 }
 
-/// Ingests one file and checks how that ends.
-fn check(name: &str, file: &str, bytes: &[u8], expected: Expected) {
+/// Ingests one file and checks how that ends; the most memory it took.
+fn check(name: &str, file: &str, bytes: &[u8], expected: Expected) -> u64 {
     let stella = Stella::new();
     stella.file(file, bytes);
     let outcome = stella.run(&["-o", "json", "ingest", "--feed", "hostile", file]);
@@ -49,6 +52,7 @@ fn check(name: &str, file: &str, bytes: &[u8], expected: Expected) {
         .filter(|entry| entry != file && entry != "store")
         .collect();
     assert!(left.is_empty(), "{name}: wrote {left:?}");
+    outcome.peak_bytes
 }
 
 fn judge(name: &str, stella: &Stella, outcome: &Outcome, expected: Expected) {
@@ -481,9 +485,28 @@ fn hostile_numbers_of_parts_do_not_fill_the_memory() {
         )
         .into_bytes()
     };
+    let vulnerabilities = |one: &str, count| {
+        let all = one.repeat(count);
+        format!("<bom xmlns='{namespace}'><vulnerabilities>{all}</vulnerabilities></bom>")
+            .into_bytes()
+    };
+    // Each kind takes nearly all bytes or all elements that a document may have.
+    let wide = format!("<vulnerability{}/>", " ".repeat(19));
+    let named = format!("<vulnerability><id>{}</id></vulnerability>", "x".repeat(28));
+    let affecting =
+        "<vulnerability><affects><target><ref>a</ref></target></affects></vulnerability>";
     let too_large = taken(0, &[("too-large", 1)]);
-    check("1.9 M packages", "a.spdx", &tags(1_900_000), taken(1, &[]));
-    check("5 M packages", "a.spdx", &tags(5_000_000), too_large);
-    check("1.9 M components", "a.cdx.xml", &components(1_900_000), taken(1, &[]));
-    check("5 M components", "a.cdx.xml", &components(5_000_000), too_large);
+    let cases = [
+        ("1.9 M vulnerabilities", "a.cdx.xml", vulnerabilities(&wide, 1_900_000), taken(1, &[])),
+        ("named vulnerabilities", "a.cdx.xml", vulnerabilities(&named, 950_000), taken(1, &[])),
+        ("affected components", "a.cdx.xml", vulnerabilities(affecting, 470_000), taken(1, &[])),
+        ("1.9 M packages", "a.spdx", tags(1_900_000), taken(1, &[])),
+        ("5 M packages", "a.spdx", tags(5_000_000), too_large),
+        ("1.9 M components", "a.cdx.xml", components(1_900_000), taken(1, &[])),
+        ("5 M components", "a.cdx.xml", components(5_000_000), too_large),
+    ];
+    for (name, file, bytes, expected) in cases {
+        let peak = check(name, file, &bytes, expected);
+        assert!(peak <= DOCUMENT_PEAK_BYTES, "{name}: {} MiB", peak >> 20);
+    }
 }

@@ -73,6 +73,7 @@ fn nothing_is_drawn_while_a_password_is_asked_for() {
     shown.extend(lines.try_iter().flatten());
     let text = without_escapes(&String::from_utf8_lossy(&shown));
     assert!(text.ends_with(question), "{text:?}");
+    assert!(!text.contains("pack"), "who has to answer does not wait for the work: {text:?}");
     input.write_all(format!("{}\n", common::PASSWORD).as_bytes()).expect("it reads");
     let status = child.wait().expect("it ends");
     let rest: Vec<u8> = lines.iter().flatten().collect();

@@ -38,6 +38,8 @@ impl From<CarrierError> for EngineError {
                 .hint("choose another name; what is there is no bundle and is never replaced"),
             CarrierError::ReadBack { .. } => wrap(ErrorCode::DigestMismatch, &error)
                 .hint("the disk of the store or of the destination loses data; check it"),
+            CarrierError::NotVerified { .. } => wrap(ErrorCode::Internal, &error)
+                .hint("nothing was put there; report it with the command and this message"),
             CarrierError::Stopped => wrap(ErrorCode::Interrupted, &error),
             CarrierError::Order { .. } | CarrierError::SourceSize { .. } => {
                 wrap(ErrorCode::Internal, &error)

@@ -24,7 +24,7 @@ pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
 pub use run::{
     Change, DEFAULT_CACHE_BYTES, ExportRequest, KeyReport, PlanReport, PlannedSet, ProfileSource,
     RunRecord, RunReport, RunRequest, SetRecord, Signing, adapter_specs, export, plan,
-    read_profile,
+    read_profile, validate_profile,
 };
 pub use stella_carrier::Carrier;
 pub use store::Store;

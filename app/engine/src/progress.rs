@@ -63,6 +63,10 @@ pub struct StageUpdate {
 pub trait Progress: Sync {
     /// Takes one update.
     fn update(&self, update: &StageUpdate);
+
+    /// A person may be asked for a password now: until the next update nothing is to be drawn over
+    /// the question. Comes between two stages.
+    fn before_question(&self) {}
 }
 
 /// Drops every update.

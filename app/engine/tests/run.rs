@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use stella_engine::{
-    Cancel, Carrier, EngineError, ExportRequest, IngestRequest, NoProgress, ProfileSource,
+    Cancel, Carrier, Change, EngineError, ExportRequest, IngestRequest, NoProgress, ProfileSource,
     RunReport, RunRequest, Signing, Store, export, ingest, plan,
 };
-use stella_ledger::{FeedSpec, IngestMode};
+use stella_keys::{Existing, KeyName, KeyStore, Password, PasswordSource};
+use stella_ledger::{Changes, FeedSpec, IngestMode};
 use stella_model::{Digest, ErrorCode, Instant};
 use stella_plan::profile::Select;
+use stella_seal::Algorithm;
 
 fn now() -> Instant {
     Instant::parse("2026-11-23T12:00:00Z").expect("a time")
@@ -158,6 +160,36 @@ fn planning_tells_what_would_happen_and_writes_no_bundle() {
         plan(&store, &request("mirror:full"), &NoProgress, &Cancel::new()).expect("plans");
     assert_eq!(planned.reusable_parts, planned.parts);
     assert_eq!(planned.last_run.map(|run| run.export_digest), Some(report.export_digest));
+    assert!(planned.sets.iter().all(|set| set.change == Change::Unchanged));
+}
+
+#[test]
+fn a_plan_counts_what_changed_since_the_last_run_or_says_what_is_left_of_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::at(dir.path().join("store"));
+    let osv = |id: &str, day: u8| {
+        format!(r#"{{"id":"{id}","modified":"2026-01-{day:02}T00:00:00Z","affected":[]}}"#)
+    };
+    let take = |name: &str, lines: &[String]| {
+        let file = dir.path().join(name);
+        std::fs::write(&file, lines.join("\n") + "\n\n").expect("writes");
+        take_in(&store, "osv", vec![file]);
+    };
+    let planned = |request: &RunRequest| {
+        plan(&store, request, &NoProgress, &Cancel::new()).expect("plans").sets[0].change
+    };
+    let recent = RunRequest {
+        select: Select { modified_since: Some("2026-01-01T00:00:00Z".into()), ..Select::default() },
+        ..request("mirror:full")
+    };
+    take("one.jsonl", &[osv("A", 1), osv("B", 1)]);
+    assert_eq!(planned(&request("mirror:full")), Change::New);
+    run(&store, request("mirror:full"), &dir.path().join("a"), Carrier::Dir).expect("runs");
+    run(&store, recent.clone(), &dir.path().join("b"), Carrier::Dir).expect("runs");
+    take("two.jsonl", &[osv("B", 2), osv("C", 1), osv("D", 1)]);
+    let counts = Some(Changes { added: 2, changed: 1, removed: 0 });
+    assert_eq!(planned(&request("mirror:full")), Change::Changed { records: 2, counts });
+    assert_eq!(planned(&recent), Change::Changed { records: 2, counts: None });
 }
 
 #[test]
@@ -230,4 +262,59 @@ fn runs_side_by_side_do_not_take_each_others_parts_away() {
         runs.into_iter().map(|run| run.join().expect("ends")).collect()
     });
     assert!(digests.iter().all(|digest| *digest == digests[0]));
+}
+
+fn signed(store: &Store, password: PasswordSource, dest: &Path) -> Result<RunReport, EngineError> {
+    let request = ExportRequest {
+        run: request("mirror:full"),
+        dest: dest.to_owned(),
+        carrier: Carrier::Dir,
+        replace: false,
+        signing: Signing::Key { name: None, password },
+        cache_bytes: None,
+    };
+    export(store, &request, &NoProgress, &Cancel::new())
+}
+
+#[test]
+fn a_wrong_password_is_known_before_packing_and_what_was_signed_needs_none() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = store(dir.path());
+    let given = |text: &str| PasswordSource::Given(Password::new(text.into()));
+    let release = KeyName::new("release").expect("a name");
+    let keys = KeyStore::at(store.keys_dir());
+    keys.generate(&release, Algorithm::Ed25519, &given("right"), Existing::Keep).expect("a key");
+    let error = signed(&store, given("wrong"), &dir.path().join("a")).expect_err("is refused");
+    assert_eq!(error.code(), ErrorCode::NotAllowed);
+    assert!(!store.depot_dir().exists(), "nothing was packed");
+    let first = signed(&store, given("right"), &dir.path().join("a")).expect("runs");
+    // The same plan again: its signatures are kept, whatever the password.
+    let again = signed(&store, given("wrong"), &dir.path().join("b")).expect("runs");
+    assert_eq!(first.export_digest, again.export_digest);
+    assert!(again.key.expect("a key").reused_signatures);
+    take_in(&store, "more", vec![samples().join("advisories/npm")]);
+    let error = signed(&store, given("wrong"), &dir.path().join("c")).expect_err("is refused");
+    assert_eq!(error.code(), ErrorCode::NotAllowed);
+}
+
+#[test]
+fn plan_run_and_notice_tell_of_a_feed_that_may_not_be_passed_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::at(dir.path().join("store"));
+    for (feed, redistribution) in [("npm", Some(false)), ("go", Some(true)), ("pypi", None)] {
+        let feed = FeedSpec { redistribution, ..FeedSpec::named(feed.parse().expect("a feed")) };
+        let paths = vec![samples().join("advisories").join(feed.name.as_str())];
+        let mode = IngestMode::Merge;
+        let request = IngestRequest { feed, paths, mode, threads: 1, dry_run: false, now: now() };
+        ingest(&store, &request, &NoProgress, &Cancel::new()).expect("ingests");
+    }
+    let expected = ["feed npm may not be redistributed: mind where the bundle goes"];
+    let planned = plan(&store, &request("json:raw"), &NoProgress, &Cancel::new()).expect("plans");
+    assert_eq!(planned.warnings, expected);
+    let dest = dir.path().join("a");
+    let report = run(&store, request("json:raw"), &dest, Carrier::Dir).expect("runs");
+    assert_eq!(report.warnings, expected);
+    let notice = std::fs::read_to_string(dest.join("NOTICE.md")).expect("reads");
+    let npm = notice.split("\n## ").find(|part| part.starts_with("npm\n")).expect("a part on npm");
+    assert!(npm.contains("Redistribution: not allowed"), "{npm}");
 }

@@ -1,10 +1,12 @@
-//! The one table of error codes: exit code, HTTP status, retry policy and metric label.
+//! The one table of error codes: exit code, HTTP status, retry policy, metric label, and the words
+//! that explain them to a person.
 
 use std::fmt;
 
 /// Defines the codes with their rows.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident $code:literal exit $exit:literal http $http:literal $retry:ident;)*) => {
+    ($($(#[$doc:meta])* $variant:ident $code:literal exit $exit:literal http $http:literal $retry:ident
+        $meaning:literal $next:literal;)*) => {
         /// A stable error code. `ERR_EXPORT_*` is the only scheme; every surface shows the same.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorCode {
@@ -38,6 +40,18 @@ macro_rules! codes {
             pub const fn retry(self) -> Retry {
                 match self { $(ErrorCode::$variant => Retry::$retry,)* }
             }
+
+            /// What the code means, for a person.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $meaning,)* }
+            }
+
+            /// What a person does about it.
+            #[must_use]
+            pub const fn next(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $next,)* }
+            }
         }
     };
 }
@@ -53,55 +67,115 @@ pub enum Retry {
 
 codes! {
     /// A defect of the product.
-    Internal "ERR_EXPORT_INTERNAL" exit 1 http 500 Never;
+    Internal "ERR_EXPORT_INTERNAL" exit 1 http 500 Never
+        "a defect of this program"
+        "report it with the command, the version and the message";
     /// Reading or writing a file or database failed.
-    Io "ERR_EXPORT_IO" exit 1 http 500 Later;
+    Io "ERR_EXPORT_IO" exit 1 http 500 Later
+        "reading or writing a file or the store failed"
+        "look at the cause: disk full, permissions, or a medium that is gone";
     /// The command line or request is not understood.
-    Usage "ERR_EXPORT_USAGE" exit 2 http 400 Never;
+    Usage "ERR_EXPORT_USAGE" exit 2 http 400 Never
+        "the command line was not understood"
+        "the message names the argument; --help shows what there is";
     /// A document, profile or option is invalid.
-    Invalid "ERR_EXPORT_INVALID" exit 2 http 422 Never;
+    Invalid "ERR_EXPORT_INVALID" exit 2 http 422 Never
+        "a document, profile, key file or option is invalid"
+        "correct what the message names; stella export profile validate -f FILE checks profiles";
     /// Every document was rejected, or the container itself.
-    Rejected "ERR_EXPORT_REJECTED" exit 2 http 422 Never;
+    Rejected "ERR_EXPORT_REJECTED" exit 2 http 422 Never
+        "every document was rejected, or the container itself was"
+        "stella quarantine list shows each document with its reason";
     /// No key to sign or verify with.
-    NoKey "ERR_EXPORT_NO_KEY" exit 2 http 409 Never;
+    NoKey "ERR_EXPORT_NO_KEY" exit 2 http 409 Never
+        "there is no key to sign or verify with"
+        "to sign: stella keys generate release; to verify: --key KEY.pub or stella trust add NAME KEY.pub";
     /// The named thing does not exist.
-    NotFound "ERR_EXPORT_NOT_FOUND" exit 3 http 404 Never;
+    NotFound "ERR_EXPORT_NOT_FOUND" exit 3 http 404 Never
+        "the named feed, profile, key, record, file or bundle does not exist"
+        "check the name; the list commands show what there is";
     /// The operation is not allowed, such as a wrong key password.
-    NotAllowed "ERR_EXPORT_NOT_ALLOWED" exit 4 http 403 Never;
+    NotAllowed "ERR_EXPORT_NOT_ALLOWED" exit 4 http 403 Never
+        "the operation is not allowed, such as with a wrong key password"
+        "check the password or the permissions of the file";
     /// A server or target cannot be reached.
-    Unreachable "ERR_EXPORT_UNREACHABLE" exit 5 http 503 Later;
+    Unreachable "ERR_EXPORT_UNREACHABLE" exit 5 http 503 Later
+        "a server or target cannot be reached"
+        "check the address and the network, then run the same command again";
     /// The run failed.
-    RunFailed "ERR_EXPORT_RUN_FAILED" exit 6 http 500 Never;
+    RunFailed "ERR_EXPORT_RUN_FAILED" exit 6 http 500 Never
+        "the run failed and nothing was put at the destination"
+        "look at the cause, then run the same command again; finished parts are reused";
     /// A selected feed yields nothing, or far less than its floor (INV-EMPTY).
-    Empty "ERR_EXPORT_EMPTY" exit 6 http 422 Never;
+    Empty "ERR_EXPORT_EMPTY" exit 6 http 422 Never
+        "a selected feed yields nothing, or far less than its floor or the last run"
+        "find out why; if it is meant, add --allow-empty KIND/FEED";
     /// More records would vanish than allowed.
-    Drop "ERR_EXPORT_DROP" exit 6 http 422 Never;
+    Drop "ERR_EXPORT_DROP" exit 6 http 422 Never
+        "more records of the feed would vanish than --max-drop allows; nothing was changed"
+        "look at the input; if it is meant, add --accept-drop --reason TEXT";
     /// The bundle is good, some targets failed.
-    Partial "ERR_EXPORT_PARTIAL" exit 7 http 200 Later;
+    Partial "ERR_EXPORT_PARTIAL" exit 7 http 200 Later
+        "the bundle is good, but some targets failed"
+        "deliver again to the targets that the message names";
     /// A file does not match its manifest.
-    DigestMismatch "ERR_EXPORT_DIGEST_MISMATCH" exit 8 http 422 Never;
+    DigestMismatch "ERR_EXPORT_DIGEST_MISMATCH" exit 8 http 422 Never
+        "a file of the bundle is not the one that its manifest lists"
+        "fetch the named file again from where the bundle came from, then verify again";
     /// A signature is missing, wrong, or by a key that is not trusted.
-    Signature "ERR_EXPORT_SIGNATURE" exit 8 http 422 Never;
+    Signature "ERR_EXPORT_SIGNATURE" exit 8 http 422 Never
+        "a signature is missing, wrong, or by a key that is not trusted"
+        "make sure of the signer's public key and give it with --key; do not use the bundle until it verifies";
     /// The bundle breaks its format.
-    BadBundle "ERR_EXPORT_BAD_BUNDLE" exit 8 http 422 Never;
+    BadBundle "ERR_EXPORT_BAD_BUNDLE" exit 8 http 422 Never
+        "the bundle breaks its format: cut short, changed, or no bundle at all"
+        "fetch it again; if it stays so, ask who made it";
     /// Something else is already there.
-    Conflict "ERR_EXPORT_CONFLICT" exit 9 http 409 Never;
+    Conflict "ERR_EXPORT_CONFLICT" exit 9 http 409 Never
+        "something else is already there"
+        "choose another name, or --replace where the command has it";
     /// A quota is used up.
-    Quota "ERR_EXPORT_QUOTA" exit 9 http 429 Later;
+    Quota "ERR_EXPORT_QUOTA" exit 9 http 429 Later
+        "a quota is used up"
+        "wait or ask for a larger one";
     /// The things compared differ.
-    Differs "ERR_EXPORT_DIFFERS" exit 10 http 200 Never;
+    Differs "ERR_EXPORT_DIFFERS" exit 10 http 200 Never
+        "the things compared differ"
+        "nothing is wrong: the code lets scripts tell equal from different";
     /// The bundle is older than allowed.
-    TooOld "ERR_EXPORT_TOO_OLD" exit 11 http 422 Never;
+    TooOld "ERR_EXPORT_TOO_OLD" exit 11 http 422 Never
+        "the bundle is older than --max-age allows"
+        "fetch a newer bundle, or allow a greater age";
     /// A newer version is needed to read this.
-    NeedsNewer "ERR_EXPORT_NEEDS_NEWER" exit 15 http 422 Never;
+    NeedsNewer "ERR_EXPORT_NEEDS_NEWER" exit 15 http 422 Never
+        "the bundle or store was written by a newer version that this one cannot read"
+        "update stella";
     /// The time limit passed.
-    Timeout "ERR_EXPORT_TIMEOUT" exit 124 http 504 Later;
+    Timeout "ERR_EXPORT_TIMEOUT" exit 124 http 504 Later
+        "the time given by --timeout passed"
+        "run the same command again; an export reuses its finished parts";
     /// The operator interrupted the command.
-    Interrupted "ERR_EXPORT_INTERRUPTED" exit 130 http 499 Later;
+    Interrupted "ERR_EXPORT_INTERRUPTED" exit 130 http 499 Later
+        "the command was interrupted"
+        "run the same command again; an export reuses its finished parts, an ingest starts over";
 }
 
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_meaning_and_a_next_step() {
+        for &code in ErrorCode::ALL {
+            let (meaning, next) = (code.meaning(), code.next());
+            assert!(!meaning.is_empty() && !next.is_empty(), "{code}");
+            assert!(!meaning.ends_with('.') && !next.ends_with('.'), "{code}");
+        }
     }
 }

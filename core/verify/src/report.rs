@@ -256,8 +256,6 @@ pub struct SignerReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Version of this report's form.
-    pub api_version: &'static str,
     /// Whether the bundle is what a trusted key signed, and not too old.
     pub verified: bool,
     /// What the bundle says of itself, if its manifest could be read.
@@ -402,7 +400,6 @@ impl Findings {
         }
         let code = error_code(&checks);
         Report {
-            api_version: "stella.export.verify/v1",
             verified: code.is_none(),
             bundle,
             checks,

@@ -14,7 +14,9 @@ mod osv;
 mod places;
 
 pub use osv::Osv;
-pub use places::{data_archive, data_dir, sample_files, samples, stella, temp_dir, workspace_root};
+pub use places::{
+    SAMPLE_FEEDS, data_archive, data_dir, sample_files, samples, stella, temp_dir, workspace_root,
+};
 
 use std::io::Write as _;
 

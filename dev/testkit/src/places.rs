@@ -20,6 +20,19 @@ pub fn samples() -> PathBuf {
     workspace_root().join("samples")
 }
 
+/// The feeds of the samples, each with its folders in `samples/`.
+pub const SAMPLE_FEEDS: [(&str, &[&str]); 9] = [
+    ("npm", &["advisories/npm"]),
+    ("pypi", &["advisories/pypi"]),
+    ("maven", &["advisories/maven"]),
+    ("go", &["advisories/go"]),
+    ("crates.io", &["advisories/crates.io"]),
+    ("rubygems", &["advisories/rubygems"]),
+    ("debian", &["advisories/debian"]),
+    ("alpine", &["advisories/alpine"]),
+    ("acme", &["vex", "sbom", "findings"]),
+];
+
 /// All evidence documents of `samples/`, sorted by path: the advisories, SBOMs, VEX documents and
 /// reports, without the README.
 ///

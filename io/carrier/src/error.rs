@@ -63,6 +63,15 @@ pub enum CarrierError {
         /// What differs.
         difference: String,
     },
+    /// What was written reads back as it was given, but is not what a bundle should be; it was
+    /// removed.
+    #[error("the bundle for {} does not verify: {problem}", path.display())]
+    NotVerified {
+        /// The destination.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The caller asked to stop.
     #[error("placing the bundle was stopped")]
     Stopped,

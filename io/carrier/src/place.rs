@@ -91,8 +91,9 @@ pub struct Placed {
 
 /// Places a bundle at `dest`, atomically.
 ///
-/// What was written is read back and compared with the digests before it gets its name
-/// (INV-VERIFY).
+/// What was written is read back and compared with the digests before it gets its name, and then
+/// `verify` looks at it as a bundle that is carried (INV-VERIFY). Bytes are hashed once: `verify`
+/// need not hash them again.
 ///
 /// `files` come in the order of [`carrier_order`], each name once. `watch` is told the bytes of
 /// every file written and may stop. The same bundle at the destination (further signatures aside)
@@ -102,6 +103,7 @@ pub struct Placed {
 /// # Errors
 /// [`CarrierError::Conflict`] if something else is at the destination and `existing` says to refuse
 /// or it is no bundle; [`CarrierError::ReadBack`] if a source or the disk is damaged;
+/// [`CarrierError::NotVerified`] if `verify` says what is wrong;
 /// [`CarrierError::Stopped`]; else what failed. Nothing is at the destination
 /// then that was not there before.
 pub fn place(
@@ -110,6 +112,7 @@ pub fn place(
     files: &[FileSpec<'_>],
     existing: Existing,
     watch: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    verify: &dyn Fn(&Bundle) -> Result<(), String>,
 ) -> Result<Placed, CarrierError> {
     check_order(files)?;
     let to = Destination::new(dest)?;
@@ -133,9 +136,7 @@ pub fn place(
         Carrier::Dir => write_dir(&to, files, watch, &mut placed)?,
         Carrier::Tar => write_tar(&to, files, watch)?,
     };
-    if let Some(difference) = difference(carrier, partial.path(), files)? {
-        return Err(CarrierError::ReadBack { path: to.path, difference });
-    }
+    read_back(carrier, partial.path(), &to, files, verify)?;
     match placed.outcome {
         Outcome::Replaced => partial.rename_over(&to)?,
         _ => partial.rename_new(&to)?,
@@ -155,11 +156,40 @@ pub fn difference(
     dest: &Path,
     files: &[FileSpec<'_>],
 ) -> Result<Option<String>, CarrierError> {
-    let there = match Bundle::open(dest) {
+    match Bundle::open(dest) {
+        Ok(there) => difference_in(&there, carrier, dest, files),
+        Err(CarrierError::NotABundle { .. }) => Ok(Some("it is no bundle".to_owned())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Compares what was written with what it should be, then has it verified.
+fn read_back(
+    carrier: Carrier,
+    written: &Path,
+    to: &Destination,
+    files: &[FileSpec<'_>],
+    verify: &dyn Fn(&Bundle) -> Result<(), String>,
+) -> Result<(), CarrierError> {
+    let path = || to.path.clone();
+    let differs = |difference| CarrierError::ReadBack { path: path(), difference };
+    let there = match Bundle::open(written) {
         Ok(there) => there,
-        Err(CarrierError::NotABundle { .. }) => return Ok(Some("it is no bundle".to_owned())),
+        Err(CarrierError::NotABundle { .. }) => return Err(differs("it is no bundle".to_owned())),
         Err(error) => return Err(error),
     };
+    if let Some(difference) = difference_in(&there, carrier, written, files)? {
+        return Err(differs(difference));
+    }
+    verify(&there).map_err(|problem| CarrierError::NotVerified { path: path(), problem })
+}
+
+fn difference_in(
+    there: &Bundle,
+    carrier: Carrier,
+    dest: &Path,
+    files: &[FileSpec<'_>],
+) -> Result<Option<String>, CarrierError> {
     if matches!(there, Bundle::Dir(_)) != (carrier == Carrier::Dir) {
         return Ok(Some("it is another carrier".to_owned()));
     }
@@ -179,7 +209,7 @@ pub fn difference(
     for file in files {
         let same_size = there.entry(file.name.as_str()).is_some_and(|e| e.size == file.size);
         let same = same_size
-            && digest_of(&there, &file.name, &mut buffer).map_err(|source| {
+            && digest_of(there, &file.name, &mut buffer).map_err(|source| {
                 CarrierError::io("read", &dest.join(file.name.as_str()), source)
             })? == file.digest;
         if !same {

@@ -37,7 +37,7 @@ fn put(
     files: &[FileSpec<'_>],
     existing: Existing,
 ) -> Result<Placed, CarrierError> {
-    place(carrier, dest, files, existing, &mut |_| ControlFlow::Continue(()))
+    place(carrier, dest, files, existing, &mut |_| ControlFlow::Continue(()), &|_| Ok(()))
 }
 
 fn content(bundle: &Bundle, text: &str) -> Vec<u8> {
@@ -153,10 +153,17 @@ fn stopping_and_failing_leave_nothing_behind() {
         let temp = temp_dir();
         let dest = temp.path().join("bundle");
         let mut left = 3;
-        let stopped = place(carrier, &dest, &specs(b"x"), Existing::Refuse, &mut |_| {
-            left -= 1;
-            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+        let stopped = place(
+            carrier,
+            &dest,
+            &specs(b"x"),
+            Existing::Refuse,
+            &mut |_| {
+                left -= 1;
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+            &|_| Ok(()),
+        );
         assert!(matches!(stopped, Err(CarrierError::Stopped)));
         let mut files = specs(b"x");
         files[6].source = Source::File(temp.path().join("nowhere"));
@@ -372,4 +379,23 @@ fn a_path_that_is_no_carrier_is_an_error() {
     assert!(matches!(device, Err(CarrierError::NotABundle { .. })));
     let odd = put(Carrier::Dir, &PathBuf::from(".."), &specs(b""), Existing::Refuse);
     assert!(matches!(odd, Err(CarrierError::Destination { .. })));
+}
+
+#[test]
+fn what_is_found_wrong_when_it_is_read_back_never_gets_its_name() {
+    for carrier in [Carrier::Dir, Carrier::Tar] {
+        let temp = temp_dir();
+        let dest = temp.path().join("bundle");
+        let refuse = |written: &Bundle| {
+            assert_eq!(written.files().len(), NAMES.len());
+            assert!(!dest.exists(), "it is looked at before it has its name");
+            Err("a signature is wrong".to_owned())
+        };
+        let go_on = &mut |_| ControlFlow::Continue(());
+        let placed = place(carrier, &dest, &specs(b"x"), Existing::Refuse, go_on, &refuse);
+        let is_refused = |error: &CarrierError| matches!(error, CarrierError::NotVerified { problem, .. } if problem == "a signature is wrong");
+        assert!(placed.as_ref().is_err_and(is_refused), "{placed:?}");
+        assert!(!dest.exists());
+        assert_eq!(leftovers(temp.path()), Vec::<String>::new());
+    }
 }

@@ -1,7 +1,10 @@
 //! Signing with a key file, decrypted only when a signature is not there yet.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use stella_model::Digest;
 use stella_seal::{PublicKey, SecretKey, SignError, Signer, detached, detached_sig};
@@ -50,6 +53,51 @@ impl KeyFileSigner {
         self.kept_signature(message, &self.kept_path(message)).is_some()
     }
 
+    /// Whether a signature over bytes with this digest is kept, whatever it is worth: for those who
+    /// do not have the bytes yet.
+    #[must_use]
+    pub fn keeps_signature_of(&self, digest: &Digest) -> bool {
+        self.kept.join(format!("{digest}.sig")).is_file()
+    }
+
+    /// Removes the kept signatures that were used longest ago until `most` are left; how many were
+    /// removed. One that is gone is made again when it is needed.
+    ///
+    /// # Errors
+    /// [`KeysError::Read`] if the folder cannot be read or a file in it not be removed.
+    pub fn prune_kept(&self, most: usize) -> Result<usize, KeysError> {
+        let failed = |source| KeysError::Read {
+            what: "the folder of kept signatures",
+            path: self.kept.clone(),
+            source,
+        };
+        let mut kept = Vec::new();
+        let entries = match fs::read_dir(&self.kept) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "sig") {
+                kept.push(path);
+            }
+        }
+        let surplus = kept.len().saturating_sub(most);
+        if surplus == 0 {
+            return Ok(0);
+        }
+        // A file whose time cannot be read counts as the oldest.
+        kept.sort_by_cached_key(|path| fs::metadata(path).and_then(|m| m.modified()).ok());
+        for path in &kept[..surplus] {
+            match fs::remove_file(path) {
+                // Another run prunes at the same time.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(failed)?,
+            }
+        }
+        Ok(surplus)
+    }
+
     /// Signs as [`Signer::sign`], with the error of this crate.
     ///
     /// # Errors
@@ -57,6 +105,11 @@ impl KeyFileSigner {
     pub fn signature(&self, message: &[u8]) -> Result<Vec<u8>, KeysError> {
         let path = self.kept_path(message);
         if let Some(kept) = self.kept_signature(message, &path) {
+            // A time that cannot be set only makes it look older to `prune_kept`.
+            let _ = File::options()
+                .append(true)
+                .open(&path)
+                .and_then(|file| file.set_modified(SystemTime::now()));
             return Ok(kept);
         }
         let signature = self.with_secret(|secret| secret.signature(message))?;

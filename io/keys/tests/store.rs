@@ -151,6 +151,30 @@ fn a_signature_that_is_kept_needs_no_password_and_a_damaged_one_is_made_anew() {
 }
 
 #[test]
+fn the_kept_signatures_used_longest_ago_are_removed_first() {
+    let folder = temp_dir();
+    let entry = store(folder.path())
+        .generate(&name("k"), Algorithm::Ed25519, &password("p"), Existing::Keep)
+        .unwrap();
+    let signer = entry.signer(password("p"));
+    assert_eq!(signer.prune_kept(0).unwrap(), 0, "nothing was signed yet");
+    let past = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    for message in [b"1", b"2", b"3"] {
+        signer.sign(message).unwrap();
+        let kept = format!("{}.sig", stella_model::Digest::of(message));
+        let kept = files(folder.path()).into_iter().find(|file| file.ends_with(&kept)).unwrap();
+        let kept = fs::File::options().append(true).open(folder.path().join(kept)).unwrap();
+        kept.set_modified(past).unwrap();
+    }
+    signer.sign(b"1").unwrap();
+    signer.sign(b"4").unwrap();
+    assert_eq!(signer.prune_kept(4).unwrap(), 0);
+    assert_eq!(signer.prune_kept(2).unwrap(), 2);
+    let left = [b"1", b"2", b"3", b"4"].map(|message| signer.has_signed(message));
+    assert_eq!(left, [true, false, false, true], "what was used again is kept");
+}
+
+#[test]
 fn unlocking_shows_a_wrong_password_before_any_work() {
     let folder = temp_dir();
     let entry = store(folder.path())

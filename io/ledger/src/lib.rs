@@ -31,7 +31,7 @@ use stella_records::{Facets, Format};
 
 pub use error::LedgerError;
 pub use prepare::{Prepared, PreparedDocument, prepare};
-pub use sqlite::{Compacted, Ingest, SqliteLedger};
+pub use sqlite::{Changes, Compacted, Ingest, SqliteLedger};
 
 /// A position in the history of one ledger: the count of changing transactions. Means nothing in
 /// another ledger and is never part of a bundle.

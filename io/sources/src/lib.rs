@@ -7,8 +7,8 @@
 //! Every input is hostile. Nothing is ever extracted to disk, so a member's name cannot become a
 //! path; names that try (absolute, `..`), links, devices and repeated members are rejected one by
 //! one and the rest goes on. Sizes, ratios, counts and depths are bounded by [`Limits`] (INV-LIMIT).
-//! Memory holds one document, the window of each open decompressor, and eight bytes for each
-//! member of the archive that is open.
+//! Memory holds one document, the window of each open decompressor, and eleven bytes for
+//! each member of the archive that is open.
 //!
 //! A zip archive is read from its end. One that comes as a stream, from standard input or from
 //! within another container, is therefore first written to an anonymous temporary file, which is

@@ -21,8 +21,8 @@ pub(crate) struct IngestArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) feed: FeedName,
 
-    /// Licence of the feed as SPDX expression, such as CC-BY-4.0
-    #[arg(long, visible_alias = "license", value_name = "SPDX", value_parser = values::text)]
+    /// Licence of the feed as SPDX expression, such as CC-BY-4.0 or LicenseRef-acme
+    #[arg(long, visible_alias = "license", value_name = "SPDX", value_parser = values::licence)]
     pub(crate) licence: Option<String>,
 
     /// Who must be named when the feed is passed on

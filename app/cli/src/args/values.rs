@@ -52,6 +52,32 @@ pub(crate) fn percent(text: &str) -> Result<f64, String> {
     value.ok_or_else(|| "a percentage is a number from 0 to 100 such as 2%".into())
 }
 
+/// How licences are read: every id that SPDX ever gave, written as SPDX writes it.
+const LICENCES: spdx::ParseMode = spdx::ParseMode {
+    allow_deprecated: true,
+    allow_postfix_plus_on_gpl: true,
+    ..spdx::ParseMode::STRICT
+};
+
+/// An SPDX licence expression such as `CC-BY-4.0`, `MIT OR Apache-2.0` or `LicenseRef-acme`.
+pub(crate) fn licence(text: &str) -> Result<String, String> {
+    // Before anything else, as of every text that reaches screens.
+    let text = self::text(text)?;
+    let fault = match spdx::Expression::parse_mode(&text, LICENCES) {
+        Err(error) => {
+            format!("{} at `{}`", error.reason, text.get(error.span).unwrap_or(&text))
+        }
+        Ok(_) if text.split([' ', '(', ')']).any(|term| term.ends_with("LicenseRef-")) => {
+            "a name is missing behind `LicenseRef-`".to_owned()
+        }
+        Ok(_) => return Ok(text),
+    };
+    Err(format!(
+        "no SPDX expression: {fault}\n\nids are written as SPDX lists them, such as CC-BY-4.0 or \
+         MIT OR Apache-2.0; a licence without one is named LicenseRef-NAME"
+    ))
+}
+
 /// Worker threads, 1 to 512.
 pub(crate) fn threads(text: &str) -> Result<usize, String> {
     let threads = text.parse().ok().filter(|threads| (1..=512).contains(threads));
@@ -125,6 +151,33 @@ mod tests {
         assert_eq!(percent("100%"), Ok(100.0));
         for bad in ["", "%", "-1%", "101%", "inf", "NaN", "1e1", "2 percent", "2%%"] {
             assert!(percent(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn licences_are_spdx_expressions() {
+        for good in [
+            "CC-BY-4.0",
+            "MIT OR Apache-2.0",
+            "(MIT AND CC0-1.0) OR GPL-2.0-or-later WITH Classpath-exception-2.0",
+            "GPL-2.0+",
+            "LicenseRef-acme-terms",
+            "DocumentRef-x:LicenseRef-y",
+        ] {
+            assert_eq!(licence(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "",
+            "free",
+            "CC BY 4.0",
+            "cc-by-4.0",
+            "MIT OR",
+            "(MIT",
+            "MIT Apache-2.0",
+            "LicenseRef-",
+        ] {
+            let message = licence(bad).expect_err(bad);
+            assert!(bad.is_empty() || message.contains("LicenseRef-NAME"), "{bad}: {message}");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `keys`: the signing keys of the store.
 
 use serde_json::json;
-use stella_keys::{Existing, KeyEntry, KeyStore, VARIABLES};
+use stella_keys::{Existing, KeyEntry, KeyName, KeyStore, VARIABLES};
 use stella_model::screen::Safe;
+use stella_seal::PublicKey;
 
 use super::Exit;
 use crate::args::{Algorithm, GenerateArgs, ImportArgs, KeysCommand, PasswordArgs};
@@ -89,22 +90,7 @@ fn show(key: &KeyEntry, how: &str, context: &Context) -> Result<Exit, Failure> {
 
 fn list(store: &KeyStore, context: &Context) -> Result<Exit, Failure> {
     let keys = store.list()?;
-    let columns = [
-        Column::new("NAME"),
-        Column::new("ALGORITHM"),
-        Column::new("HINT"),
-        Column::new("FINGERPRINT").wide().shrinks(),
-    ];
-    let mut table = Table::new(columns);
-    for key in &keys {
-        let public = key.public_key();
-        table.row([
-            key.name().as_str().into(),
-            public.algorithm().as_str().into(),
-            public.hint8().into(),
-            public.fingerprint().to_string().into(),
-        ]);
-    }
+    let table = table(keys.iter().map(|key| (key.name(), key.public_key())));
     let is_empty = keys.is_empty();
     context.print(&Page::list("KeyList", keys.iter().map(item).collect()).table(table))?;
     if is_empty {
@@ -113,17 +99,40 @@ fn list(store: &KeyStore, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Public keys under their names, one's own and those of others.
+pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a KeyName, &'a PublicKey)>) -> Table {
+    let mut table = Table::new([
+        Column::new("NAME"),
+        Column::new("ALGORITHM"),
+        Column::new("HINT"),
+        Column::new("FINGERPRINT").wide().shrinks(),
+    ]);
+    for (name, key) in keys {
+        table.row([
+            name.as_str().into(),
+            key.algorithm().as_str().into(),
+            key.hint8().into(),
+            key.fingerprint().to_string().into(),
+        ]);
+    }
+    table
+}
+
 fn item(key: &KeyEntry) -> Item {
-    let public = key.public_key();
-    let fingerprint = public.fingerprint().to_string();
+    public_item(key.name(), key.public_key())
+}
+
+/// A public key under its name.
+pub(super) fn public_item(name: &KeyName, key: &PublicKey) -> Item {
+    let fingerprint = key.fingerprint().to_string();
     Item {
-        name: key.name().to_string(),
+        name: name.to_string(),
         value: json!({
-            "name": key.name().as_str(),
-            "algorithm": public.algorithm().as_str(),
+            "name": name.as_str(),
+            "algorithm": key.algorithm().as_str(),
             "fingerprint": {"sha256": &fingerprint},
-            "hint": public.hint(),
-            "publicKey": public.to_pem(),
+            "hint": key.hint(),
+            "publicKey": key.to_pem(),
         }),
         id: fingerprint,
     }

@@ -1,13 +1,13 @@
 //! `trust`: the public keys whose signatures this store believes.
 
-use serde_json::json;
 use stella_keys::{TrustStore, TrustedKey};
 
 use super::Exit;
+use super::keys::{public_item, table};
 use crate::args::TrustCommand;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::output::{Column, Item, Page, Table};
+use crate::output::{Item, Page};
 
 /// Runs a verb of `trust`.
 pub(crate) fn run(command: TrustCommand, context: &Context) -> Result<Exit, Failure> {
@@ -36,21 +36,7 @@ pub(crate) fn run(command: TrustCommand, context: &Context) -> Result<Exit, Fail
 
 fn list(store: &TrustStore, context: &Context) -> Result<(), Failure> {
     let keys = store.list()?;
-    let columns = [
-        Column::new("NAME"),
-        Column::new("ALGORITHM"),
-        Column::new("HINT"),
-        Column::new("FINGERPRINT").wide().shrinks(),
-    ];
-    let mut table = Table::new(columns);
-    for key in &keys {
-        table.row([
-            key.name.as_str().into(),
-            key.key.algorithm().as_str().into(),
-            key.key.hint8().into(),
-            key.key.fingerprint().to_string().into(),
-        ]);
-    }
+    let table = table(keys.iter().map(|key| (&key.name, &key.key)));
     let is_empty = keys.is_empty();
     context.print(&Page::list("TrustedKeyList", keys.iter().map(item).collect()).table(table))?;
     if is_empty {
@@ -60,16 +46,5 @@ fn list(store: &TrustStore, context: &Context) -> Result<(), Failure> {
 }
 
 fn item(key: &TrustedKey) -> Item {
-    let fingerprint = key.key.fingerprint().to_string();
-    Item {
-        name: key.name.to_string(),
-        value: json!({
-            "name": key.name.as_str(),
-            "algorithm": key.key.algorithm().as_str(),
-            "fingerprint": {"sha256": &fingerprint},
-            "hint": key.key.hint(),
-            "publicKey": key.key.to_pem(),
-        }),
-        id: fingerprint,
-    }
+    public_item(&key.name, &key.key)
 }

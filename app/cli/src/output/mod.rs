@@ -106,8 +106,7 @@ impl Page {
         object.insert("kind".into(), self.kind.into());
         for item in &self.items {
             if let Value::Object(members) = &item.value {
-                // Every result of this program has the one version of its JSON.
-                for (name, value) in members.iter().filter(|(name, _)| *name != "apiVersion") {
+                for (name, value) in members {
                     // A member called `kind` is the evidence kind; the object keeps both.
                     let name = if name == "kind" { "recordKind" } else { name };
                     object.insert(name.to_owned(), value.clone());

@@ -143,6 +143,12 @@ impl Progress for Reporter {
             self.shared.settle(state);
         }
     }
+
+    fn before_question(&self) {
+        if self.shared.mode == Mode::Tty {
+            self.shared.settle(self.shared.lock());
+        }
+    }
 }
 
 /// Whether a person may be asked for a password during the stage. It has no live line: that would

@@ -61,6 +61,10 @@ pub struct RunReport {
     pub warnings: Vec<String>,
 }
 
+/// Signatures of one key that are kept for runs that make the same bundle again: those of a thousand
+/// bundles, with a file each.
+const KEPT_SIGNATURES: usize = 2_000;
+
 /// Runs a profile and puts the bundle at its destination.
 ///
 /// Either the whole verified bundle is at the destination afterwards, or what was there before
@@ -78,6 +82,9 @@ pub fn export(
     let mut stages = Stages { progress, times: BTreeMap::new() };
     let prepared = stages.time(Stage::Plan, |_| prepare(store, &request.run, progress, cancel))?;
     prepared.check_floors()?;
+    if let Some(key) = &key {
+        unlock(key, &prepared, store, progress)?;
+    }
     let depot = store.depot();
     let work = Work { request, prepared: &prepared, depot: &depot, key: key.as_ref(), cancel };
     // While a run holds the depot, nothing is pruned from it.
@@ -99,6 +106,9 @@ pub fn export(
     if let Err(error) = depot.prune(limit) {
         // The bundle is where it should be; only the cache is larger than asked for.
         warnings.push(format!("the depot was not pruned: {error}"));
+    }
+    if let Some(Err(error)) = key.map(|key| key.prune_kept(KEPT_SIGNATURES)) {
+        warnings.push(format!("the kept signatures were not pruned: {error}"));
     }
     let manifest = files.manifest;
     Ok(RunReport {
@@ -124,6 +134,26 @@ pub fn export(
         stages_ms: stages.times,
         warnings,
     })
+}
+
+/// Decrypts the signing key before hours of packing, so that nobody waits for a question at their
+/// end and a wrong password is known at once.
+///
+/// The last run of the same plan made the same bytes, and its signatures are kept: such a run needs
+/// no password.
+fn unlock(
+    key: &KeyFileSigner,
+    prepared: &Prepared,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<(), EngineError> {
+    let last = RunRecord::last(store, &prepared.plan.profile).ok().flatten();
+    let same = last.filter(|last| last.plan_hash == prepared.plan.hash());
+    if same.is_some_and(|last| key.keeps_signature_of(&last.export_digest)) {
+        return Ok(());
+    }
+    progress.before_question();
+    Ok(key.unlock()?)
 }
 
 /// The stages after planning.
@@ -156,8 +186,7 @@ impl Work<'_> {
         })?;
         self.cancel.check()?;
         let already_there = stages.time(Stage::Distribute, |progress| {
-            let envelope = &sealed.files;
-            distribute(self.request, &files, envelope, self.depot, progress, self.cancel)
+            distribute(self.request, &files, &sealed, self.depot, progress, self.cancel)
                 .map_err(EngineError::from)
         })?;
         Ok(Done { packed, files, sealed, already_there })

@@ -3,6 +3,7 @@
 mod assemble;
 mod distribute;
 mod export;
+mod notices;
 mod pack;
 mod plan;
 mod prepare;
@@ -13,7 +14,7 @@ mod seal;
 
 pub use export::{RunReport, export};
 pub use plan::{Change, PlanReport, PlannedSet, plan};
-pub use profile::{adapter_specs, read_profile};
+pub use profile::{adapter_specs, read_profile, validate_profile};
 pub use record::{RunRecord, SetRecord};
 pub use request::{DEFAULT_CACHE_BYTES, ExportRequest, ProfileSource, RunRequest};
 pub use seal::{KeyReport, Signing};

@@ -1,11 +1,12 @@
 //! `export plan`: what a run would do.
 
 use serde::Serialize;
+use stella_ledger::{Changes, Seq};
 use stella_model::{Digest, SetKey};
 use stella_plan::estimate::{Estimate, Experience, Work, estimate};
 use stella_plan::{RunPlan, SetSummary};
 
-use super::prepare::prepare;
+use super::prepare::{Prepared, prepare};
 use super::record::RunRecord;
 use super::request::RunRequest;
 use crate::{Cancel, EngineError, Progress, Store};
@@ -69,6 +70,10 @@ pub enum Change {
     Changed {
         /// Records more (or fewer) than in the last run.
         records: i64,
+        /// What became of them, where the ledger of the last run can still tell: not if only some
+        /// records of a set are selected.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        counts: Option<Changes>,
     },
 }
 
@@ -104,7 +109,7 @@ pub fn plan(
             bytes: set.bytes,
             parts: set.parts.len() as u64,
             reusable_parts,
-            change: change(set, last_run.as_ref()),
+            change: change(set, last_run.as_ref(), &prepared),
         });
     }
     let experience = last_run.as_ref().map_or(Experience::DEFAULT, RunRecord::experience);
@@ -123,10 +128,23 @@ pub fn plan(
     })
 }
 
-fn change(set: &SetSummary, last: Option<&RunRecord>) -> Change {
-    match last.and_then(|run| run.sets.get(&set.set.to_string())) {
+fn change(set: &SetSummary, run: Option<&RunRecord>, prepared: &Prepared) -> Change {
+    let last = run.and_then(|run| Some((run, run.sets.get(&set.set.to_string())?)));
+    match last {
         None => Change::New,
-        Some(last) if last.root == set.root => Change::Unchanged,
-        Some(last) => Change::Changed { records: set.count as i64 - last.count as i64 },
+        Some((_, last)) if last.root == set.root => Change::Unchanged,
+        Some((run, last)) => Change::Changed {
+            records: set.count as i64 - last.count as i64,
+            counts: changes(set, run, prepared),
+        },
     }
+}
+
+/// What became of the records of a set since a run, if the ledger can tell.
+fn changes(set: &SetSummary, run: &RunRecord, prepared: &Prepared) -> Option<Changes> {
+    let same_ledger = run.ledger == prepared.ledger_id;
+    let (from, to) = (Seq(run.sequence), Seq(prepared.sequence));
+    let told = (same_ledger && prepared.selectors.take_whole_sets())
+        .then(|| prepared.ledger.changes(&set.set, from, to).ok());
+    told.flatten()
 }

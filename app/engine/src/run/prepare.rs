@@ -17,6 +17,7 @@ use stella_plan::{
 };
 use stella_records::redact::RuleSet;
 
+use super::notices::not_to_be_passed_on;
 use super::profile::{invalid_profile, resolve};
 use super::record::RunRecord;
 use super::request::RunRequest;
@@ -93,6 +94,7 @@ pub(super) fn prepare(
         sets: sets.iter().map(SetSummary::entry).collect(),
         tenant: TenantId::local(),
     };
+    warnings.extend(not_to_be_passed_on(&plan.feeds));
     Ok(Prepared {
         plan,
         profile,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use stella_model::ErrorCode;
+use stella_model::{ErrorCode, Instant};
 use stella_pack::ADAPTERS;
 use stella_plan::profile::{RedactionChoice, Select};
 use stella_plan::{AdapterSpec, Profile};
@@ -35,6 +35,21 @@ pub fn read_profile(path: &Path) -> Result<Profile, EngineError> {
         let message = format!("the profile {} is invalid", path.display());
         EngineError::new(ErrorCode::Invalid, message).because(explained(error))
     })
+}
+
+/// Reads a profile file and everything that a run would need of it: its selectors as they are at
+/// `now`, and the file of its redaction rules.
+///
+/// # Errors
+/// [`EngineError`] if one of them cannot be read or is invalid.
+pub fn validate_profile(path: &Path, now: Instant) -> Result<Profile, EngineError> {
+    let profile = read_profile(path)?;
+    profile.select.resolve(now).map_err(|error| {
+        let message = format!("the profile {} is invalid", path.display());
+        EngineError::new(ErrorCode::Invalid, message).because(error)
+    })?;
+    rules(&profile, path.parent())?;
+    Ok(profile)
 }
 
 /// A profile's error with the place in the file that TOML tells.
@@ -69,12 +84,17 @@ pub(super) fn resolve(request: &RunRequest) -> Result<(Profile, RuleSet), Engine
     }
     merge(&mut profile.select, &request.select);
     profile.allow_empty.extend(request.allow_empty.iter().cloned());
-    let rules = match &profile.redaction {
-        RedactionChoice::None => RuleSet::none(),
-        RedactionChoice::Standard => RuleSet::standard(),
-        RedactionChoice::File(file) => read_rules(&rules_dir.unwrap_or(Path::new("")).join(file))?,
-    };
+    let rules = rules(&profile, rules_dir)?;
     Ok((profile, rules))
+}
+
+/// The redaction rules of a profile; those in a file lie relative to `dir`.
+fn rules(profile: &Profile, dir: Option<&Path>) -> Result<RuleSet, EngineError> {
+    match &profile.redaction {
+        RedactionChoice::None => Ok(RuleSet::none()),
+        RedactionChoice::Standard => Ok(RuleSet::standard()),
+        RedactionChoice::File(file) => read_rules(&dir.unwrap_or(Path::new("")).join(file)),
+    }
 }
 
 fn no_such_profile(name: &str) -> EngineError {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use stella_keys::{KeyEntry, KeyFileSigner, KeyName, KeyStore, PasswordSource};
 use stella_manifest::layout;
 use stella_model::{Digest, ErrorCode, PartName};
-use stella_seal::{SignError, SigstoreBundle, detached_sig, dsse};
+use stella_seal::{PublicKey, SignError, SigstoreBundle, detached_sig, dsse};
 
 use super::assemble::Files;
 use crate::{EngineError, Store};
@@ -48,6 +48,7 @@ pub struct KeyReport {
 pub(crate) struct Sealed {
     pub(crate) files: Vec<(PartName, Vec<u8>)>,
     pub(crate) key: Option<KeyReport>,
+    pub(crate) public_key: Option<PublicKey>,
 }
 
 /// Signs the manifest and the provenance.
@@ -56,7 +57,9 @@ pub(crate) fn seal(files: &Files, key: Option<&KeyFileSigner>) -> Result<Sealed,
         file(layout::EXPORT, files.export.clone())?,
         file(layout::PROVENANCE, files.provenance.clone())?,
     ];
-    let Some(signer) = key else { return Ok(Sealed { files: envelope, key: None }) };
+    let Some(signer) = key else {
+        return Ok(Sealed { files: envelope, key: None, public_key: None });
+    };
     let reused_signatures = signer.has_signed(&files.export)
         && signer.has_signed(&dsse::pae(dsse::IN_TOTO, &files.provenance));
     let manifest = SigstoreBundle::sign_message(signer, &files.export).map_err(not_signed)?;
@@ -71,7 +74,8 @@ pub(crate) fn seal(files: &Files, key: Option<&KeyFileSigner>) -> Result<Sealed,
         fingerprint: *signer.entry().public_key().fingerprint(),
         reused_signatures,
     };
-    Ok(Sealed { files: envelope, key: Some(key) })
+    let public_key = Some(signer.entry().public_key().clone());
+    Ok(Sealed { files: envelope, key: Some(key), public_key })
 }
 
 fn file(name: &str, bytes: Vec<u8>) -> Result<(PartName, Vec<u8>), EngineError> {

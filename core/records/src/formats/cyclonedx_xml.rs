@@ -14,6 +14,7 @@ use crate::draft::Identity;
 use crate::format::Format;
 use crate::rejection::{RejectReason, Rejection, excerpt};
 use crate::revision::{Revision, RevisionOrder};
+use crate::severity::Severity;
 
 /// Most attributes of one element: looking for duplicates takes the square of their number.
 const ATTRIBUTES: usize = 256;
@@ -31,7 +32,9 @@ pub(crate) struct XmlBom {
     has_components: bool,
     has_vulnerabilities: bool,
     pub(crate) components: XmlComponents,
-    pub(crate) vulnerabilities: Vec<XmlVulnerability>,
+    pub(crate) vulnerabilities: XmlVulnerabilities,
+    /// The worst severity of any rating.
+    pub(crate) severity: Option<Severity>,
 }
 
 /// A component; absent parts are empty.
@@ -88,15 +91,11 @@ impl XmlComponents {
         })
     }
 
-    /// Takes the text out of `component`, which is empty afterwards. A part beyond the reach of a
-    /// length, which is far above any limit of a document, counts as absent.
+    /// Takes the text out of `component`, which is empty afterwards.
     fn push(&mut self, component: &mut XmlComponent) {
         let XmlParts { reference, group, name, version, purl } = component.parts();
-        let lengths = [reference, group, name, version, purl].map(|part| {
-            let Ok(length) = u32::try_from(part.len()) else { return 0 };
-            self.text.push_str(part);
-            length
-        });
+        let parts = [reference, group, name, version, purl];
+        let lengths = parts.map(|part| append(&mut self.text, part));
         self.lengths.push(lengths);
         let parts = [&mut component.reference, &mut component.group, &mut component.name];
         parts.into_iter().for_each(String::clear);
@@ -105,14 +104,121 @@ impl XmlComponents {
     }
 }
 
-/// A vulnerability; absent parts are empty.
+/// A vulnerability as it is looked at; absent parts are empty.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct XmlVulnerability<'t> {
+    pub(crate) id: &'t str,
+    pub(crate) state: &'t str,
+    pub(crate) justification: &'t str,
+    affects: XmlTexts<'t>,
+}
+
+impl<'t> XmlVulnerability<'t> {
+    /// References of the components that it affects.
+    pub(crate) fn affects(self) -> impl Iterator<Item = &'t str> {
+        self.affects.iter()
+    }
+}
+
+/// Texts one behind the other, with the length of each.
+#[derive(Debug, Clone, Copy)]
+struct XmlTexts<'t> {
+    text: &'t str,
+    lengths: &'t [u32],
+}
+
+impl<'t> XmlTexts<'t> {
+    fn iter(self) -> impl Iterator<Item = &'t str> {
+        let mut rest = self.text;
+        self.lengths.iter().map(move |length| {
+            let (text, after) = rest.split_at(*length as usize);
+            rest = after;
+            text
+        })
+    }
+}
+
+/// Vulnerabilities one behind the other: 20 bytes and their text each, and four bytes for each
+/// component that one affects, for there may be millions of either (INV-LIMIT).
 #[derive(Debug, Clone, Default)]
-pub(crate) struct XmlVulnerability {
-    pub(crate) id: String,
-    pub(crate) severities: Vec<String>,
-    pub(crate) state: String,
-    pub(crate) justification: String,
-    pub(crate) affects: Vec<String>,
+pub(crate) struct XmlVulnerabilities {
+    text: String,
+    /// Of each the lengths of id, state and justification, then the number of affected references
+    /// and the length of all their text.
+    heads: Vec<[u32; 5]>,
+    /// The text and the lengths of all references, in the order of the vulnerabilities.
+    affected: String,
+    affected_lengths: Vec<u32>,
+    /// The vulnerability that is being read, but for its references, which are behind those of
+    /// all others.
+    open: OpenVulnerability,
+}
+
+/// What is read of a vulnerability before its end; absent parts are empty.
+#[derive(Debug, Clone, Default)]
+struct OpenVulnerability {
+    id: String,
+    state: String,
+    justification: String,
+    /// Its references and the bytes of their text.
+    affects: [u32; 2],
+}
+
+impl XmlVulnerabilities {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = XmlVulnerability<'_>> {
+        let (mut text, mut affected) = (self.text.as_str(), self.affected.as_str());
+        let mut lengths = self.affected_lengths.as_slice();
+        self.heads.iter().map(move |&[id, state, justification, references, bytes]| {
+            let [id, state, justification] = [id, state, justification].map(|length| {
+                let (part, after) = text.split_at(length as usize);
+                text = after;
+                part
+            });
+            let (own_lengths, other_lengths) = lengths.split_at(references as usize);
+            let (own_text, other_text) = affected.split_at(bytes as usize);
+            (lengths, affected) = (other_lengths, other_text);
+            let affects = XmlTexts { text: own_text, lengths: own_lengths };
+            XmlVulnerability { id, state, justification, affects }
+        })
+    }
+
+    /// Takes note of one member of the vulnerability that is being read.
+    fn set(&mut self, member: &[&str], text: &str) {
+        match member {
+            ["id"] => text.clone_into(&mut self.open.id),
+            ["analysis", "state"] => text.clone_into(&mut self.open.state),
+            ["analysis", "justification"] => text.clone_into(&mut self.open.justification),
+            ["affects", "target", "ref"] => {
+                let length = append(&mut self.affected, text);
+                self.affected_lengths.push(length);
+                let [references, bytes] = &mut self.open.affects;
+                *references += 1;
+                *bytes += length;
+            }
+            _ => {}
+        }
+    }
+
+    /// The vulnerability that was being read is whole.
+    fn push(&mut self) {
+        let OpenVulnerability { id, state, justification, affects } = &mut self.open;
+        let [id, state, justification] = [id, state, justification].map(|part| {
+            let length = append(&mut self.text, part);
+            part.clear();
+            length
+        });
+        let [references, bytes] = std::mem::take(affects);
+        self.heads.push([id, state, justification, references, bytes]);
+    }
+}
+
+/// Adds a text behind others and gives its length. One beyond the reach of a length, alone or with
+/// what is there, which is far above any limit of a document, counts as absent.
+fn append(texts: &mut String, text: &str) -> u32 {
+    let Ok(end) = u32::try_from(texts.len() + text.len()) else { return 0 };
+    let begin = u32::try_from(texts.len()).unwrap_or(end);
+    texts.push_str(text);
+    end - begin
 }
 
 /// Whether bytes that may not be UTF-8 name CycloneDX all the same, for a better reason than
@@ -312,11 +418,10 @@ impl Walk<'_> {
     /// Takes note of the element that was just opened.
     fn begin(&mut self) {
         let mut path = [""; DEEPEST_TEXT];
-        match self.shape(&mut path) {
+        match shape(&self.path, &mut path) {
             ["bom", "components", "component"] => self.bom.has_components = true,
             ["bom", "vulnerabilities", "vulnerability"] => {
                 self.bom.has_vulnerabilities = true;
-                self.bom.vulnerabilities.push(XmlVulnerability::default());
             }
             _ => {}
         }
@@ -324,7 +429,7 @@ impl Walk<'_> {
 
     fn attribute(&mut self, name: &str, value: &str) {
         let mut path = [""; DEEPEST_TEXT];
-        match (self.shape(&mut path), name) {
+        match (shape(&self.path, &mut path), name) {
             (["bom"], "serialNumber") => self.bom.serial = Some(value.trim().to_owned()),
             (["bom"], "version") => self.bom.version = Some(value.trim().to_owned()),
             (["bom", "metadata", "component"], "bom-ref") => {
@@ -341,39 +446,26 @@ impl Walk<'_> {
         let text = self.text.trim().to_owned();
         self.text.clear();
         let mut path = [""; DEEPEST_TEXT];
-        match self.shape(&mut path) {
+        match shape(&self.path, &mut path) {
             ["bom", "metadata", "timestamp"] => self.bom.timestamp = Some(text),
             ["bom", "metadata", "component", member] => {
-                let member = (*member).to_owned();
-                set(&mut self.bom.component, &member, text);
+                set(&mut self.bom.component, member, text);
             }
             ["bom", "components", "component", member] => {
-                let member = (*member).to_owned();
-                set(&mut self.component, &member, text);
+                set(&mut self.component, member, text);
             }
             ["bom", "components", "component"] => self.bom.components.push(&mut self.component),
-            ["bom", "vulnerabilities", "vulnerability", rest @ ..] => {
-                let rest = rest.join("/");
-                if let Some(vulnerability) = self.bom.vulnerabilities.last_mut() {
-                    set_vulnerability(vulnerability, &rest, text);
-                }
+            ["bom", "vulnerabilities", "vulnerability"] => self.bom.vulnerabilities.push(),
+            ["bom", "vulnerabilities", "vulnerability", "ratings", "rating", "severity"] => {
+                self.bom.severity = self.bom.severity.max(Severity::from_label(&text));
+            }
+            ["bom", "vulnerabilities", "vulnerability", member @ ..] => {
+                self.bom.vulnerabilities.set(member, &text);
             }
             _ => {}
         }
         self.path.pop();
         self.root_closed |= self.path.is_empty();
-    }
-
-    /// The path as a slice to match on; the empty path if it is deeper than anything looked at.
-    fn shape<'a, 'b>(&'a self, buffer: &'b mut [&'a str; DEEPEST_TEXT]) -> &'b [&'a str] {
-        let depth = self.path.len();
-        if depth > DEEPEST_TEXT {
-            return &[];
-        }
-        for (slot, step) in buffer.iter_mut().zip(&self.path) {
-            *slot = step;
-        }
-        &buffer[..depth]
     }
 
     fn finish(self, end: u64) -> Result<XmlBom, Rejection> {
@@ -387,6 +479,17 @@ impl Walk<'_> {
     }
 }
 
+/// The path as a slice to match on; the empty path if it is deeper than anything looked at.
+fn shape<'p, 'b>(path: &'p [Step], buffer: &'b mut [&'p str; DEEPEST_TEXT]) -> &'b [&'p str] {
+    if path.len() > DEEPEST_TEXT {
+        return &[];
+    }
+    for (slot, step) in buffer.iter_mut().zip(path) {
+        *slot = step;
+    }
+    &buffer[..path.len()]
+}
+
 /// Depth of the deepest element whose text is looked at:
 /// `bom/vulnerabilities/vulnerability/affects/target/ref`.
 const DEEPEST_TEXT: usize = 6;
@@ -397,17 +500,6 @@ fn set(component: &mut XmlComponent, member: &str, text: String) {
         "name" => component.name = text,
         "version" => component.version = text,
         "purl" => component.purl = text,
-        _ => {}
-    }
-}
-
-fn set_vulnerability(vulnerability: &mut XmlVulnerability, member: &str, text: String) {
-    match member {
-        "id" => vulnerability.id = text,
-        "ratings/rating/severity" => vulnerability.severities.push(text),
-        "analysis/state" => vulnerability.state = text,
-        "analysis/justification" => vulnerability.justification = text,
-        "affects/target/ref" => vulnerability.affects.push(text),
         _ => {}
     }
 }

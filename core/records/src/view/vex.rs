@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use stella_model::json::{Shape, Value};
 
 use super::{Package, items, texts};
-use crate::formats::cyclonedx_xml::XmlBom;
+use crate::formats::cyclonedx_xml::{XmlBom, XmlVulnerability};
 use crate::severity::Severity;
 
 /// Statements on vulnerabilities and products, of any format.
@@ -110,7 +110,7 @@ impl<'t> VexView<'t> {
                 }
             }
             Source::Xml(bom) => {
-                bom.vulnerabilities.iter().for_each(|v| found(Cow::Borrowed(&v.id)));
+                bom.vulnerabilities.iter().for_each(|v| found(Cow::Borrowed(v.id)));
             }
         }
     }
@@ -136,7 +136,7 @@ impl<'t> VexView<'t> {
             Source::Xml(bom) => bom
                 .vulnerabilities
                 .iter()
-                .flat_map(|vulnerability| &vulnerability.affects)
+                .flat_map(XmlVulnerability::affects)
                 .for_each(|reference| found(Package::of_purl(Cow::Borrowed(reference)))),
         }
     }
@@ -151,12 +151,7 @@ impl<'t> VexView<'t> {
                 .flat_map(|vulnerability| items(vulnerability, &["ratings"]))
                 .filter_map(|rating| Severity::from_label(&rating.str_at(&["severity"])?))
                 .max(),
-            Source::Xml(bom) => bom
-                .vulnerabilities
-                .iter()
-                .flat_map(|vulnerability| &vulnerability.severities)
-                .filter_map(|label| Severity::from_label(label))
-                .max(),
+            Source::Xml(bom) => bom.severity,
         }
     }
 }
@@ -406,16 +401,15 @@ fn xml_statements<'t>(bom: &'t XmlBom, found: &mut dyn FnMut(Statement<'t>)) {
             purls.entry(Cow::Borrowed(id)).or_insert(Cow::Borrowed(purl));
         }
     }
-    for vulnerability in &bom.vulnerabilities {
-        let justification = vulnerability.justification.as_str();
+    for vulnerability in bom.vulnerabilities.iter() {
+        let justification = vulnerability.justification;
         found(Statement {
-            vulnerability: Cow::Borrowed(&vulnerability.id),
+            vulnerability: Cow::Borrowed(vulnerability.id),
             aliases: Vec::new(),
-            status: cyclonedx_status(&vulnerability.state),
+            status: cyclonedx_status(vulnerability.state),
             justification: (!justification.is_empty()).then_some(Cow::Borrowed(justification)),
             products: vulnerability
-                .affects
-                .iter()
+                .affects()
                 .map(|reference| product_of_reference(Cow::Borrowed(reference), &purls))
                 .collect(),
         });

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+use stella_testkit::SAMPLE_FEEDS;
 use xtask::workspace;
 
 use crate::process::{cargo, run, show};
@@ -19,19 +20,6 @@ const PASSWORD: (&str, &str) = ("STELLA_KEY_PASSWORD", "demo");
 const LICENCE: &str = "Apache-2.0";
 const PUBLISHER: &str = "Export Center samples";
 const ATTRIBUTION: &str = "Texts by the authors of Export Center";
-
-/// Feed and folder of what is ingested.
-const FEEDS: [(&str, &[&str]); 9] = [
-    ("npm", &["advisories/npm"]),
-    ("pypi", &["advisories/pypi"]),
-    ("maven", &["advisories/maven"]),
-    ("go", &["advisories/go"]),
-    ("crates.io", &["advisories/crates.io"]),
-    ("rubygems", &["advisories/rubygems"]),
-    ("debian", &["advisories/debian"]),
-    ("alpine", &["advisories/alpine"]),
-    ("acme", &["vex", "sbom", "findings"]),
-];
 
 /// Where the demonstration works.
 #[derive(clap::Args)]
@@ -55,7 +43,7 @@ impl Demo {
             None => own_folder()?,
         };
         let mut session = Session::new(folder);
-        for (feed, folders) in FEEDS {
+        for (feed, folders) in SAMPLE_FEEDS {
             session.ingest(feed, folders)?;
         }
         session.stella("list", &["feeds", "list"])?;
@@ -122,7 +110,7 @@ impl Session {
         println!("\n{:<16}{:<52}{:>8}", "STEP", "RESULT", "SECONDS");
         for (step, took) in &self.steps {
             let result = match step.as_str() {
-                "ingest" => format!("{} feeds from samples/", FEEDS.len()),
+                "ingest" => format!("{} feeds from samples/", SAMPLE_FEEDS.len()),
                 "json:raw" => describe(&self.folder.join("raw"))?,
                 "mirror:full" => describe(&self.folder.join("mirror"))?,
                 step if step.starts_with("verify") => "verified".to_owned(),

@@ -3,6 +3,8 @@
 //! Write-ahead log, 16 KiB pages, synchronous at commit. One transaction is one ingest, so a process
 //! that is killed leaves the state before it (INV-ATOMIC). Readers never wait for the writer.
 
+mod access;
+mod changes;
 mod compact;
 mod feeds;
 mod ingest;
@@ -17,11 +19,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode as Sqlite, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode as Sqlite, OptionalExtension as _, params};
 use stella_model::TenantId;
 
 use crate::{LedgerError, Seq};
 
+pub use changes::Changes;
 pub use compact::Compacted;
 pub use ingest::Ingest;
 
@@ -45,6 +48,7 @@ pub struct SqliteLedger {
     path: Arc<Path>,
     tenant: TenantId,
     busy: Duration,
+    access: access::Access,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -62,18 +66,18 @@ impl SqliteLedger {
         Ok(ledger)
     }
 
-    /// Opens the ledger in the folder of a store.
+    /// Opens the ledger in the folder of a store; for reading alone where it cannot be written, so
+    /// that a store on a medium that is only read, or of somebody else, can be looked at.
     ///
     /// # Errors
     /// [`LedgerError::Missing`] if there is none; else as [`open`](SqliteLedger::open).
     pub fn open_existing(dir: &Path, tenant: TenantId) -> Result<SqliteLedger, LedgerError> {
         let ledger = SqliteLedger::at(dir, tenant);
         match ledger.path.try_exists() {
-            Ok(true) => ledger.prepare_file()?,
-            Ok(false) => return Err(LedgerError::Missing { path: ledger.path.to_path_buf() }),
-            Err(error) => return Err(ledger.io_error("look for the ledger", error)),
+            Ok(true) => ledger.open_as_can_be(),
+            Ok(false) => Err(LedgerError::Missing { path: ledger.path.to_path_buf() }),
+            Err(error) => Err(ledger.io_error("look for the ledger", error)),
         }
-        Ok(ledger)
     }
 
     /// The same ledger, waiting at most this long for another writer instead of 10 seconds.
@@ -104,7 +108,13 @@ impl SqliteLedger {
 
     fn at(dir: &Path, tenant: TenantId) -> SqliteLedger {
         let path: PathBuf = dir.join(FILE_NAME);
-        SqliteLedger { path: path.into(), tenant, busy: BUSY, idle: Mutex::default() }
+        SqliteLedger {
+            path: path.into(),
+            tenant,
+            busy: BUSY,
+            access: access::Access::Write,
+            idle: Mutex::default(),
+        }
     }
 
     fn prepare_file(&self) -> Result<(), LedgerError> {
@@ -118,10 +128,7 @@ impl SqliteLedger {
     /// memory of the process.
     fn connect(&self) -> Result<Connection, LedgerError> {
         let open = || -> rusqlite::Result<Connection> {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-                | OpenFlags::SQLITE_OPEN_CREATE
-                | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let db = Connection::open_with_flags(&self.path, flags)?;
+            let db = self.access.connect(&self.path)?;
             db.busy_timeout(self.busy)?;
             db.set_prepared_statement_cache_capacity(STATEMENTS);
             db.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;

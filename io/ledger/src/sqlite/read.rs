@@ -132,7 +132,7 @@ impl SqliteLedger {
     }
 
     /// Refuses a snapshot that is not there, or not there any more.
-    fn check_reach(&self, at: Seq) -> Result<(), LedgerError> {
+    pub(super) fn check_reach(&self, at: Seq) -> Result<(), LedgerError> {
         let reach = self.with_reader("look for the snapshot", |db| {
             let sql = "SELECT head, oldest, EXISTS(SELECT 1 FROM snapshot_pin WHERE seq = ?1) FROM ledger";
             let mut statement = db.prepare_cached(sql)?;

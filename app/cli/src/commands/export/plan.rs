@@ -59,10 +59,17 @@ fn change(set: &PlannedSet) -> String {
     match set.change {
         Change::New => "new".to_owned(),
         Change::Unchanged => "unchanged".to_owned(),
-        Change::Changed { records: 0 } => "changed".to_owned(),
-        Change::Changed { records } => {
+        Change::Changed { counts: Some(counts), .. } => {
+            let told =
+                [(counts.added, "added"), (counts.changed, "changed"), (counts.removed, "removed")];
+            let told = told.iter().filter(|(count, _)| *count > 0);
+            let told = told.map(|(count, what)| format!("{} {what}", human::count(*count)));
+            told.collect::<Vec<_>>().join(", ")
+        }
+        // How many were added and removed is not known, only what is left of it.
+        Change::Changed { records, counts: None } => {
             let sign = if records < 0 { '-' } else { '+' };
-            format!("changed, {sign}{}", human::count(records.unsigned_abs()))
+            format!("changed, net {sign}{}", human::count(records.unsigned_abs()))
         }
     }
 }

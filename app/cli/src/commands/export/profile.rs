@@ -1,7 +1,7 @@
 //! `export profile`: what can be exported.
 
 use serde_json::json;
-use stella_engine::{ProfileSource, adapter_specs, read_profile};
+use stella_engine::{ProfileSource, adapter_specs, read_profile, validate_profile};
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 use stella_plan::profile::RedactionChoice;
@@ -10,6 +10,7 @@ use stella_plan::{AdapterSpec, DefaultRedaction, Profile};
 use super::super::Exit;
 use super::request::source;
 use crate::args::ProfileCommand;
+use crate::clock;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Column, Item, Page, Table};
@@ -20,7 +21,7 @@ pub(crate) fn run(command: ProfileCommand, context: &Context) -> Result<Exit, Fa
         ProfileCommand::List => context.print(&list())?,
         ProfileCommand::Show { profile } => context.print(&show(&find(&profile)?))?,
         ProfileCommand::Validate { file } => {
-            let profile = read_profile(&file)?;
+            let profile = validate_profile(&file, clock::now())?;
             let text =
                 format!("{} is a valid profile: {}", Safe(&file.to_string_lossy()), profile.name);
             context.print(&Page::one("Profile", item(&profile)).text(text))?;

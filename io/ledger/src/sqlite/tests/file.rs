@@ -401,3 +401,57 @@ fn peak_memory() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_cannot_be_written_can_be_read() {
+    let subject = fresh();
+    subject.ingest(&spec("f"), IngestMode::Merge, &records(3, 1)).expect("ingest");
+    let dir = subject.ledger.path().parent().expect("a folder").to_owned();
+    let written = state(&subject.ledger, Seq(1));
+    drop(subject.ledger);
+    // The superuser may write anywhere, but nobody can make this file, which writing needs.
+    std::os::unix::fs::symlink("nowhere/at/all", dir.join("ledger.sqlite-shm")).expect("a link");
+    let before = std::fs::read(dir.join(FILE_NAME)).expect("reads");
+    assert!(matches!(
+        SqliteLedger::open(&dir, TenantId::local()).err(),
+        Some(LedgerError::ReadOnly { .. })
+    ));
+    let ledger = SqliteLedger::open_existing(&dir, TenantId::local()).expect("opens for reading");
+    assert_eq!(state(&ledger, Seq(1)), written);
+    let name: FeedName = "f".parse().expect("a feed");
+    assert!(matches!(ledger.remove_feed(&name), Err(LedgerError::ReadOnly { .. })));
+    assert_eq!(std::fs::read(dir.join(FILE_NAME)).expect("reads"), before);
+    // A log that nobody can read holds what the file does not: better nothing than half of it.
+    std::fs::write(dir.join("ledger.sqlite-wal"), [0; 64]).expect("writes");
+    assert!(matches!(
+        SqliteLedger::open_existing(&dir, TenantId::local()).err(),
+        Some(LedgerError::ReadOnly { .. })
+    ));
+}
+
+#[test]
+fn what_became_of_records_between_two_snapshots_is_counted() {
+    let subject = fresh();
+    let records = |list: &[(&str, u8, u8)]| -> Vec<Item> {
+        list.iter().map(|(id, day, content)| Item::Record(Rec::new(id, *day, *content))).collect()
+    };
+    let take = |list: &[(&str, u8, u8)]| {
+        let mode = IngestMode::Replace { max_drop_percent: 100.0, accept: None };
+        subject.ingest(&spec("f"), mode, &records(list)).expect("ingest");
+        subject.ledger.head().expect("a head")
+    };
+    let one = take(&[("a", 1, 1), ("b", 1, 1), ("c", 1, 1)]);
+    let two = take(&[("a", 1, 1), ("b", 2, 2), ("d", 1, 1)]);
+    let three = take(&[("a", 1, 1), ("b", 3, 1), ("c", 1, 1), ("e", 1, 1)]);
+    let set: SetKey = "advisory/f".parse().expect("a set");
+    let changes = |from, to| subject.ledger.changes(&set, from, to).expect("counts");
+    let counts = |added, changed, removed| Changes { added, changed, removed };
+    assert_eq!(changes(one, one), counts(0, 0, 0));
+    assert_eq!(changes(one, two), counts(1, 1, 1));
+    assert_eq!(changes(two, three), counts(2, 1, 1));
+    let other: SetKey = "vex/f".parse().expect("a set");
+    assert_eq!(subject.ledger.changes(&other, one, two).expect("counts"), counts(0, 0, 0));
+    let error = subject.ledger.changes(&set, one, Seq(99)).expect_err("is not there yet");
+    assert!(matches!(error, LedgerError::OutOfReach { .. }));
+}
