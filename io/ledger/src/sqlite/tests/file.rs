@@ -17,12 +17,15 @@ pub(super) fn assert_sound(ledger: &SqliteLedger) {
     let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).expect(sql);
     for sql in [
         "SELECT count(*) FROM version WHERE (gone = 0) <> (content IS NOT NULL)",
-        "SELECT count(*) FROM version WHERE content NOT IN (SELECT number FROM content)",
+        // NULL is "not in" a table without rows.
+        "SELECT count(*) FROM version WHERE content IS NOT NULL
+           AND content NOT IN (SELECT number FROM content)",
         "SELECT count(*) FROM content WHERE number NOT IN
            (SELECT content FROM version WHERE content IS NOT NULL)",
         "SELECT count(*) FROM facet WHERE content NOT IN (SELECT number FROM content)",
         "SELECT (SELECT count(*) FROM content) - (SELECT count(*) FROM facet)",
-        "SELECT count(*) FROM content WHERE original NOT IN (SELECT number FROM original)",
+        "SELECT count(*) FROM content WHERE original IS NOT NULL
+           AND original NOT IN (SELECT number FROM original)",
         "SELECT count(*) FROM original AS o LEFT JOIN
            (SELECT original, count(*) AS uses FROM content GROUP BY original) AS c
            ON c.original = o.number WHERE o.uses <> coalesce(c.uses, 0)",
