@@ -13,8 +13,35 @@ use serde::Deserialize;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Part {
     path: String,
+    size: u64,
+    #[serde(default)]
+    records: u64,
     #[serde(default)]
     uncompressed_size: u64,
+}
+
+/// How much of a bundle lies in data parts that another bundle does not have, as shares of 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dirty {
+    /// Of the bytes of the parts.
+    pub(crate) stored: f64,
+    /// Of the bytes before compression.
+    pub(crate) canonical: f64,
+    /// Of the records.
+    pub(crate) records: f64,
+}
+
+impl std::fmt::Display for Dirty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Dirty { stored, canonical, records } = self;
+        write!(
+            f,
+            "{:.2} % of the bytes of parts in new ones ({:.2} % before compression, {:.1} % of the records)",
+            stored * 100.0,
+            canonical * 100.0,
+            records * 100.0
+        )
+    }
 }
 
 #[derive(Deserialize)]
@@ -25,7 +52,7 @@ struct Manifest {
 /// The data parts and the index parts of a bundle, by path.
 pub(crate) struct Parts {
     folder: PathBuf,
-    data: BTreeMap<String, u64>,
+    data: BTreeMap<String, Part>,
     indexes: Vec<String>,
 }
 
@@ -42,7 +69,7 @@ impl Parts {
             compressed.partition(|part| part.path.starts_with("data/"));
         Ok(Parts {
             folder: bundle.to_owned(),
-            data: data.into_iter().map(|part| (part.path, part.uncompressed_size)).collect(),
+            data: data.into_iter().map(|part| (part.path.clone(), part)).collect(),
             indexes: indexes.into_iter().map(|part| part.path).collect(),
         })
     }
@@ -60,7 +87,7 @@ impl Parts {
 
     /// Uncompressed bytes of all data parts.
     pub(crate) fn bytes(&self) -> u64 {
-        self.data.values().sum()
+        self.data.values().map(|part| part.uncompressed_size).sum()
     }
 
     /// Bytes that all files of the bundle take.
@@ -71,15 +98,18 @@ impl Parts {
         self.files().iter().map(|path| Ok(fs::metadata(path)?.len())).sum()
     }
 
-    /// The share of bytes that lies in parts which `older` does not have.
-    pub(crate) fn dirty_share(&self, older: &Parts) -> f64 {
-        let dirty: u64 = self
-            .data
-            .iter()
-            .filter(|(path, _)| !older.data.contains_key(*path))
-            .map(|(_, size)| size)
-            .sum();
-        dirty as f64 / self.bytes().max(1) as f64
+    /// What lies in parts that `older` does not have.
+    pub(crate) fn dirty(&self, older: &Parts) -> Dirty {
+        let share = |of: fn(&Part) -> u64| {
+            let new = self.data.values().filter(|part| !older.data.contains_key(&part.path));
+            let all: u64 = self.data.values().map(of).sum();
+            new.map(of).sum::<u64>() as f64 / all.max(1) as f64
+        };
+        Dirty {
+            stored: share(|part| part.size),
+            canonical: share(|part| part.uncompressed_size),
+            records: share(|part| part.records),
+        }
     }
 
     /// Writes the canonical lines of all data parts to one file.

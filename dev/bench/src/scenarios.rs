@@ -245,14 +245,14 @@ impl Bench<'_> {
             let share = (usage.cpu() - mirror.scrypt).max(0.0) / mirror.first_cpu;
             let bytes = Parts::of(&self.stella.path("series-bundle"))?;
             let older = Parts::of(&self.stella.path("series-before"))?;
-            let dirty = bytes.dirty_share(&older);
+            let dirty = bytes.dirty(&older);
             figures.push(
                 Figure::new(
                     &format!("mirror:full after {}, {} changes", series.name, series.changes),
                     usage,
                 )
                 .bytes(bytes.bytes())
-                .note(format!("{:.2} % of the bytes in new parts", dirty * 100.0))
+                .note(dirty.to_string())
                 .goal(Goal::at_most(
                     "of the first run, both without scrypt",
                     share,
@@ -296,7 +296,7 @@ impl Bench<'_> {
             self.stella.export(&store, "mirror:full", "change-bundle", true)
         })?;
         let now = Parts::of(&self.stella.path("change-bundle"))?;
-        let dirty = now.dirty_share(parts);
+        let dirty = now.dirty(parts);
         let share = (usage.cpu() - mirror.scrypt).max(0.0) / mirror.first_cpu;
         let documents = corpus::total(&changed).documents;
         figures.push(
@@ -305,11 +305,11 @@ impl Bench<'_> {
                 usage,
             )
             .bytes(now.bytes())
-            .note(format!("{:.1} % of the bytes in new parts", dirty * 100.0))
+            .note(dirty.to_string())
             .goal(Goal::at_most(
                 "of the first run, both without scrypt",
                 share,
-                0.05 + 1.2 * dirty,
+                0.05 + 1.2 * dirty.stored,
             )),
         );
         Ok(())
