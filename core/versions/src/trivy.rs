@@ -1,0 +1,1 @@
+//! What Trivy makes of versions and ranges.
