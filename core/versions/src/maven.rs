@@ -29,7 +29,7 @@ enum Item {
 
 /// The known qualifiers in their order; unknown ones are newer than all of them and sort by text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Qualifier {
+pub(crate) enum Qualifier {
     Alpha,
     Beta,
     Milestone,
@@ -41,7 +41,7 @@ enum Qualifier {
 }
 
 impl Qualifier {
-    fn new(text: &str, before_digit: bool) -> Self {
+    pub(crate) fn new(text: &str, before_digit: bool) -> Self {
         match text {
             "alpha" => Self::Alpha,
             "beta" => Self::Beta,

@@ -75,7 +75,7 @@ pub(crate) fn dotted(bytes: &[u8], mut at: usize, wanted: impl Fn(u8) -> bool) -
 }
 
 /// Cuts into numbers and words: those before the first word, and from it on.
-fn split_segments(text: &str) -> (Vec<Box<str>>, Vec<Box<str>>) {
+pub(crate) fn split_segments(text: &str) -> (Vec<Box<str>>, Vec<Box<str>>) {
     let (mut numbers, mut words) = (Vec::new(), Vec::new());
     let mut rest = text;
     while let Some(first) = rest.bytes().next() {
