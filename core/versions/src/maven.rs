@@ -1,7 +1,7 @@
 //! Versions of Maven, compared as Maven's `ComparableVersion` does.
 //!
 //! Specification: <https://maven.apache.org/pom.html#version-order-specification>; where it is silent,
-//! the reference implementation of Maven 3.9 decides: `X1` and `X-1` are one item for a qualifier X.
+//! the reference implementation of Maven 3.8 decides.
 
 use std::cmp::Ordering;
 
@@ -9,22 +9,11 @@ use crate::{VersionError, bounded, number};
 
 /// A version of Maven. Every text is one.
 ///
-/// Equality is that of the order: `1`, `1.0`, `1-ga` and `1.0.0.Final` are equal.
+/// `1`, `1.0`, `1-ga` and `1.0.0-Final` compare as equal.
 #[derive(Debug, Clone)]
 pub struct Maven {
     text: Box<str>,
     items: Vec<Item>,
-}
-
-#[derive(Debug, Clone)]
-enum Item {
-    /// Digits without leading zeros.
-    Number(Box<str>),
-    Text(Qualifier),
-    /// A qualifier with the number that follows it.
-    Combined(Qualifier, Box<str>),
-    /// What stands behind a hyphen or a change between digits and letters.
-    List(Vec<Item>),
 }
 
 /// The known qualifiers in their order; unknown ones are newer than all of them and sort by text.
@@ -41,7 +30,7 @@ pub(crate) enum Qualifier {
 }
 
 impl Qualifier {
-    pub(crate) fn new(text: &str, before_digit: bool) -> Self {
+    fn new(text: &str, before_digit: bool) -> Self {
         match text {
             "alpha" => Self::Alpha,
             "beta" => Self::Beta,
@@ -58,6 +47,15 @@ impl Qualifier {
     }
 }
 
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    /// Digits without leading zeros.
+    Number(Box<str>),
+    Text(Qualifier),
+    /// What stands behind a hyphen or where digits and letters meet.
+    List(Vec<Item>),
+}
+
 impl Maven {
     /// Reads a version.
     ///
@@ -65,7 +63,8 @@ impl Maven {
     /// If the text is too long.
     pub fn parse(text: &str) -> Result<Self, VersionError> {
         let text = bounded(text)?;
-        Ok(Self { text: text.into(), items: Reader::new(&text.to_lowercase()).read() })
+        let lower = text.to_lowercase();
+        Ok(Self { text: text.into(), items: read(&lower, Rules::Maven, number::significant) })
     }
 
     /// The text as it was read.
@@ -73,201 +72,161 @@ impl Maven {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// Compares as Maven does.
+    ///
+    /// The order is the same from both sides. It is not transitive where a text begins with a letter
+    /// or has empty pieces: `0` is before `sp`, `sp` before `-alpha`, and `-alpha` before `0`. So there
+    /// is no `Ord`: sorting hostile texts by it could panic.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Ordering {
+        compare_lists(&self.items, &other.items)
+    }
 }
 
-/// Cuts a text into nested lists.
-struct Reader<'a> {
-    text: &'a str,
-    start: usize,
-    in_digits: bool,
-    combined: bool,
-    /// The open lists, the innermost last. A list holds its inner list as its last item, so an outer
-    /// one grows no more once an inner one is open.
-    open: Vec<Vec<Item>>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { text, start: 0, in_digits: false, combined: false, open: vec![Vec::new()] }
-    }
-
-    fn read(mut self) -> Vec<Item> {
-        let bytes = self.text.as_bytes();
-        for (at, byte) in bytes.iter().enumerate() {
-            match byte {
-                b'.' => self.separator(at),
-                b'-' => {
-                    let digit_follows = bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
-                    if at > self.start && !self.in_digits && digit_follows {
-                        self.combined = true;
-                    } else {
-                        self.separator(at);
-                        self.nest();
-                    }
-                }
-                b'0'..=b'9' => {
-                    if !self.in_digits && at > self.start {
-                        self.combined = true;
-                        self.nest();
-                    }
-                    self.in_digits = true;
-                }
-                _ => {
-                    if self.in_digits && at > self.start {
-                        self.push(at);
-                        self.start = at;
-                        self.nest();
-                    }
-                    self.in_digits = false;
-                }
-            }
-        }
-        if self.text.len() > self.start {
-            if !self.in_digits {
-                self.nest();
-            }
-            self.push(self.text.len());
-        }
-        self.close()
-    }
-
-    fn separator(&mut self, at: usize) {
-        if at == self.start {
-            self.list().push(Item::Number("".into()));
-        } else {
-            self.push(at);
-        }
-        self.start = at + 1;
-        // A letter after a separator begins a text of its own.
-        self.in_digits = false;
-    }
-
-    /// Adds what stands between the start and `end`.
-    fn push(&mut self, end: usize) {
-        let text = &self.text[self.start..end];
-        let item = if self.combined {
-            let digits = text
-                .rfind(|c: char| !c.is_ascii_digit())
-                .map_or(0, |last| last + text[last..].chars().next().map_or(1, char::len_utf8));
-            let name = text[..digits].trim_end_matches('-');
-            Item::Combined(Qualifier::new(name, true), number::significant(&text[digits..]).into())
-        } else if number::is_number(text) {
-            Item::Number(number::significant(text).into())
-        } else {
-            Item::Text(Qualifier::new(text, false))
+impl Item {
+    /// Numbers sort after lists and lists after qualifiers.
+    fn compare(&self, other: &Self) -> Ordering {
+        let kind = |item: &Self| match item {
+            Self::Text(_) => 0,
+            Self::List(_) => 1,
+            Self::Number(_) => 2,
         };
-        self.combined = false;
-        self.list().push(item);
-    }
-
-    fn list(&mut self) -> &mut Vec<Item> {
-        if self.open.is_empty() {
-            self.open.push(Vec::new());
-        }
-        let last = self.open.len() - 1;
-        &mut self.open[last]
-    }
-
-    fn nest(&mut self) {
-        if !self.list().is_empty() {
-            self.open.push(Vec::new());
+        match (self, other) {
+            (Self::Number(a), Self::Number(b)) => number::compare(a, b),
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (Self::List(a), Self::List(b)) => compare_lists(a, b),
+            (a, b) => kind(a).cmp(&kind(b)),
         }
     }
 
-    fn close(mut self) -> Vec<Item> {
-        let mut inner = Vec::new();
-        while let Some(mut list) = self.open.pop() {
-            if !inner.is_empty() {
-                list.push(Item::List(inner));
-            }
-            trim(&mut list);
-            inner = list;
+    fn compare_with_nothing(&self) -> Ordering {
+        match self {
+            Self::Number(digits) => number::compare(digits, ""),
+            Self::Text(qualifier) => qualifier.cmp(&Qualifier::Release),
+            Self::List(items) => items
+                .iter()
+                .map(Self::compare_with_nothing)
+                .find(|order| order.is_ne())
+                .unwrap_or(Ordering::Equal),
         }
-        inner
     }
-}
 
-/// Drops what counts as nothing at the end and before qualifiers.
-fn trim(list: &mut Vec<Item>) {
-    for at in (0..list.len()).rev() {
-        let null = match &list[at] {
-            Item::Number(digits) => digits.is_empty(),
-            Item::Text(_) | Item::Combined(..) => false,
-            Item::List(items) => items.is_empty(),
-        };
-        let droppable = match list.get(at + 1) {
-            None | Some(Item::Text(_)) => true,
-            Some(Item::List(items)) => {
-                matches!(items.first(), Some(Item::Text(_) | Item::Combined(..)))
-            }
-            Some(_) => false,
-        };
-        if null && droppable {
-            list.remove(at);
+    fn is_null(&self) -> bool {
+        match self {
+            Self::Number(digits) => digits.is_empty(),
+            Self::Text(qualifier) => *qualifier == Qualifier::Release,
+            Self::List(items) => items.is_empty(),
         }
     }
 }
 
-fn compare_lists(a: &[Item], b: &[Item]) -> Ordering {
+/// Compares item by item; where one list has no more, the other's item decides alone.
+pub(crate) fn compare_lists(a: &[Item], b: &[Item]) -> Ordering {
     (0..a.len().max(b.len()))
         .map(|at| match (a.get(at), b.get(at)) {
-            (Some(a), Some(b)) => compare_items(a, b),
-            (Some(a), None) => compare_with_nothing(a),
-            (None, Some(b)) => compare_with_nothing(b).reverse(),
+            (Some(a), Some(b)) => a.compare(b),
+            (Some(a), None) => a.compare_with_nothing(),
+            (None, Some(b)) => b.compare_with_nothing().reverse(),
             (None, None) => Ordering::Equal,
         })
         .find(|order| order.is_ne())
         .unwrap_or(Ordering::Equal)
 }
 
-fn compare_with_nothing(item: &Item) -> Ordering {
-    match item {
-        Item::Number(digits) => number::compare(digits, ""),
-        Item::Text(qualifier) | Item::Combined(qualifier, _) => qualifier.cmp(&Qualifier::Release),
-        Item::List(items) => items
-            .iter()
-            .map(compare_with_nothing)
-            .find(|order| order.is_ne())
-            .unwrap_or(Ordering::Equal),
-    }
+/// Whose reading it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// A list of nothing is dropped, and `.x` is `-x` at the end and before a digit.
+    Maven,
+    /// A list of nothing stays as a list without items.
+    Trivy,
 }
 
-/// Qualifiers sort before lists and lists before numbers.
-fn compare_items(a: &Item, b: &Item) -> Ordering {
-    let kind = |item: &Item| match item {
-        Item::Text(_) | Item::Combined(..) => 0,
-        Item::List(_) => 1,
-        Item::Number(_) => 2,
-    };
-    match (a, b) {
-        (Item::Number(a), Item::Number(b)) => number::compare(a, b),
-        (Item::List(a), Item::List(b)) => compare_lists(a, b),
-        (Item::Text(a), Item::Text(b)) => a.cmp(b),
-        (Item::Combined(a, m), Item::Combined(b, n)) => {
-            a.cmp(b).then_with(|| number::compare(m, n))
+/// Cuts a text in lower case into lists; `digits` shortens those of a number.
+pub(crate) fn read(text: &str, rules: Rules, digits: fn(&str) -> &str) -> Vec<Item> {
+    Reader { closed: Vec::new(), list: Vec::new(), rules, digits }.read(text).close()
+}
+
+/// An inner list is the last item of its outer one, so the open lists are a chain.
+struct Reader {
+    closed: Vec<Vec<Item>>,
+    list: Vec<Item>,
+    rules: Rules,
+    digits: fn(&str) -> &str,
+}
+
+impl Reader {
+    fn read(mut self, text: &str) -> Self {
+        let (mut start, mut in_digits) = (0, false);
+        for (at, byte) in text.bytes().enumerate() {
+            let changes = byte.is_ascii_digit() != in_digits && at > start;
+            match byte {
+                b'.' | b'-' => {
+                    self.push(&text[start..at], false);
+                    start = at + 1;
+                    if byte == b'-' {
+                        self.nest();
+                    }
+                    continue;
+                }
+                _ if changes => {
+                    self.part_from_numbers(!in_digits);
+                    self.push(&text[start..at], !in_digits);
+                    start = at;
+                    self.nest();
+                }
+                _ => {}
+            }
+            in_digits = byte.is_ascii_digit();
         }
-        (Item::Text(a), Item::Combined(b, _)) => a.cmp(b).then(Ordering::Less),
-        (Item::Combined(a, _), Item::Text(b)) => a.cmp(b).then(Ordering::Greater),
-        _ => kind(a).cmp(&kind(b)),
+        if text.len() > start {
+            self.part_from_numbers(!in_digits);
+            self.push(&text[start..], false);
+        }
+        self
+    }
+
+    fn part_from_numbers(&mut self, is_text: bool) {
+        if is_text && self.rules == Rules::Maven && !self.list.is_empty() {
+            self.nest();
+        }
+    }
+
+    /// Adds a number or a qualifier; nothing between two separators is zero.
+    fn push(&mut self, text: &str, before_digit: bool) {
+        self.list.push(if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Item::Number((self.digits)(text).into())
+        } else {
+            Item::Text(Qualifier::new(text, before_digit))
+        });
+    }
+
+    fn nest(&mut self) {
+        self.closed.push(std::mem::take(&mut self.list));
+    }
+
+    fn close(mut self) -> Vec<Item> {
+        // A hyphen at the end opens nothing.
+        if self.list.is_empty() {
+            self.list = self.closed.pop().unwrap_or_default();
+        }
+        let mut inner = self.list;
+        trim(&mut inner);
+        for mut list in self.closed.into_iter().rev() {
+            trim(&mut list);
+            if self.rules == Rules::Trivy || !inner.is_empty() {
+                list.push(Item::List(inner));
+            }
+            inner = list;
+        }
+        inner
     }
 }
 
-impl Ord for Maven {
-    fn cmp(&self, other: &Self) -> Ordering {
-        compare_lists(&self.items, &other.items)
+/// Drops what counts as nothing from the end.
+fn trim(list: &mut Vec<Item>) {
+    while list.last().is_some_and(Item::is_null) {
+        list.pop();
     }
 }
-
-impl PartialOrd for Maven {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Maven {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Maven {}

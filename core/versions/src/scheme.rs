@@ -14,7 +14,7 @@ use crate::semver::SemVer;
 
 /// Makes the enum of schemes, that of their versions, and what goes from one to the other.
 macro_rules! schemes {
-    ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident = $label:literal by $compare:path,)*) => {
         /// How an ecosystem writes and orders its versions, as it publishes it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         #[non_exhaustive]
@@ -24,9 +24,9 @@ macro_rules! schemes {
 
         /// A version that has been read by a [`Scheme`].
         ///
-        /// Versions of one scheme are totally ordered. Those of two schemes have no order and are
-        /// not equal: `partial_cmp` says `None`. The types inside are `Ord`.
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        /// Versions of one scheme are compared with [`Version::compare`]; those of two have no order. The
+        /// types inside are `Ord`, but for [`Maven`], whose order is not total.
+        #[derive(Debug, Clone)]
         #[non_exhaustive]
         pub enum Version {
             $($(#[$doc])* $name($name),)*
@@ -63,12 +63,12 @@ macro_rules! schemes {
                     $(Self::$name(_) => Scheme::$name,)*
                 }
             }
-        }
 
-        impl PartialOrd for Version {
-            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+            /// Compares two versions of one scheme; nothing if they are of two.
+            #[must_use]
+            pub fn compare(&self, other: &Self) -> Option<Ordering> {
                 match (self, other) {
-                    $((Self::$name(a), Self::$name(b)) => Some(a.cmp(b)),)*
+                    $((Self::$name(a), Self::$name(b)) => Some($compare(a, b)),)*
                     _ => None,
                 }
             }
@@ -78,21 +78,21 @@ macro_rules! schemes {
 
 schemes! {
     /// Semantic Versioning 2.0.0.
-    SemVer = "semver",
+    SemVer = "semver" by Ord::cmp,
     /// NuGet: up to four numbers, no case.
-    NuGet = "nuget",
+    NuGet = "nuget" by Ord::cmp,
     /// PEP 440.
-    Pep440 = "pep440",
+    Pep440 = "pep440" by Ord::cmp,
     /// Maven's `ComparableVersion`.
-    Maven = "maven",
+    Maven = "maven" by Maven::compare,
     /// `Gem::Version`.
-    RubyGems = "rubygems",
+    RubyGems = "rubygems" by Ord::cmp,
     /// Debian Policy 5.6.12.
-    Deb = "deb",
+    Deb = "deb" by Ord::cmp,
     /// rpmvercmp with epoch, tilde and caret.
-    Rpm = "rpm",
+    Rpm = "rpm" by Ord::cmp,
     /// apk-tools 3.
-    Apk = "apk",
+    Apk = "apk" by Ord::cmp,
 }
 
 impl Scheme {
@@ -102,6 +102,6 @@ impl Scheme {
     /// If one of them is no version of the scheme.
     pub fn compare(self, a: &str, b: &str) -> Result<Ordering, VersionError> {
         // Both are of this scheme, so there is an order.
-        Ok(self.parse(a)?.partial_cmp(&self.parse(b)?).unwrap_or(Ordering::Equal))
+        Ok(self.parse(a)?.compare(&self.parse(b)?).unwrap_or(Ordering::Equal))
     }
 }

@@ -4,27 +4,19 @@ use std::cmp::Ordering;
 
 use super::scan::{Bound, Operator, Spellings, alternatives, malformed};
 use super::{Alternatives, Comparer, ConstraintError};
-use crate::maven::Qualifier;
+use crate::maven::{Item, Rules, compare_lists, read};
 use crate::{VersionError, number};
 
-/// Nested lists of numbers and qualifiers, as Maven 3.8 and older cut versions.
+/// Nested lists of numbers and qualifiers. Unlike Maven, a list of nothing stays, so that `1-0` is
+/// newer than `1.x`, and numbers over 63 bits are all equal.
 #[derive(Debug, Clone)]
 pub(super) struct Items {
     items: Vec<Item>,
 }
 
-#[derive(Debug, Clone)]
-enum Item {
-    /// Larger numbers than 63 bits hold are all equal.
-    Number(i64),
-    Text(Qualifier),
-    /// What stands behind a hyphen or where digits and letters meet.
-    List(Vec<Item>),
-}
-
 impl Items {
     pub(super) fn parse(text: &str) -> Result<Self, VersionError> {
-        Ok(Self { items: Reader::default().read(&text.to_ascii_lowercase()) })
+        Ok(Self { items: read(&text.to_ascii_lowercase(), Rules::Trivy, held) })
     }
 
     pub(super) fn compare(&self, other: &Self) -> Ordering {
@@ -32,129 +24,11 @@ impl Items {
     }
 }
 
-impl Item {
-    /// Numbers sort after lists and lists after qualifiers.
-    fn compare(&self, other: &Self) -> Ordering {
-        let kind = |item: &Self| match item {
-            Self::Text(_) => 0,
-            Self::List(_) => 1,
-            Self::Number(_) => 2,
-        };
-        match (self, other) {
-            (Self::Number(a), Self::Number(b)) => a.cmp(b),
-            (Self::Text(a), Self::Text(b)) => a.cmp(b),
-            (Self::List(a), Self::List(b)) => compare_lists(a, b),
-            (a, b) => kind(a).cmp(&kind(b)),
-        }
-    }
-
-    fn compare_with_nothing(&self) -> Ordering {
-        match self {
-            Self::Number(number) => number.cmp(&0),
-            Self::Text(qualifier) => qualifier.cmp(&Qualifier::Release),
-            Self::List(items) => items
-                .iter()
-                .map(Self::compare_with_nothing)
-                .find(|order| order.is_ne())
-                .unwrap_or(Ordering::Equal),
-        }
-    }
-
-    fn is_null(&self) -> bool {
-        match self {
-            Self::Number(number) => *number == 0,
-            Self::Text(qualifier) => *qualifier == Qualifier::Release,
-            Self::List(items) => items.is_empty(),
-        }
-    }
-}
-
-fn compare_lists(a: &[Item], b: &[Item]) -> Ordering {
-    (0..a.len().max(b.len()))
-        .map(|at| match (a.get(at), b.get(at)) {
-            (Some(a), Some(b)) => a.compare(b),
-            (Some(a), None) => a.compare_with_nothing(),
-            (None, Some(b)) => b.compare_with_nothing().reverse(),
-            (None, None) => Ordering::Equal,
-        })
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
-}
-
-/// Cuts a text into lists. An inner list is the last item of its outer one, so the open lists are a
-/// chain.
-#[derive(Default)]
-struct Reader {
-    closed: Vec<Vec<Item>>,
-    list: Vec<Item>,
-}
-
-impl Reader {
-    fn read(mut self, text: &str) -> Vec<Item> {
-        let (mut start, mut in_digits) = (0, false);
-        for (at, byte) in text.bytes().enumerate() {
-            let piece = &text[start..at];
-            let changes = byte.is_ascii_digit() != in_digits && at > start;
-            match byte {
-                b'.' | b'-' => {
-                    self.list.push(item(piece, false));
-                    start = at + 1;
-                    if byte == b'-' {
-                        self.nest();
-                    }
-                    continue;
-                }
-                _ if changes => {
-                    self.list.push(item(piece, !in_digits));
-                    start = at;
-                    self.nest();
-                }
-                _ => {}
-            }
-            in_digits = byte.is_ascii_digit();
-        }
-        if text.len() > start {
-            self.list.push(item(&text[start..], false));
-        }
-        self.close()
-    }
-
-    fn nest(&mut self) {
-        self.closed.push(std::mem::take(&mut self.list));
-    }
-
-    fn close(self) -> Vec<Item> {
-        let mut inner = self.list;
-        let mut closed = self.closed;
-        // A hyphen at the end opens nothing.
-        if inner.is_empty() {
-            inner = closed.pop().unwrap_or_default();
-        }
-        trim(&mut inner);
-        for mut list in closed.into_iter().rev() {
-            // The other way round in Maven: here a list of nothing stays, so 1-0 is newer than 1.x.
-            trim(&mut list);
-            list.push(Item::List(inner));
-            inner = list;
-        }
-        inner
-    }
-}
-
-/// Drops what counts as nothing from the end.
-fn trim(list: &mut Vec<Item>) {
-    while list.last().is_some_and(Item::is_null) {
-        list.pop();
-    }
-}
-
-/// A number or a qualifier; nothing between two separators is zero.
-fn item(text: &str, before_digit: bool) -> Item {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        Item::Number(if text.is_empty() { 0 } else { text.parse().unwrap_or(i64::MAX) })
-    } else {
-        Item::Text(Qualifier::new(text, before_digit))
-    }
+/// The digits without leading zeros, or those of the largest number that 63 bits hold.
+fn held(digits: &str) -> &str {
+    const LARGEST: &str = "9223372036854775807";
+    let largest = number::compare(digits, LARGEST).is_gt();
+    if largest { LARGEST } else { number::significant(digits) }
 }
 
 impl Bound for Items {

@@ -78,17 +78,12 @@ impl Triple {
         }
     }
 
-    pub(super) fn is_below_end(&self, operator: Operator, bound: &Self) -> bool {
+    fn is_below_end(&self, operator: Operator, bound: &Self) -> bool {
         match operator {
-            Operator::Tilde => self.compare_plain(&bound.tilde_end()).is_lt(),
-            Operator::Caret => self.compare_plain(&bound.caret_end()).is_lt(),
+            Operator::Tilde => self.compare(&bound.tilde_end()).is_lt(),
+            Operator::Caret => self.compare(&bound.caret_end()).is_lt(),
             _ => true,
         }
-    }
-
-    /// An end has no pre-release, so both comparers agree on it but for what is equal.
-    fn compare_plain(&self, end: &Self) -> Ordering {
-        self.compare(end)
     }
 
     fn next(&self, at: usize) -> Self {

@@ -24,6 +24,13 @@ enum Word {
     Text(Box<str>),
 }
 
+/// A number or word, borrowed while comparing.
+#[derive(Clone, Copy)]
+enum Piece<'a> {
+    Number(u64),
+    Text(&'a str),
+}
+
 impl Segments {
     pub(super) fn parse(text: &str) -> Result<Self, VersionError> {
         let trimmed = text.trim();
@@ -43,10 +50,14 @@ impl Segments {
         Ok(segments)
     }
 
-    fn canonical(&self) -> impl Iterator<Item = Word> {
+    fn canonical(&self) -> impl Iterator<Item = Piece<'_>> {
         let numbers = &self.numbers[..last(&self.numbers, |number| *number == 0)];
         let words = &self.words[..last(&self.words, |word| *word == Word::Number(0))];
-        numbers.iter().map(|number| Word::Number(*number)).chain(words.iter().cloned())
+        let pieces = words.iter().map(|word| match word {
+            Word::Number(number) => Piece::Number(*number),
+            Word::Text(text) => Piece::Text(text),
+        });
+        numbers.iter().map(|number| Piece::Number(*number)).chain(pieces)
     }
 
     pub(super) fn compare(&self, other: &Self) -> Ordering {
@@ -54,13 +65,13 @@ impl Segments {
         loop {
             let (a, b) = match (a.next(), b.next()) {
                 (None, None) => return Ordering::Equal,
-                (a, b) => (a.unwrap_or(Word::Number(0)), b.unwrap_or(Word::Number(0))),
+                (a, b) => (a.unwrap_or(Piece::Number(0)), b.unwrap_or(Piece::Number(0))),
             };
-            let order = match (&a, &b) {
-                (Word::Number(a), Word::Number(b)) => a.cmp(b),
-                (Word::Text(a), Word::Text(b)) => a.cmp(b),
-                (Word::Number(_), Word::Text(_)) => Ordering::Greater,
-                (Word::Text(_), Word::Number(_)) => Ordering::Less,
+            let order = match (a, b) {
+                (Piece::Number(a), Piece::Number(b)) => a.cmp(&b),
+                (Piece::Text(a), Piece::Text(b)) => a.cmp(b),
+                (Piece::Number(_), Piece::Text(_)) => Ordering::Greater,
+                (Piece::Text(_), Piece::Number(_)) => Ordering::Less,
             };
             if order.is_ne() {
                 return order;
