@@ -32,7 +32,9 @@ impl Deb {
     fn read(text: &str) -> Option<Self> {
         let text = text.trim();
         let upstream = text.find(':').map_or(0, |colon| colon + 1);
-        if upstream > 0 && !number::is_number(&text[..upstream - 1]) {
+        let epoch = &text[..upstream.saturating_sub(1)];
+        // dpkg keeps the epoch in 31 bits and refuses a larger one.
+        if upstream > 0 && (!number::is_number(epoch) || epoch.parse::<i32>().is_err()) {
             return None;
         }
         let upstream_end = text[upstream..].rfind('-').map_or(text.len(), |dash| upstream + dash);

@@ -125,6 +125,24 @@ fn what_cannot_be_a_range_is_refused_by_name() {
 }
 
 #[test]
+fn the_deepest_text_is_read_and_a_deeper_bound_is_refused() {
+    use stella_versions::trivy::ConstraintError;
+    use stella_versions::{MAX_VERSION_BYTES, Scheme};
+    let deepest = "a1".repeat(MAX_VERSION_BYTES / 2);
+    assert!(Scheme::Maven.compare(&deepest, &deepest).is_ok_and(|order| order.is_eq()));
+    for comparer in Comparer::ALL {
+        if let Ok(order) = comparer.compare(&deepest, &deepest) {
+            assert!(order.is_eq(), "{}", comparer.name());
+        }
+    }
+    let deeper = "1-".repeat(MAX_VERSION_BYTES);
+    for range in [format!("<{deeper}"), format!("[{deeper},2]")] {
+        let refused = Comparer::Maven.constraint(&range);
+        assert!(matches!(refused, Err(ConstraintError::Bound { .. })), "{:.20}", range);
+    }
+}
+
+#[test]
 fn versions_and_ranges_of_two_comparers_have_no_answer() {
     let npm = Comparer::Npm.version("1.2.3").expect("a version");
     let generic = Comparer::Generic.version("1.2.3").expect("a version");

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::scan::{Bound, Operator, Spellings, alternatives, malformed};
 use super::{Alternatives, Comparer, ConstraintError};
 use crate::maven::{Item, Rules, compare_lists, read};
-use crate::{VersionError, number};
+use crate::{VersionError, bounded, number};
 
 /// Nested lists of numbers and qualifiers. Unlike Maven, a list of nothing stays, so that `1-0` is
 /// newer than `1.x`, and numbers over 63 bits are all equal.
@@ -16,7 +16,9 @@ pub(super) struct Items {
 
 impl Items {
     pub(super) fn parse(text: &str) -> Result<Self, VersionError> {
-        Ok(Self { items: read(&text.to_ascii_lowercase(), Rules::Trivy, held) })
+        // Lists nest as deep as the text has pieces, so the bound on its length is one on the stack.
+        let lower = bounded(text)?.to_ascii_lowercase();
+        Ok(Self { items: read(&lower, Rules::Trivy, held) })
     }
 
     pub(super) fn compare(&self, other: &Self) -> Ordering {

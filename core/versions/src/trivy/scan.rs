@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{Alternatives, Comparer, ConstraintError};
-use crate::VersionError;
+use crate::{VersionError, bounded};
 
 /// What a comparison asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,10 +84,8 @@ pub(super) fn terms<B: Bound>(
     while !rest.is_empty() {
         let (operator, text, after) =
             term::<B>(rest).ok_or_else(|| malformed(comparer, alternative))?;
-        let bound = B::bound(operator, text).map_err(|source| ConstraintError::Bound {
-            comparer: comparer.name(),
-            text: alternative.into(),
-            source,
+        let bound = bounded(text).and_then(|text| B::bound(operator, text)).map_err(|source| {
+            ConstraintError::Bound { comparer: comparer.name(), text: alternative.into(), source }
         })?;
         terms.push((operator, bound));
         let after = spaces(after);
