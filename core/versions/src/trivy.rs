@@ -5,8 +5,9 @@
 //! first, by the grammar of the [`Comparer`] that the ecosystem has; the decisions were measured on
 //! the real program and are kept as vectors beside the tests.
 //!
-//! Grammar and order are those of Trivy 0.67 and later; [`Constraint::matches_until_0_64`] tells what
-//! older ones make of pre-releases of npm. Where Trivy would crash, and for texts that are not ASCII,
+//! Grammar and order are those of Trivy 0.76. Of what 0.59 decides otherwise,
+//! [`Constraint::matches_until_0_64`] tells the pre-releases of npm and [`Constraint::is_read_by_0_59`]
+//! the ranges of Maven; some local versions of Python and carets of RPM differ too. Where Trivy would crash, and for texts that are not ASCII,
 //! reading fails.
 
 mod bitnami;
@@ -317,7 +318,7 @@ impl Constraint {
         }
     }
 
-    /// Whether Trivy 0.65 and later find the version inside; nothing if it is of another comparer.
+    /// Whether Trivy finds the version inside; nothing if it is of another comparer.
     #[must_use]
     pub fn matches(&self, version: &Version) -> Option<bool> {
         Some(match (&self.ranges, &version.parsed) {
@@ -341,6 +342,12 @@ impl Constraint {
             }
             _ => return None,
         })
+    }
+
+    /// Whether Trivy 0.59 can read the range too: for Maven it knows no `+` and no `_`.
+    #[must_use]
+    pub fn is_read_by_0_59(&self) -> bool {
+        self.comparer() != Comparer::Maven || !self.text.contains(['+', '_'])
     }
 
     /// Whether Trivy before 0.65 finds the version inside.
