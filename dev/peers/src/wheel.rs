@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -52,7 +51,8 @@ fn make_executable(folder: &Path) -> Result<()> {
         if kind.is_dir() {
             make_executable(&path)?;
         } else if kind.is_file() && is_program(&path)? {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+            #[cfg(unix)]
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         }
     }
     Ok(())

@@ -45,8 +45,8 @@ pub struct PageSizeError {
 /// - **Atomicity**: the first three pages are zero until [`finish`](Writer::finish) has written
 ///   everything else, so a file that was not finished is refused by every reader. Making it durable
 ///   is the business of who owns the sink.
-/// - A call that is refused for its arguments changes nothing. After an error of the sink the file
-///   cannot be finished.
+/// - A call that is refused for its arguments changes nothing. After an error of the sink every
+///   further `put`, `leave` and `finish` fails.
 ///
 /// The layout is that of `docs/formats/bolt.md`.
 #[derive(Debug)]
@@ -199,6 +199,7 @@ impl<W: Write + Seek> Writer<W> {
     /// # Errors
     /// If the pair cannot stand there or the sink fails.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), PutError> {
+        self.out.usable().map_err(PutError::Sink)?;
         if self.depth == 0 {
             return Err(PutError::InRoot);
         }
@@ -233,6 +234,7 @@ impl<W: Write + Seek> Writer<W> {
     /// # Errors
     /// If none is open or the sink fails.
     pub fn leave(&mut self) -> Result<(), LeaveError> {
+        self.out.usable().map_err(LeaveError::Sink)?;
         let Some(around) = self.depth.checked_sub(1) else {
             return Err(LeaveError::NotEntered);
         };
@@ -253,6 +255,7 @@ impl<W: Write + Seek> Writer<W> {
     /// # Errors
     /// If a bucket is open or the sink fails.
     pub fn finish(mut self) -> Result<Finished<W>, FinishError> {
+        self.out.usable().map_err(FinishError::Sink)?;
         if self.depth > 0 {
             return Err(FinishError::Open { count: self.depth });
         }

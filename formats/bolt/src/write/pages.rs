@@ -154,10 +154,12 @@ impl<W: Write + Seek> Pages<W> {
         written
     }
 
+    /// An error if the sink has failed: what is held back here is then of no use any more.
+    pub(super) fn usable(&self) -> io::Result<()> {
+        if self.failed { Err(io::Error::other("an earlier write has failed")) } else { Ok(()) }
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.failed {
-            return Err(io::Error::other("an earlier write has failed"));
-        }
         let written = self.sink.write_all(bytes);
         self.failed = written.is_err();
         written
