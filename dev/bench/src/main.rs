@@ -9,6 +9,7 @@
     reason = "a program of the terminal: its output is what it is for"
 )]
 
+mod bolt;
 mod bundle;
 mod corpus;
 mod measure;
@@ -45,6 +46,20 @@ enum Task {
     All(All),
     /// Make the copies and changes that `all` needs, and measure nothing.
     Corpus(Place),
+    /// Measure loading sorted pairs into bbolt files, beside bbolt itself.
+    Bolt {
+        #[command(flatten)]
+        place: Place,
+        /// How many pairs.
+        #[arg(long, default_value_t = 1_000_000)]
+        pairs: usize,
+        /// How often each program is measured, in turns.
+        #[arg(long, default_value_t = 3)]
+        repetitions: usize,
+    },
+    /// Load pairs into a bbolt file (what `bolt` measures).
+    #[command(hide = true)]
+    BoltLoad { file: PathBuf, shape: bolt::Shape, pairs: usize },
     /// Run one command and write what it used (what every measurement is made of).
     #[command(hide = true)]
     Measure {
@@ -104,6 +119,10 @@ fn main() -> ExitCode {
         None => measure_all(&all),
         Some(Task::All(all)) => measure_all(&all),
         Some(Task::Corpus(place)) => prepare(&place),
+        Some(Task::Bolt { place, pairs, repetitions }) => {
+            bolt::measure(&place.cache(), pairs, repetitions).map(|page| println!("{page}"))
+        }
+        Some(Task::BoltLoad { file, shape, pairs }) => bolt::load(&file, shape, pairs),
         Some(Task::Measure { report, words }) => measure::parent(&report, &words),
     };
     match done {

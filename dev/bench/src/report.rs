@@ -88,7 +88,7 @@ impl Goal {
         if self.at_least { self.measured >= self.wanted } else { self.measured <= self.wanted }
     }
 
-    fn show(&self) -> String {
+    pub(crate) fn show(&self) -> String {
         let (sign, verdict) =
             (if self.at_least { "≥" } else { "≤" }, if self.met() { "met" } else { "missed" });
         // Shares are small and read as percentages; speeds and factors are not.

