@@ -6,6 +6,7 @@
 //! in a bundle. INV-PURE, INV-RAW, INV-LIMIT.
 
 mod by_name;
+mod cvss;
 mod draft;
 mod facets;
 mod format;
@@ -21,6 +22,7 @@ mod severity;
 pub mod view;
 
 pub use by_name::{NameClass, by_name};
+pub use cvss::{CvssScore, CvssVersion};
 pub use draft::Draft;
 pub use facets::{FACETS_VERSION, Facets};
 pub use format::Format;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use stella_model::Instant;
 use stella_model::json::Value;
 
+use super::affected::{Affected, Vector, vectors};
 use super::vex::{csaf_ids, csaf_severity};
 use super::{Package, items, texts};
 use crate::severity::Severity;
@@ -54,6 +55,72 @@ impl<'t> AdvisoryView<'t> {
             Source::Csaf(root) => root.str_at(&["document", "tracking", "initial_release_date"]),
         };
         Instant::parse(&text?).ok()
+    }
+
+    /// When it was last revised.
+    #[must_use]
+    pub fn modified(self) -> Option<Instant> {
+        let text = match self.0 {
+            Source::Osv(root) => root.str_at(&["modified"]),
+            Source::Csaf(root) => root.str_at(&["document", "tracking", "current_release_date"]),
+        };
+        Instant::parse(&text?).ok()
+    }
+
+    /// What it is about, at length. Only OSV tells.
+    #[must_use]
+    pub fn details(self) -> Option<Cow<'t, str>> {
+        self.osv_root().and_then(|root| root.str_at(&["details"]))
+    }
+
+    /// The publisher's word for the severity, such as `MODERATE`. Only OSV tells.
+    #[must_use]
+    pub fn severity_label(self) -> Option<Cow<'t, str>> {
+        self.osv_root().and_then(|root| root.str_at(&["database_specific", "severity"]))
+    }
+
+    /// CVSS vectors of the advisory as a whole. Only OSV tells.
+    pub fn each_vector(self, found: &mut dyn FnMut(Vector<'t>)) {
+        self.osv_root().into_iter().flat_map(vectors).for_each(found);
+    }
+
+    /// Weaknesses by their CWE ids, as GitHub's database notes them. Only OSV tells.
+    pub fn each_weakness(self, found: &mut dyn FnMut(Cow<'t, str>)) {
+        let ids = |root| texts(root, &["database_specific", "cwe_ids"]);
+        self.osv_root().into_iter().flat_map(ids).for_each(found);
+    }
+
+    /// Addresses of further reading. Only OSV tells.
+    pub fn each_reference(self, found: &mut dyn FnMut(Cow<'t, str>)) {
+        let urls = |root| items(root, &["references"]).filter_map(|item| item.str_at(&["url"]));
+        self.osv_root().into_iter().flat_map(urls).for_each(found);
+    }
+
+    /// Other names of the same vulnerability, and those that a distribution's advisory derives
+    /// from. Only OSV tells.
+    pub fn each_alias(self, found: &mut dyn FnMut(Cow<'t, str>)) {
+        for list in ["aliases", "upstream"] {
+            self.osv_root().into_iter().flat_map(|root| texts(root, &[list])).for_each(&mut *found);
+        }
+    }
+
+    /// Vulnerabilities that it names without saying that they are the same: distributions list
+    /// here what an advisory fixes. Only OSV tells.
+    pub fn each_related(self, found: &mut dyn FnMut(Cow<'t, str>)) {
+        self.osv_root().into_iter().flat_map(|root| texts(root, &["related"])).for_each(found);
+    }
+
+    /// The packages with the versions in which they are vulnerable. Only OSV tells.
+    pub fn each_affected(self, found: &mut dyn FnMut(Affected<'t>)) {
+        let affected = |root| items(root, &["affected"]).map(Affected::new);
+        self.osv_root().into_iter().flat_map(affected).for_each(found);
+    }
+
+    fn osv_root(self) -> Option<Value<'t>> {
+        match self.0 {
+            Source::Osv(root) => Some(root),
+            Source::Csaf(_) => None,
+        }
     }
 
     /// When it was withdrawn. Only OSV tells.

@@ -4,6 +4,7 @@
 //! demand. Views are lenient: a member of an unexpected shape counts as absent.
 
 mod advisory;
+mod affected;
 mod finding;
 mod sbom;
 mod vex;
@@ -14,6 +15,7 @@ use stella_model::Limits;
 use stella_model::json::{Document, Value};
 
 pub use advisory::AdvisoryView;
+pub use affected::{Affected, Event, RangeKind, Vector};
 pub use finding::FindingView;
 pub use sbom::{Component, SbomView};
 pub use vex::{Product, Statement, Status, VexView};
@@ -178,11 +180,11 @@ impl<'t> Package<'t> {
 }
 
 /// Items of the array at a path; nothing if there is none.
-fn items<'t>(value: Value<'t>, path: &[&str]) -> impl Iterator<Item = Value<'t>> {
+fn items<'t>(value: Value<'t>, path: &[&str]) -> impl Iterator<Item = Value<'t>> + use<'t> {
     value.path(path).into_iter().flat_map(Value::items)
 }
 
 /// Texts of the array at a path.
-fn texts<'t>(value: Value<'t>, path: &[&str]) -> impl Iterator<Item = Cow<'t, str>> {
+fn texts<'t>(value: Value<'t>, path: &[&str]) -> impl Iterator<Item = Cow<'t, str>> + use<'t> {
     items(value, path).filter_map(Value::as_str)
 }
