@@ -22,9 +22,9 @@ pub use error::EngineError;
 pub use ingest::{IngestReport, IngestRequest, ingest};
 pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
 pub use run::{
-    Change, DEFAULT_CACHE_BYTES, ExportRequest, KeyReport, PlanReport, PlannedSet, ProfileSource,
-    RunRecord, RunReport, RunRequest, SetRecord, Signing, adapter_specs, export, plan,
-    read_profile, validate_profile,
+    Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport, PlanReport, PlannedSet,
+    ProfileSource, RunRecord, RunReport, RunRequest, SetRecord, Signing, adapter_specs, export,
+    plan, read_profile, validate_profile,
 };
 pub use stella_carrier::Carrier;
 pub use store::Store;

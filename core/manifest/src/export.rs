@@ -83,6 +83,28 @@ pub struct OutputEntry {
     pub adapter_version: u32,
     /// Whether a site may import the output.
     pub importable: bool,
+    /// Of a database: its keys by bucket at the top.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, u64>,
+    /// What the output could not say although the evidence does, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_represented: BTreeMap<String, u64>,
+    /// The scanner that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scanner: Option<Scanner>,
+}
+
+/// A scanner, and which versions of it can use an output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scanner {
+    /// Its name.
+    pub name: String,
+    /// The oldest version.
+    pub oldest: String,
+    /// Version of the schema that the output follows; versions of the scanner that read another
+    /// cannot use it.
+    pub schema: u32,
 }
 
 /// What redaction did.

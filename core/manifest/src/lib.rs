@@ -8,7 +8,7 @@ pub mod provenance;
 pub mod tar;
 
 pub use export::{
-    Counts, DigestMap, ExportManifest, FORMAT_VERSION, ManifestError, OutputEntry, PartEntry,
-    RedactionReport,
+    Counts, Coverage, DigestMap, ExportManifest, FORMAT_VERSION, ManifestError, OutputEntry,
+    PartEntry, RedactionReport, Scanner,
 };
 pub use provenance::Statement;

@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use stella_model::Instant;
 use stella_model::screen::Safe;
+use stella_model::{Instant, PartName};
 use stella_plan::{FeedEntry, OutputPlan, ProfileId, RedactionId, SetEntry};
 
 use crate::{PartEntry, layout};
@@ -30,6 +30,25 @@ pub struct Facts<'a> {
     pub redacted_values: u64,
     /// Records that were left out because no rule reads their format.
     pub left_out: u64,
+    /// Databases of Trivy in the bundle.
+    pub databases: &'a [Database],
+}
+
+/// A database that Trivy loads, as a layer of the bundle's image layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Its folder in Trivy's cache, and in `trivy/cache/`.
+    pub folder: &'static str,
+    /// Its tag in the image layout.
+    pub layout_tag: &'static str,
+    /// Name and tag of a repository for it, as Trivy looks for it.
+    pub repository: &'static str,
+    /// Trivy's flag that names the repository.
+    pub repository_flag: &'static str,
+    /// Trivy's flag that keeps it from asking for a newer one.
+    pub skip_flag: &'static str,
+    /// Path of the layer in the bundle.
+    pub layer: PartName,
 }
 
 /// `README.md`: what the bundle is and how to check it.
@@ -49,6 +68,12 @@ pub fn readme(facts: &Facts<'_>) -> String {
     }
     text.push_str(CHECKING);
     text.push_str(CONTENTS);
+    if !facts.sets.is_empty() {
+        text.push_str(RECORDS);
+    }
+    if !facts.databases.is_empty() {
+        text.push_str(&trivy(facts.databases));
+    }
     let _ = writeln!(text, "\nRedaction: {}", redaction(facts));
     text.push_str("\nLicences and attributions: see `NOTICE.md`.\n");
     text
@@ -82,11 +107,52 @@ const CONTENTS: &str = "
 
 - `export.json`: the manifest. It lists every file with its size and SHA-256.
 - `provenance.json`: what the bundle was made from, as an in-toto statement.
-- `data/raw/KIND/FEED/p-*.jsonl.zst`: the records, one JSON object a line, compressed with zstd.
+";
+
+const RECORDS: &str = "- `data/raw/KIND/FEED/p-*.jsonl.zst`: the records, one JSON object a line, compressed with zstd.
   The member `raw` (or `text`) of a line is the document.
 - `indexes/KIND/FEED/p-*.jsonl.zst`: where each record lies in the part of the same name.
 
 To read records: `stella export cat .`, or `zstd -dc data/raw/KIND/FEED/*.zst | jq .raw`.
+";
+
+/// How Trivy gets the databases, from a folder and from a registry.
+fn trivy(databases: &[Database]) -> String {
+    let mut text = String::from(TRIVY);
+    let (mut folder, mut registry) = (String::new(), String::new());
+    let (mut skip, mut repositories) = (String::new(), String::new());
+    for database in databases {
+        let Database { folder: name, layer, layout_tag, repository, .. } = database;
+        let _ = write!(
+            folder,
+            "mkdir -p \"$CACHE/{name}\"\n\
+             tar -xzf {layer} \\\n  -C \"$CACHE/{name}\"\n\
+             cp trivy/cache/{name}/metadata.json \"$CACHE/{name}/\"\n"
+        );
+        let _ = writeln!(
+            registry,
+            "oras cp --from-oci-layout trivy/oci:{layout_tag} $REGISTRY/{repository}"
+        );
+        let _ = write!(skip, " {}", database.skip_flag);
+        let _ = write!(repositories, " {} $REGISTRY/{repository}", database.repository_flag);
+    }
+    let _ = write!(
+        text,
+        "Without a registry, into a cache folder of your choice:\n\n```\n{folder}\
+         trivy image --cache-dir \"$CACHE\"{skip} --offline-scan IMAGE\n```\n\n\
+         From a registry of your own, after copying it there:\n\n```\n{registry}\
+         trivy image{repositories} --offline-scan IMAGE\n```\n"
+    );
+    text
+}
+
+const TRIVY: &str = "
+## Scanning with it
+
+The databases stand in the place of the public ones, for Trivy 0.59.1 and later. Trivy checks no
+signature: check the bundle first. What could not be said in a database is listed with a reason in
+`trivy/*.report.jsonl`.
+
 ";
 
 fn redaction(facts: &Facts<'_>) -> String {

@@ -12,6 +12,7 @@ pub const JSON_RAW: Adapter = Adapter {
         about: "selected records as JSON lines, with redaction guardrails",
         default_redaction: DefaultRedaction::Standard,
         importable: false,
+        kinds: &[],
     },
     carries_records: true,
     description: "Selected records for analysts: one JSON object a line, redacted by the standard \

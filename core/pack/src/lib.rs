@@ -8,6 +8,8 @@ pub mod codec;
 pub mod json_raw;
 pub mod mirror_full;
 pub mod part;
+pub mod rows;
+pub mod trivy_db;
 
 pub use codec::Compressor;
 pub use part::{PackError, Part, PartBuilder, Scratch, SourceRecord};
@@ -26,7 +28,8 @@ pub struct Adapter {
 }
 
 /// All adapters, in the order in which help lists them.
-pub const ADAPTERS: &[&Adapter] = &[&json_raw::JSON_RAW, &mirror_full::MIRROR_FULL];
+pub const ADAPTERS: &[&Adapter] =
+    &[&json_raw::JSON_RAW, &mirror_full::MIRROR_FULL, &trivy_db::TRIVY_DB];
 
 /// The adapter with this name.
 #[must_use]

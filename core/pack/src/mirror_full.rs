@@ -12,6 +12,7 @@ pub const MIRROR_FULL: Adapter = Adapter {
         about: "all records of all feeds, importable by a site",
         default_redaction: DefaultRedaction::None,
         importable: true,
+        kinds: &[],
     },
     carries_records: true,
     description: "Every record of every kind and feed, unredacted, so that a site that imports it \

@@ -13,6 +13,8 @@ pub struct AdapterSpec {
     pub default_redaction: DefaultRedaction,
     /// Whether a site may import the output: it must have carried everything unaltered.
     pub importable: bool,
+    /// Kinds that it is made from; the built-in profile selects them. Empty: all.
+    pub kinds: &'static [&'static str],
 }
 
 /// The redaction that an adapter asks for by default.

@@ -15,7 +15,7 @@ pub mod set_plan;
 
 pub use adapter::{AdapterSpec, DefaultRedaction};
 pub use partition::Partition;
-pub use profile::{Profile, ProfileError};
+pub use profile::{Profile, ProfileError, Trivy};
 pub use run_plan::{
     Codec, FeedEntry, Handling, OutputPlan, ProfileId, RedactionId, RunPlan, SetEntry,
 };

@@ -24,6 +24,12 @@
 //! [codec]
 //! level = 3
 //!
+//! [trivy]                            # for the outputs trivy:*
+//! precedence = ["acme-own", "ghsa"]  # who is believed first; the rest follow
+//!
+//! [trivy.floors]                     # least packages with advisories
+//! npm = 100
+//!
 //! [handling]
 //! classification = "OFFICIAL"
 //! releasable-to = ["AUS", "NZL"]
@@ -90,6 +96,30 @@ pub struct Profile {
     pub allow_empty: BTreeSet<SetKey>,
     /// Percent of a set that may be gone since the last run.
     pub max_drop_percent: u8,
+    /// What it decides about outputs for Trivy.
+    pub trivy: Trivy,
+}
+
+/// What a profile decides about outputs for Trivy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Trivy {
+    /// Ids of data sources, the most believed first; those that are not named follow.
+    pub precedence: Vec<String>,
+    /// Least number of packages with advisories, by ecosystem or distribution. Decides no byte.
+    pub floors: BTreeMap<String, u64>,
+}
+
+impl Trivy {
+    /// What decides bytes, as the plan lists it.
+    #[must_use]
+    pub fn options(&self) -> BTreeMap<String, String> {
+        let mut options = BTreeMap::new();
+        if !self.precedence.is_empty() {
+            options.insert("precedence".to_owned(), self.precedence.join(","));
+        }
+        options
+    }
 }
 
 /// Which redaction rules a run uses.
@@ -155,6 +185,8 @@ struct Written {
     #[serde(default)]
     allow_empty: Vec<String>,
     max_drop: Option<u8>,
+    #[serde(default)]
+    trivy: Trivy,
 }
 
 #[derive(Deserialize)]
@@ -189,13 +221,17 @@ impl Profile {
             name: adapter.id.to_owned(),
             redaction: default_redaction(adapter),
             outputs: vec![adapter],
-            select: Select::default(),
+            select: Select {
+                kinds: adapter.kinds.iter().filter_map(|kind| Kind::new(kind).ok()).collect(),
+                ..Select::default()
+            },
             partition: Partition::DEFAULT,
             level: DEFAULT_LEVEL,
             handling: None,
             floors: BTreeMap::new(),
             allow_empty: BTreeSet::new(),
             max_drop_percent: DEFAULT_MAX_DROP_PERCENT,
+            trivy: Trivy::default(),
         }
     }
 
@@ -232,6 +268,10 @@ impl Profile {
         let set = |name: &'static str, text: &str| -> Result<SetKey, ProfileError> {
             text.parse().map_err(|error: stella_model::NameError| member(name, error.to_string()))
         };
+        let named = |id: &String| !id.is_empty() && !id.contains(',');
+        if !written.trivy.precedence.iter().all(named) {
+            return Err(member("trivy.precedence", "must be ids of data sources without commas"));
+        }
         let floors = written.floors.iter().map(|(key, least)| Ok((set("floors", key)?, *least)));
         let allow_empty = written.allow_empty.iter().map(|key| set("allow-empty", key));
         Ok(Profile {
@@ -245,6 +285,7 @@ impl Profile {
             floors: floors.collect::<Result<_, ProfileError>>()?,
             allow_empty: allow_empty.collect::<Result<_, _>>()?,
             max_drop_percent,
+            trivy: written.trivy,
         })
     }
 
@@ -259,6 +300,8 @@ impl Profile {
             partition: &'a Partition,
             redaction: &'a str,
             select: &'a Select,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            trivy: BTreeMap<String, String>,
         }
         Digest::of(&rfc8785::to_vec(&Revision {
             handling: &self.handling,
@@ -272,6 +315,7 @@ impl Profile {
                 RedactionChoice::File(_) => "file",
             },
             select: &self.select,
+            trivy: self.trivy.options(),
         }))
     }
 }
@@ -414,6 +458,7 @@ mod tests {
         about: "",
         default_redaction: DefaultRedaction::Standard,
         importable: false,
+        kinds: &[],
     };
     const MIRROR: AdapterSpec = AdapterSpec {
         id: "mirror:full",
@@ -421,6 +466,7 @@ mod tests {
         about: "",
         default_redaction: DefaultRedaction::None,
         importable: true,
+        kinds: &[],
     };
 
     fn read(text: &str) -> Result<Profile, String> {

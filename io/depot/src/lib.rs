@@ -6,6 +6,7 @@
 //! see whole files only.
 
 mod part_record;
+mod space;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -15,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{FlockOperation, flock};
 
 pub use part_record::{PartRecord, StoredFile, StoredPart};
+pub use space::{BlobWriter, SpoolFile};
 use stella_model::{Digest, DigestBuilder, TenantId};
 
 /// The depot of one tenant.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
 use stella_depot::{Depot, StoredFile, StoredPart};
-use stella_manifest::people::{self, Facts};
+use stella_manifest::people::{self, Database, Facts};
 use stella_manifest::{
     Counts, ExportManifest, FORMAT_VERSION, OutputEntry, PartEntry, RedactionReport, Statement,
     layout,
@@ -16,6 +16,7 @@ use stella_records::line::{INDEX_MEDIA_TYPE, PART_MEDIA_TYPE, parse_index_line};
 use stella_records::setroot::{SetRoot, leaf};
 use stella_seal::TRUSTED_ROOT;
 
+use super::output::{Output, OutputFile};
 use super::pack::Packed;
 use super::prepare::Prepared;
 use crate::EngineError;
@@ -44,9 +45,13 @@ const NOT_REDACTABLE: &str = "not-redactable";
 pub(crate) fn assemble(
     prepared: &Prepared,
     packed: &Packed,
+    outputs: &[Output],
     depot: &Depot,
 ) -> Result<Files, EngineError> {
     let mut listing = Listing::default();
+    for file in outputs.iter().flat_map(|output| &output.files) {
+        listing.output_file(file);
+    }
     for part in &packed.parts {
         if let Some(stored) = &part.record.stored {
             listing.stored_part(&prepared.sets[part.set], stored)?;
@@ -56,6 +61,8 @@ pub(crate) fn assemble(
     let redaction = redaction_report(prepared, packed);
     let left_out = packed.parts.iter().map(|part| part.record.not_redactable).sum();
     let plan = &prepared.plan;
+    let databases: Vec<Database> =
+        outputs.iter().filter_map(|output| output.database.clone()).collect();
     let facts = Facts {
         as_of: plan.as_of,
         profile: &plan.profile,
@@ -65,6 +72,7 @@ pub(crate) fn assemble(
         redaction: &plan.redaction,
         redacted_values: redaction.counts.values().sum(),
         left_out,
+        databases: &databases,
     };
     listing.text(layout::README, "text/markdown", people::readme(&facts))?;
     listing.text(layout::NOTICE, "text/markdown", people::notice(&facts))?;
@@ -75,11 +83,11 @@ pub(crate) fn assemble(
     let manifest = ExportManifest {
         as_of: plan.as_of,
         counts: counts(&sets, &listing.entries, packed, left_out),
-        coverage: Vec::new(),
+        coverage: outputs.iter().flat_map(|output| output.coverage.clone()).collect(),
         feeds: plan.feeds.clone(),
         format_version: FORMAT_VERSION,
         handling: plan.handling.clone(),
-        outputs: outputs(prepared),
+        outputs: output_entries(prepared, outputs),
         parts: listing.entries,
         plan_hash: plan.hash(),
         profile: plan.profile.clone(),
@@ -131,6 +139,22 @@ impl Listing {
         Ok(())
     }
 
+    fn output_file(&mut self, file: &OutputFile) {
+        self.entries.push(PartEntry {
+            digest: file.stored.digest.into(),
+            feed: None,
+            first_id: None,
+            kind: None,
+            last_id: None,
+            media_type: file.media_type.clone(),
+            path: file.path.clone(),
+            records: file.records,
+            size: file.stored.size,
+            uncompressed_size: None,
+        });
+        self.parts.insert(file.path.clone(), Bytes::Depot(file.stored));
+    }
+
     fn text(&mut self, name: &str, media_type: &str, text: String) -> Result<(), EngineError> {
         let path = PartName::new(name).map_err(bad_name)?;
         let bytes = text.into_bytes();
@@ -165,6 +189,9 @@ fn carried_sets(
     packed: &Packed,
     depot: &Depot,
 ) -> Result<Vec<SetEntry>, EngineError> {
+    if !prepared.carries_records() {
+        return Ok(Vec::new());
+    }
     if prepared.plan.redaction.digest.is_none() {
         return Ok(prepared.plan.sets.clone());
     }
@@ -244,12 +271,19 @@ fn counts(sets: &[SetEntry], entries: &[PartEntry], packed: &Packed, left_out: u
 
 /// An output is importable only if it carries whole sets as they are: a site that imports part of
 /// a set would take the rest for vanished.
-fn outputs(prepared: &Prepared) -> Vec<OutputEntry> {
+fn output_entries(prepared: &Prepared, made: &[Output]) -> Vec<OutputEntry> {
     let whole = prepared.plan.redaction.digest.is_none() && prepared.selectors.take_whole_sets();
-    let output = |spec: &&'static stella_plan::AdapterSpec| OutputEntry {
-        adapter: spec.id.to_owned(),
-        adapter_version: spec.version,
-        importable: spec.importable && whole,
+    let output = |spec: &&'static stella_plan::AdapterSpec| {
+        let made = made.iter().find(|output| output.adapter == spec.id);
+        let facts = made.map(|output| output.facts.clone()).unwrap_or_default();
+        OutputEntry {
+            adapter: spec.id.to_owned(),
+            adapter_version: spec.version,
+            importable: spec.importable && whole,
+            keys: facts.keys,
+            not_represented: facts.not_represented,
+            scanner: facts.scanner,
+        }
     };
     prepared.profile.outputs.iter().map(output).collect()
 }

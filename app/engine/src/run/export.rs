@@ -8,10 +8,12 @@ use serde::Serialize;
 use stella_carrier::Carrier;
 use stella_depot::Depot;
 use stella_keys::KeyFileSigner;
+use stella_manifest::OutputEntry;
 use stella_model::{Digest, ErrorCode, Instant, Kind};
 
 use super::assemble::{Files, assemble};
 use super::distribute::distribute;
+use super::output;
 use super::pack::{Packed, pack};
 use super::prepare::{Prepared, prepare};
 use super::record::{RunRecord, SetRecord};
@@ -43,6 +45,10 @@ pub struct RunReport {
     pub not_carried: BTreeMap<String, u64>,
     /// Redacted values by rule.
     pub redacted: BTreeMap<String, u64>,
+    /// Selected records, carried or made into something else.
+    pub selected: u64,
+    /// Databases that were made of them.
+    pub databases: Vec<DatabaseReport>,
     /// Data parts.
     pub parts: u64,
     /// Data parts taken from the depot.
@@ -64,6 +70,18 @@ pub struct RunReport {
 /// Signatures of one key that are kept for runs that make the same bundle again: those of a thousand
 /// bundles, with a file each.
 const KEPT_SIGNATURES: usize = 2_000;
+
+/// A database of a bundle.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseReport {
+    /// The adapter that made it.
+    pub adapter: String,
+    /// Its keys.
+    pub keys: u64,
+    /// Statements of the evidence that it cannot make, by reason.
+    pub not_represented: BTreeMap<String, u64>,
+}
 
 /// Runs a profile and puts the bundle at its destination.
 ///
@@ -125,6 +143,8 @@ pub fn export(
         records: manifest.counts.records,
         not_carried: manifest.counts.not_carried,
         redacted: manifest.redaction.counts,
+        selected: prepared.sets.iter().map(|set| set.count).sum(),
+        databases: databases(&manifest.outputs),
         parts: packed.parts.len() as u64,
         reused_parts: packed.reused,
         bytes: manifest.counts.bytes,
@@ -134,6 +154,16 @@ pub fn export(
         stages_ms: stages.times,
         warnings,
     })
+}
+
+fn databases(outputs: &[OutputEntry]) -> Vec<DatabaseReport> {
+    let made = outputs.iter().filter(|output| output.scanner.is_some());
+    let report = |output: &OutputEntry| DatabaseReport {
+        adapter: output.adapter.clone(),
+        keys: output.keys.values().sum(),
+        not_represented: output.not_represented.clone(),
+    };
+    made.map(report).collect()
 }
 
 /// Decrypts the signing key before hours of packing, so that nobody waits for a question at their
@@ -178,8 +208,17 @@ impl Work<'_> {
         let packed = stages.time(Stage::Pack, |progress| {
             pack(self.prepared, self.depot, self.request.run.threads, progress, self.cancel)
         })?;
+        let outputs = stages.time(Stage::Pack, |progress| {
+            output::build(
+                self.prepared,
+                self.depot,
+                self.request.run.threads,
+                progress,
+                self.cancel,
+            )
+        })?;
         let (files, sealed) = stages.time(Stage::Seal, |_| {
-            let files = assemble(self.prepared, &packed, self.depot)?;
+            let files = assemble(self.prepared, &packed, &outputs, self.depot)?;
             self.prepared.check_carried(&files.manifest.sets)?;
             let sealed = seal(&files, self.key)?;
             Ok((files, sealed))

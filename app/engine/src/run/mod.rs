@@ -4,6 +4,7 @@ mod assemble;
 mod distribute;
 mod export;
 mod notices;
+mod output;
 mod pack;
 mod plan;
 mod prepare;
@@ -12,7 +13,7 @@ mod record;
 mod request;
 mod seal;
 
-pub use export::{RunReport, export};
+pub use export::{DatabaseReport, RunReport, export};
 pub use plan::{Change, PlanReport, PlannedSet, plan};
 pub use profile::{adapter_specs, read_profile, validate_profile};
 pub use record::{RunRecord, SetRecord};

@@ -46,8 +46,8 @@ pub(crate) fn pack(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Packed, EngineError> {
-    let tasks: Vec<Task<'_>> = prepared
-        .sets
+    let sets = if prepared.carries_records() { &prepared.sets[..] } else { &[] };
+    let tasks: Vec<Task<'_>> = sets
         .iter()
         .enumerate()
         .flat_map(|(set, summary)| {

@@ -93,8 +93,13 @@ pub fn plan(
     let mut work = Work::default();
     let mut sets = Vec::new();
     for set in &prepared.sets {
+        let parts = if prepared.carries_records() { &set.parts[..] } else { &[] };
+        if parts.is_empty() {
+            // A database is made of the whole set each time.
+            work.to_build += set.bytes;
+        }
         let mut reusable_parts = 0;
-        for part in &set.parts {
+        for part in parts {
             match depot.part(&part.key) {
                 Some(record) => {
                     reusable_parts += 1;
@@ -107,7 +112,7 @@ pub fn plan(
             set: set.set.clone(),
             records: set.count,
             bytes: set.bytes,
-            parts: set.parts.len() as u64,
+            parts: parts.len() as u64,
             reusable_parts,
             change: change(set, last_run.as_ref(), &prepared),
         });

@@ -47,6 +47,7 @@ pub(super) fn prepare(
     cancel: &Cancel,
 ) -> Result<Prepared, EngineError> {
     let (profile, rules) = resolve(request)?;
+    check_redaction(&profile, &rules)?;
     let selectors = profile.select.resolve(request.now).map_err(invalid_profile)?;
     let ledger = store.ledger()?;
     let (id, epoch) = ledger.identity()?;
@@ -112,6 +113,13 @@ pub(super) fn prepare(
 }
 
 impl Prepared {
+    /// Whether any output carries the records themselves.
+    pub(super) fn carries_records(&self) -> bool {
+        let carries =
+            |id: &str| stella_pack::adapter(id).is_some_and(|found| found.carries_records);
+        self.profile.outputs.iter().any(|spec| carries(spec.id))
+    }
+
     /// INV-EMPTY: what was selected.
     pub(super) fn check_floors(&self) -> Result<(), EngineError> {
         refuse(&self.broken)
@@ -119,6 +127,10 @@ impl Prepared {
 
     /// INV-EMPTY: what is left of it after redaction.
     pub(super) fn check_carried(&self, carried: &[SetEntry]) -> Result<(), EngineError> {
+        if !self.carries_records() {
+            // Outputs made of the records have floors of their own.
+            return Ok(());
+        }
         let selected = self.sets.iter().map(|set| (set.set.clone(), set.count)).collect();
         let key = |set: &SetEntry| SetKey { kind: set.kind.clone(), feed: set.feed.clone() };
         let carried = carried.iter().map(|set| (key(set), set.count)).collect();
@@ -156,6 +168,21 @@ fn never_filled(selectors: &Selectors, feeds: &[FeedInfo]) -> Vec<String> {
         )
     };
     feeds.iter().filter(empty).map(told).collect()
+}
+
+/// A database is made of what the evidence says: rules for documents do not apply to it.
+fn check_redaction(profile: &Profile, rules: &RuleSet) -> Result<(), EngineError> {
+    let made = |spec: &&&'static AdapterSpec| {
+        stella_pack::adapter(spec.id).is_some_and(|adapter| !adapter.carries_records)
+    };
+    match (rules.digest(), profile.outputs.iter().find(made)) {
+        (Some(_), Some(spec)) => {
+            let message = format!("{} cannot be redacted", spec.id);
+            Err(EngineError::new(ErrorCode::Usage, message)
+                .hint("use --redaction none, or a profile of its own for the redacted output"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A feed that nobody knows is a mistake, not an empty selection.
@@ -239,7 +266,10 @@ fn outputs(profile: &Profile) -> Vec<OutputPlan> {
     let output = |spec: &&'static AdapterSpec| OutputPlan {
         adapter: spec.id.to_owned(),
         adapter_version: spec.version,
-        options: BTreeMap::new(),
+        options: match spec.id.starts_with("trivy:") {
+            true => profile.trivy.options(),
+            false => BTreeMap::new(),
+        },
     };
     profile.outputs.iter().map(output).collect()
 }

@@ -100,7 +100,10 @@ fn summary(report: &RunReport) -> String {
         report.profile,
         report.plan_hash,
         report.as_of,
-        human::count(report.records),
+        match report.databases.is_empty() || report.records > 0 {
+            true => human::count(report.records),
+            false => format!("{} read, none carried as they are", human::count(report.selected)),
+        },
     );
     let kinds: Vec<String> = report
         .kinds
@@ -110,14 +113,25 @@ fn summary(report: &RunReport) -> String {
     if !kinds.is_empty() {
         let _ = write!(text, ": {}", kinds.join(", "));
     }
-    let _ = write!(
-        text,
-        "\n  size      {}, {} before compression, {} ({} reused)",
-        human::bytes(report.bytes),
-        human::bytes(report.uncompressed_bytes),
-        human::counted(report.parts, "part"),
-        human::count(report.reused_parts),
-    );
+    let _ = write!(text, "\n  size      {}", human::bytes(report.bytes));
+    if report.parts > 0 || report.databases.is_empty() {
+        let _ = write!(
+            text,
+            ", {} before compression, {} ({} reused)",
+            human::bytes(report.uncompressed_bytes),
+            human::counted(report.parts, "part"),
+            human::count(report.reused_parts),
+        );
+    }
+    for database in &report.databases {
+        let _ = write!(
+            text,
+            "\n  {:<9} {}, {} not represented",
+            Safe(&database.adapter),
+            human::counted(database.keys, "key"),
+            human::counted(database.not_represented.values().sum(), "statement"),
+        );
+    }
     if !report.redacted.is_empty() {
         let _ = write!(text, "\n  redacted  {}", by_name(&report.redacted));
     }

@@ -1,0 +1,225 @@
+//! Rows: key and value bytes that are sorted however many there are.
+//!
+//! Adapters that make one file of all records turn each record into rows, on any number of threads,
+//! and read them back in the order of their keys. What does not fit in memory goes to a [`Spool`]
+//! as sorted runs, which are merged: memory does not grow with the number of rows (INV-LIMIT).
+//! Keys should be distinct; rows with equal keys come in an order that depends on the threads.
+
+mod merge;
+mod sort;
+
+use std::io;
+
+pub use merge::Merged;
+
+/// Where bytes go that do not fit in memory. Offsets are those of the spool alone.
+pub trait Spool: Send + Sync {
+    /// Keeps bytes and says where.
+    ///
+    /// # Errors
+    /// If they cannot be kept.
+    fn append(&self, bytes: &[u8]) -> io::Result<u64>;
+
+    /// Reads bytes that were kept.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+}
+
+/// Most bytes of one key or one value.
+pub const MAX_BYTES: usize = 1 << 30;
+
+/// Bytes before each row in memory and in a run: lengths of key and value, u32 little-endian.
+const HEAD: usize = 8;
+
+/// Takes rows in any order.
+pub struct Sorter<'s> {
+    spool: &'s dyn Spool,
+    budget: usize,
+    arena: Vec<u8>,
+    index: Vec<sort::Entry>,
+    runs: Vec<Run>,
+}
+
+/// A sorted run in a spool.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    offset: u64,
+    bytes: u64,
+}
+
+impl<'s> Sorter<'s> {
+    /// A sorter that holds about `budget` bytes in memory.
+    #[must_use]
+    pub fn new(spool: &'s dyn Spool, budget: usize) -> Sorter<'s> {
+        // Offsets into the arena are u32.
+        let budget = budget.min(1 << 30);
+        Sorter { spool, budget, arena: Vec::new(), index: Vec::new(), runs: Vec::new() }
+    }
+
+    /// Takes a row.
+    ///
+    /// # Errors
+    /// If the spool fails, or the row is over [`MAX_BYTES`].
+    pub fn push(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        let bytes = HEAD + key.len() + value.len();
+        if key.len() > MAX_BYTES || value.len() > MAX_BYTES {
+            return Err(io::Error::other("a row is larger than 1 GiB"));
+        }
+        if !self.index.is_empty() && self.held() + bytes > self.budget {
+            self.spill()?;
+        }
+        let at = self.arena.len() as u32;
+        self.index.push(sort::Entry::new(at));
+        self.arena.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        self.arena.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        self.arena.extend_from_slice(key);
+        self.arena.extend_from_slice(value);
+        Ok(())
+    }
+
+    fn held(&self) -> usize {
+        self.arena.len() + self.index.len() * size_of::<sort::Entry>()
+    }
+
+    /// Writes what is in memory as a sorted run.
+    fn spill(&mut self) -> io::Result<()> {
+        /// Bytes written at once.
+        const BLOCK: usize = 1 << 20;
+        sort::sort(&self.arena, &mut self.index);
+        let mut block = Vec::with_capacity(BLOCK + (BLOCK >> 2));
+        let mut run: Option<Run> = None;
+        let mut flush = |block: &mut Vec<u8>| -> io::Result<()> {
+            let offset = self.spool.append(block)?;
+            let run = run.get_or_insert(Run { offset, bytes: 0 });
+            if run.offset + run.bytes != offset {
+                // Another sorter wrote to the spool meanwhile: what follows is a run of its own.
+                self.runs.push(*run);
+                *run = Run { offset, bytes: 0 };
+            }
+            run.bytes += block.len() as u64;
+            block.clear();
+            Ok(())
+        };
+        for entry in &self.index {
+            block.extend_from_slice(sort::row(&self.arena, entry));
+            if block.len() >= BLOCK {
+                flush(&mut block)?;
+            }
+        }
+        if !block.is_empty() {
+            flush(&mut block)?;
+        }
+        self.runs.extend(run);
+        self.arena.clear();
+        self.index.clear();
+        Ok(())
+    }
+}
+
+/// The rows of all sorters in the order of their keys.
+///
+/// # Errors
+/// If a spool fails.
+pub fn merge(sorters: Vec<Sorter<'_>>) -> io::Result<Merged<'_>> {
+    Merged::new(sorters)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A spool in memory that fails once it holds so many bytes.
+    struct Memory {
+        bytes: Mutex<Vec<u8>>,
+        limit: usize,
+    }
+
+    impl Memory {
+        fn new(limit: usize) -> Memory {
+            Memory { bytes: Mutex::default(), limit }
+        }
+    }
+
+    impl Spool for Memory {
+        fn append(&self, bytes: &[u8]) -> io::Result<u64> {
+            let mut held = self.bytes.lock().expect("no thread panicked");
+            if held.len() + bytes.len() > self.limit {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let at = held.len() as u64;
+            held.extend_from_slice(bytes);
+            Ok(at)
+        }
+
+        fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            let held = self.bytes.lock().expect("no thread panicked");
+            let at = offset as usize;
+            out.copy_from_slice(&held[at..at + out.len()]);
+            Ok(())
+        }
+    }
+
+    fn read(mut merged: Merged<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut rows = Vec::new();
+        while let Some((key, value)) = merged.next().expect("the spool reads") {
+            rows.push((key.to_vec(), value.to_vec()));
+        }
+        rows
+    }
+
+    proptest! {
+        #[test]
+        fn rows_come_back_sorted_whatever_the_sorters_and_the_memory(
+            rows in proptest::collection::btree_map(
+                proptest::collection::vec(0_u8..4, 0..40),
+                proptest::collection::vec(any::<u8>(), 0..20),
+                0..200,
+            ),
+            shuffle in any::<u64>(),
+            sorters in 1_usize..4,
+            budget in 1_usize..4000,
+        ) {
+            let spool = Memory::new(usize::MAX);
+            let mut all: Vec<Sorter<'_>> =
+                (0..sorters).map(|_| Sorter::new(&spool, budget)).collect();
+            let mut order: Vec<_> = rows.iter().collect();
+            order.sort_by_key(|(key, _)| {
+                stella_model::Digest::of(&[&shuffle.to_be_bytes()[..], key].concat())
+            });
+            for (place, (key, value)) in order.into_iter().enumerate() {
+                all[place % sorters].push(key, value).expect("the spool writes");
+            }
+            let back = read(merge(all).expect("the spool reads"));
+            prop_assert_eq!(back, rows.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_spool_that_fails_is_an_error_and_no_row_is_lost_in_silence() {
+        let spool = Memory::new(100);
+        let mut sorter = Sorter::new(&spool, 64);
+        let mut failed = false;
+        for number in 0_u32..100 {
+            failed |= sorter.push(&number.to_be_bytes(), &[0; 30]).is_err();
+        }
+        assert!(failed);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let spool = Memory::new(usize::MAX);
+        let mut sorter = Sorter::new(&spool, 10_000);
+        for number in 0_u32..10_000 {
+            sorter.push(&number.to_be_bytes(), &[0; 16]).expect("the spool writes");
+            assert!(sorter.held() <= 10_000);
+        }
+        assert!(sorter.runs.len() > 10);
+        assert_eq!(read(merge(vec![sorter]).expect("reads")).len(), 10_000);
+    }
+}

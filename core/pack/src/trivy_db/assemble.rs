@@ -1,0 +1,349 @@
+//! From rows to the database, in the order of its keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use super::blobs::Blobs;
+use super::claims::Package;
+use super::code::damaged;
+use super::mapper::{DetailRow, Mapper, NameKey, decode_fix, join, tag};
+use super::ranges::{Fix, widest};
+use super::{Contents, RED_HAT_CPE, Tree, VULNERABILITIES, detail::Detail, json::Object};
+use crate::rows::{Sorter, merge};
+
+/// The bucket that describes the others.
+const DATA_SOURCES: &str = "data-source";
+
+/// Content sets that Trivy takes for granted on a system without build information. Where none of
+/// them is known, it refuses to scan such a system at all.
+const DEFAULT_CONTENT_SETS: &[&str] = &[
+    "rhel-6-server-extras-rpms",
+    "rhel-6-server-rpms",
+    "rhel-7-server-extras-rpms",
+    "rhel-7-server-rpms",
+    "rhel-8-for-x86_64-appstream-rpms",
+    "rhel-8-for-x86_64-baseos-rpms",
+    "rhel-9-for-x86_64-appstream-rpms",
+    "rhel-9-for-x86_64-baseos-rpms",
+];
+
+/// Writes the rows of all mappers to a tree, and the lines of the report to `report`.
+///
+/// The bytes depend on the records alone, not on how they were spread over mappers (INV-DET).
+///
+/// # Errors
+/// If a spool, the tree or the report fails.
+pub fn assemble<T: Tree>(
+    mappers: Vec<Mapper<'_>>,
+    tree: &mut T,
+    report: &mut dyn io::Write,
+) -> io::Result<Contents> {
+    let mut rows = Rows::default();
+    for mapper in mappers {
+        rows.add(mapper);
+    }
+    write_report(std::mem::take(&mut rows.report), report)?;
+    rows.names.sort_unstable();
+    rows.names.dedup();
+    rows.resolve()?;
+    rows.settle()?;
+    rows.constant()?;
+    rows.write(tree)
+}
+
+fn write_report(sorters: Vec<Sorter<'_>>, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut lines = merge(sorters)?;
+    let mut last = Vec::new();
+    while let Some((_, line)) = lines.next()? {
+        // A record may name a package twice with one problem.
+        if line != last {
+            out.write_all(line)?;
+            last.clear();
+            last.extend_from_slice(line);
+        }
+    }
+    Ok(())
+}
+
+/// What the mappers leave, kind by kind.
+#[derive(Default)]
+struct Rows<'s> {
+    contents: Contents,
+    entries: Vec<Sorter<'s>>,
+    claims: Vec<Sorter<'s>>,
+    pending: Vec<Sorter<'s>>,
+    report: Vec<Sorter<'s>>,
+    texts: Vec<Blobs<'s>>,
+    names: Vec<(NameKey, Box<str>)>,
+    rejected: BTreeSet<String>,
+    /// Descriptions of buckets.
+    sources: BTreeMap<String, Vec<u8>>,
+}
+
+impl<'s> Rows<'s> {
+    fn add(&mut self, mut mapper: Mapper<'s>) {
+        self.contents.tally.add(&mapper.tally);
+        self.entries.push(mapper.entries);
+        self.claims.push(mapper.claims);
+        self.pending.push(mapper.pending);
+        self.report.push(mapper.report);
+        self.texts.push(mapper.texts);
+        self.names.append(&mut mapper.names);
+        self.rejected.append(&mut mapper.rejected);
+        self.sources.append(&mut mapper.sources);
+    }
+
+    /// Gives the rows that wait their ids: the CVE ids that other records tell for any of their
+    /// names, else the record's own.
+    fn resolve(&mut self) -> io::Result<()> {
+        let mut waiting = merge(std::mem::take(&mut self.pending))?;
+        let mut key = Vec::new();
+        while let Some((old, value)) = waiting.next()? {
+            let (top, package, _, tail) = split(old)?;
+            let sorters = match value.first() {
+                Some(&tag::CLAIM) => &mut self.claims,
+                _ => &mut self.entries,
+            };
+            let others = match value.first() {
+                Some(&tag::CLAIM) => super::claims::Claim::read(value)?.others,
+                _ => DetailRow::read(value)?.1.list()?,
+            };
+            let mut ids: Vec<&str> =
+                others.iter().flat_map(|name| cves_of(&self.names, name)).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            if ids.is_empty() {
+                ids.extend(others.last());
+            }
+            for id in ids {
+                key.clear();
+                join(&mut key, &[top, package, id]);
+                key.extend_from_slice(tail);
+                first(sorters)?.push(&key, value)?;
+            }
+        }
+        self.names = Vec::new();
+        Ok(())
+    }
+
+    /// Merges what several records say of one vulnerability of one package.
+    fn settle(&mut self) -> io::Result<()> {
+        let mut rows = merge(std::mem::take(&mut self.claims))?;
+        let entries = first(&mut self.entries)?;
+        let mut package = Package::default();
+        while let Some((key, value)) = rows.next()? {
+            let (prefix, name, id, tail) = split(key)?;
+            if !package.is(prefix, name) {
+                package.settle(entries, &mut self.sources)?;
+                package.begin(prefix, name);
+            }
+            package.take(id, tail, value, &self.rejected)?;
+        }
+        package.settle(entries, &mut self.sources)
+    }
+
+    /// Rows that are in every database, and those that describe the buckets.
+    fn constant(&mut self) -> io::Result<()> {
+        let entries = first(&mut self.entries)?;
+        let mut key = Vec::new();
+        let mut push = |parts: [&str; 3], value: &[u8]| {
+            key.clear();
+            join(&mut key, &parts);
+            entries.push(&key, value)
+        };
+        // Without this bucket Trivy crashes at the first finding.
+        push([VULNERABILITIES, "", ""], &[tag::BUCKET])?;
+        push([DATA_SOURCES, "", ""], &[tag::BUCKET])?;
+        for content_set in DEFAULT_CONTENT_SETS {
+            push([RED_HAT_CPE, "repository", content_set], b"\0[0]")?;
+        }
+        for (bucket, value) in &self.sources {
+            push([DATA_SOURCES, "", bucket], value)?;
+        }
+        Ok(())
+    }
+
+    fn write<T: Tree>(self, tree: &mut T) -> io::Result<Contents> {
+        let Rows { mut contents, entries, texts, rejected, .. } = self;
+        let mut rows = merge(entries)?;
+        let mut walk = Walk { tree, keys: &mut contents.keys, top: None, package: None };
+        let mut group = Group::default();
+        let (mut value, mut blob) = (Vec::new(), Vec::new());
+        while let Some((key, row)) = rows.next()? {
+            let (top, package, id, _) = split(key)?;
+            if !group.is(top, package, id) {
+                group.put(&mut walk, &mut value)?;
+                group.begin(top, package, id, &rejected);
+            }
+            group.take(row, &texts, &rejected, &mut blob)?;
+        }
+        group.put(&mut walk, &mut value)?;
+        walk.leave()?;
+        Ok(contents)
+    }
+}
+
+/// The sorter that takes rows made after mapping. There is always one mapper.
+fn first<'v, 's>(sorters: &'v mut [Sorter<'s>]) -> io::Result<&'v mut Sorter<'s>> {
+    sorters.first_mut().ok_or_else(|| io::Error::other("a database is made by at least one mapper"))
+}
+
+/// CVE ids for another name of a vulnerability.
+fn cves_of<'n>(names: &'n [(NameKey, Box<str>)], name: &str) -> impl Iterator<Item = &'n str> {
+    let key = super::mapper::name_key(name);
+    let begin = names.partition_point(|(known, _)| *known < key);
+    names[begin..].iter().take_while(move |(known, _)| *known == key).map(|(_, cve)| &**cve)
+}
+
+/// The three names of a key, and what orders rows of one name.
+fn split(key: &[u8]) -> io::Result<(&str, &str, &str, &[u8])> {
+    let mut parts = key.splitn(4, |byte| *byte == 0);
+    let mut next = || parts.next().ok_or_else(damaged);
+    let (top, package, id, tail) = (next()?, next()?, next()?, next()?);
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| damaged());
+    Ok((text(top)?, text(package)?, text(id)?, tail))
+}
+
+/// All rows of one key of the database.
+#[derive(Default)]
+struct Group {
+    top: String,
+    package: String,
+    id: String,
+    /// A rejected id has no row.
+    rejected: bool,
+    json: Option<Vec<u8>>,
+    fix: Option<(u8, Fix)>,
+    detail: Option<Detail>,
+    bucket: bool,
+}
+
+impl Group {
+    fn is(&self, top: &str, package: &str, id: &str) -> bool {
+        self.id == id && self.package == package && self.top == top
+    }
+
+    fn begin(&mut self, top: &str, package: &str, id: &str, rejected: &BTreeSet<String>) {
+        for (held, name) in [(&mut self.top, top), (&mut self.package, package), (&mut self.id, id)]
+        {
+            if held != name {
+                held.clear();
+                held.push_str(name);
+            }
+        }
+        self.rejected = rejected.contains(id);
+        (self.json, self.fix, self.detail, self.bucket) = (None, None, None, false);
+    }
+
+    /// Takes the next row, the most believed first.
+    fn take(
+        &mut self,
+        row: &[u8],
+        texts: &[Blobs<'_>],
+        rejected: &BTreeSet<String>,
+        blob: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        match row.first() {
+            Some(&tag::JSON) => {
+                self.json.get_or_insert_with(|| row[1..].to_vec());
+            }
+            Some(&tag::FIX) => {
+                let (distribution, fix) = decode_fix(row)?;
+                let scheme = super::distribution(distribution)?.scheme;
+                self.fix = Some(match self.fix.take() {
+                    Some((_, held)) => (distribution, widest(scheme, held, fix)),
+                    None => (distribution, fix),
+                });
+            }
+            Some(&tag::DETAIL) => {
+                let (row, mut rest) = DetailRow::read(row)?;
+                let spare = row.spare && !rest.list()?.iter().all(|cve| rejected.contains(*cve));
+                if !spare {
+                    let mapper = texts.get(usize::from(row.mapper)).ok_or_else(damaged)?;
+                    mapper.read(row.blob, blob)?;
+                    self.detail.get_or_insert_default().take(blob)?;
+                }
+            }
+            Some(&tag::BUCKET) => self.bucket = true,
+            _ => return Err(damaged()),
+        }
+        Ok(())
+    }
+
+    /// Writes the key, if there is anything to write.
+    fn put<T: Tree>(&mut self, walk: &mut Walk<'_, T>, value: &mut Vec<u8>) -> io::Result<()> {
+        value.clear();
+        if self.bucket {
+            return walk.enter(&self.top, None);
+        }
+        if self.rejected {
+            return Ok(());
+        }
+        if let Some(json) = &self.json {
+            value.extend_from_slice(json);
+        } else if let Some((_, fix)) = &self.fix {
+            write_fix(fix, value);
+        } else if let Some(detail) = &self.detail {
+            detail.write(value);
+        } else {
+            return Ok(());
+        }
+        let package = (!self.package.is_empty()).then_some(self.package.as_str());
+        walk.enter(&self.top, package)?;
+        walk.put(&self.id, value)
+    }
+}
+
+fn write_fix(fix: &Fix, out: &mut Vec<u8>) {
+    let mut object = Object::new(out);
+    object.text("AffectedVersion", fix.introduced.as_deref().unwrap_or_default());
+    object.text("FixedVersion", fix.fixed.as_deref().unwrap_or_default());
+    object.number("Severity", fix.severity);
+    object.end();
+}
+
+/// Where in the tree the next key goes.
+struct Walk<'w, T> {
+    tree: &'w mut T,
+    keys: &'w mut BTreeMap<String, u64>,
+    top: Option<String>,
+    package: Option<String>,
+}
+
+impl<T: Tree> Walk<'_, T> {
+    fn enter(&mut self, top: &str, package: Option<&str>) -> io::Result<()> {
+        if self.top.as_deref() != Some(top) {
+            self.leave()?;
+            self.tree.enter(top.as_bytes())?;
+            self.keys.entry(top.to_owned()).or_default();
+            self.top = Some(top.to_owned());
+        }
+        if self.package.as_deref() != package {
+            if self.package.take().is_some() {
+                self.tree.leave()?;
+            }
+            if let Some(package) = package {
+                self.tree.enter(package.as_bytes())?;
+                self.package = Some(package.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, id: &str, value: &[u8]) -> io::Result<()> {
+        if let Some(count) = self.top.as_ref().and_then(|top| self.keys.get_mut(top)) {
+            *count += 1;
+        }
+        self.tree.put(id.as_bytes(), value)
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        if self.package.take().is_some() {
+            self.tree.leave()?;
+        }
+        if self.top.take().is_some() {
+            self.tree.leave()?;
+        }
+        Ok(())
+    }
+}

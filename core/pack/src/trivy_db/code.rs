@@ -1,0 +1,88 @@
+//! How rows are written to memory and spool, and read back: lengths as u32 little-endian, then
+//! bytes. Nothing of this leaves the run.
+
+use std::io;
+
+/// Appends to a value.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Writer {
+    pub(super) fn clear(&mut self) -> &mut Writer {
+        self.bytes.clear();
+        self
+    }
+
+    pub(super) fn byte(&mut self, byte: u8) -> &mut Writer {
+        self.bytes.push(byte);
+        self
+    }
+
+    pub(super) fn number(&mut self, number: u64) -> &mut Writer {
+        self.bytes.extend_from_slice(&number.to_le_bytes());
+        self
+    }
+
+    pub(super) fn text(&mut self, text: &str) -> &mut Writer {
+        self.bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        self.bytes.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    pub(super) fn list<S: AsRef<str>>(&mut self, texts: &[S]) -> &mut Writer {
+        self.bytes.extend_from_slice(&(texts.len() as u32).to_le_bytes());
+        for text in texts {
+            self.text(text.as_ref());
+        }
+        self
+    }
+}
+
+/// Reads what [`Writer`] wrote.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(rest: &'a [u8]) -> Reader<'a> {
+        Reader { rest }
+    }
+
+    pub(super) fn byte(&mut self) -> io::Result<u8> {
+        Ok(self.take(1)?[0])
+    }
+
+    pub(super) fn number(&mut self) -> io::Result<u64> {
+        let bytes = self.take(8)?.first_chunk().ok_or_else(damaged)?;
+        Ok(u64::from_le_bytes(*bytes))
+    }
+
+    pub(super) fn text(&mut self) -> io::Result<&'a str> {
+        let length = self.length()?;
+        std::str::from_utf8(self.take(length)?).map_err(|_| damaged())
+    }
+
+    pub(super) fn list(&mut self) -> io::Result<Vec<&'a str>> {
+        let count = self.length()?;
+        (0..count).map(|_| self.text()).collect()
+    }
+
+    fn length(&mut self) -> io::Result<usize> {
+        let bytes = self.take(4)?.first_chunk().ok_or_else(damaged)?;
+        Ok(u32::from_le_bytes(*bytes) as usize)
+    }
+
+    fn take(&mut self, count: usize) -> io::Result<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(damaged)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+}
+
+/// The spool gave back other bytes than it took.
+pub(super) fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a temporary file of the run is damaged")
+}

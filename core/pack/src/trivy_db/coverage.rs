@@ -1,0 +1,68 @@
+//! Which ecosystems and distributions a scanner sees with a database, and which it is blind for.
+
+use super::Contents;
+use super::ecosystems::{DISTRIBUTIONS, LANGUAGES};
+
+/// What a scanner sees of an ecosystem or distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// All that the selected records say.
+    Full,
+    /// Some of it; the report says what not and why.
+    Partial,
+    /// Nothing.
+    Absent,
+}
+
+impl Coverage {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Coverage::Full => "full",
+            Coverage::Partial => "partial",
+            Coverage::Absent => "absent",
+        }
+    }
+}
+
+/// The coverage by every language as OSV names it, by every release of a distribution that any
+/// record speaks of, as Trivy names it, and by every distribution of which none is.
+#[must_use]
+pub fn coverage(contents: &Contents) -> Vec<(String, Coverage)> {
+    let mut names: Vec<String> = LANGUAGES.iter().map(|language| language.osv.to_owned()).collect();
+    let told = || contents.tally.rows.keys().chain(contents.tally.gaps.keys());
+    for distribution in DISTRIBUTIONS {
+        let releases: Vec<&String> =
+            told().filter(|name| distribution.release.is_bucket(name, distribution.osv)).collect();
+        match releases.is_empty() {
+            true => names.push(distribution.osv.to_owned()),
+            false => names.extend(releases.into_iter().cloned()),
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    let state = |name: String| {
+        let coverage = contents.coverage(&name);
+        (name, coverage)
+    };
+    names.into_iter().map(state).collect()
+}
+
+impl Contents {
+    fn coverage(&self, name: &str) -> Coverage {
+        let count =
+            |map: &std::collections::BTreeMap<String, u64>| map.get(name).copied().unwrap_or(0);
+        match (count(&self.tally.rows), count(&self.tally.gaps)) {
+            (0, _) => Coverage::Absent,
+            (_, 0) => Coverage::Full,
+            _ => Coverage::Partial,
+        }
+    }
+
+    /// Whether records speak of an ecosystem or release, and none of it could be said.
+    #[must_use]
+    pub fn is_lost(&self, name: &str) -> bool {
+        self.tally.gaps.contains_key(name) && self.coverage(name) == Coverage::Absent
+    }
+}

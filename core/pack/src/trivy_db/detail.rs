@@ -1,0 +1,222 @@
+//! What is known of a vulnerability whatever the package: rows of the bucket `vulnerability`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use stella_model::Instant;
+use stella_records::view::{AdvisoryView, Vector};
+use stella_records::{CvssScore, CvssVersion, Severity};
+
+use super::code::{Reader, Writer};
+use super::json::{Object, string};
+
+/// Encodes what an advisory says of its vulnerabilities. `source` is the id of its data source.
+pub(super) fn encode(out: &mut Writer, source: &str, advisory: AdvisoryView<'_>) {
+    let scores = Scores::of(advisory);
+    let time = |instant: Option<Instant>| {
+        // Some feeds write the year 1 for "never".
+        let told = instant.filter(|instant| instant.unix_seconds() > 0);
+        told.map_or_else(String::new, |instant| instant.to_seconds().to_string())
+    };
+    out.clear().text(source);
+    out.text(&advisory.title().unwrap_or_default());
+    out.text(&advisory.details().unwrap_or_default());
+    out.byte(severity(advisory, &scores).map_or(0, number));
+    for (_, slot) in scores.slots() {
+        match slot {
+            Some((vector, score)) => out.text(vector).text(&score.to_string()),
+            None => out.text("").text(""),
+        };
+    }
+    let (mut weaknesses, mut references) = (Vec::new(), Vec::new());
+    advisory.each_weakness(&mut |weakness| weaknesses.push(weakness));
+    out.list(&weaknesses);
+    advisory.each_reference(&mut |reference| references.push(reference));
+    out.list(&references);
+    out.text(&time(advisory.published())).text(&time(advisory.modified()));
+}
+
+/// The severity by the publisher's word, else by the newest kind of score. AlmaLinux and Rocky put
+/// the word before the title.
+fn severity(advisory: AdvisoryView<'_>, scores: &Scores) -> Option<Severity> {
+    let label = advisory.severity_label().and_then(|label| Severity::from_label(&label));
+    let of_score = || {
+        let version = |slot: &Option<(String, f64)>, version| {
+            slot.as_ref().and_then(|(_, score)| CvssScore { version, score: *score }.severity())
+        };
+        scores.slots().into_iter().find_map(|(kind, slot)| version(slot, kind))
+    };
+    let of_title = || {
+        let title = advisory.title()?;
+        Severity::from_label(title.split_once(':')?.0)
+    };
+    label.or_else(of_score).or_else(of_title)
+}
+
+/// Trivy's number of a severity.
+fn number(severity: Severity) -> u8 {
+    match severity {
+        Severity::None => 0,
+        Severity::Low => 1,
+        Severity::Medium => 2,
+        Severity::High => 3,
+        Severity::Critical => 4,
+    }
+}
+
+/// Trivy's names of severities, by their numbers. Any other word makes findings disappear.
+pub(super) const SEVERITIES: [&str; 5] = ["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"];
+
+/// The first usable vector of each version of CVSS.
+#[derive(Default)]
+struct Scores {
+    v2: Option<(String, f64)>,
+    v3: Option<(String, f64)>,
+    v4: Option<(String, f64)>,
+}
+
+impl Scores {
+    /// Of the advisory, else of the first package that has any.
+    fn of(advisory: AdvisoryView<'_>) -> Scores {
+        let mut scores = Scores::default();
+        advisory.each_vector(&mut |vector| scores.take(&vector));
+        if scores.slots().iter().all(|(_, slot)| slot.is_none()) {
+            advisory.each_affected(&mut |affected| {
+                affected.each_vector(&mut |vector| scores.take(&vector));
+            });
+        }
+        scores
+    }
+
+    fn take(&mut self, vector: &Vector<'_>) {
+        if !vector.kind.starts_with("CVSS_V") {
+            return;
+        }
+        let text = vector.score.trim_end_matches('/');
+        let Some(found) = CvssScore::of_vector(text).filter(|found| found.score > 0.0) else {
+            return;
+        };
+        let slot = match found.version {
+            CvssVersion::V2 => &mut self.v2,
+            CvssVersion::V3 => &mut self.v3,
+            CvssVersion::V4 => &mut self.v4,
+        };
+        slot.get_or_insert_with(|| (text.to_owned(), found.score));
+    }
+
+    /// Newest version first.
+    fn slots(&self) -> [(CvssVersion, &Option<(String, f64)>); 3] {
+        [(CvssVersion::V4, &self.v4), (CvssVersion::V3, &self.v3), (CvssVersion::V2, &self.v2)]
+    }
+}
+
+/// A vulnerability in the making. Takes what the sources say, the most believed first.
+#[derive(Debug, Default)]
+pub(super) struct Detail {
+    title: String,
+    description: String,
+    weaknesses: Vec<String>,
+    severity: u8,
+    vendors: BTreeMap<String, u8>,
+    scores: BTreeMap<String, [(String, String); 3]>,
+    references: BTreeSet<String>,
+    published: String,
+    modified: String,
+}
+
+impl Detail {
+    /// Takes what [`encode`] wrote. What a source that is believed more said stays.
+    pub(super) fn take(&mut self, blob: &[u8]) -> io::Result<()> {
+        let mut read = Reader::new(blob);
+        let fill = |slot: &mut String, text: &str| {
+            if slot.is_empty() {
+                slot.push_str(text);
+            }
+        };
+        let source = read.text()?;
+        fill(&mut self.title, read.text()?);
+        fill(&mut self.description, read.text()?);
+        let severity = read.byte()?;
+        if severity > 0 {
+            self.severity = if self.severity == 0 { severity } else { self.severity };
+            self.vendors.entry(source.to_owned()).or_insert(severity);
+        }
+        let mut scores: [(String, String); 3] = Default::default();
+        for slot in &mut scores {
+            *slot = (read.text()?.to_owned(), read.text()?.to_owned());
+        }
+        if scores.iter().any(|(vector, _)| !vector.is_empty()) {
+            self.scores.entry(source.to_owned()).or_insert(scores);
+        }
+        let weaknesses = read.list()?;
+        if self.weaknesses.is_empty() {
+            self.weaknesses = weaknesses.into_iter().map(str::to_owned).collect();
+        }
+        for reference in read.list()?.into_iter().flat_map(str::lines) {
+            let reference = reference.trim();
+            if !reference.is_empty() && !self.references.contains(reference) {
+                self.references.insert(reference.to_owned());
+            }
+        }
+        fill(&mut self.published, read.text()?);
+        fill(&mut self.modified, read.text()?);
+        Ok(())
+    }
+
+    /// The value of the row.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let mut object = Object::new(out);
+        object.text("Title", &self.title);
+        object.text("Description", &self.description);
+        object.text("Severity", SEVERITIES[usize::from(self.severity.min(4))]);
+        object.texts("CweIDs", &self.weaknesses);
+        if !self.vendors.is_empty() {
+            let mut vendors = Object::new(object.member("VendorSeverity"));
+            for (source, severity) in &self.vendors {
+                vendors.number(source, (*severity).min(4));
+            }
+            vendors.end();
+        }
+        if !self.scores.is_empty() {
+            let mut sources = Object::new(object.member("CVSS"));
+            for (source, scores) in &self.scores {
+                write_scores(sources.member(source), scores);
+            }
+            sources.end();
+        }
+        let references: Vec<&String> = self.references.iter().collect();
+        object.texts("References", &references);
+        object.text("PublishedDate", &self.published);
+        object.text("LastModifiedDate", &self.modified);
+        object.end();
+    }
+}
+
+/// Vectors of versions 4, 3 and 2 with their scores.
+fn write_scores(out: &mut Vec<u8>, scores: &[(String, String); 3]) {
+    let [v4, v3, v2] = scores;
+    out.push(b'{');
+    let mut first = true;
+    let mut member = |name: &str, value: &str, quoted: bool| {
+        if value.is_empty() {
+            return;
+        }
+        if !std::mem::replace(&mut first, false) {
+            out.push(b',');
+        }
+        string(out, name);
+        out.push(b':');
+        if quoted {
+            string(out, value);
+        } else {
+            out.extend_from_slice(value.as_bytes());
+        }
+    };
+    for (name, (vector, _)) in [("V2Vector", v2), ("V3Vector", v3), ("V40Vector", v4)] {
+        member(name, vector, true);
+    }
+    for (name, (_, score)) in [("V2Score", v2), ("V3Score", v3), ("V40Score", v4)] {
+        member(name, score, false);
+    }
+    out.push(b'}');
+}

@@ -1,0 +1,573 @@
+//! From records to rows.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use stella_model::{Digest, FeedName, Instant, RecordId, rfc8785};
+use stella_records::Format;
+use stella_records::view::{AdvisoryView, Affected, Evidence};
+
+use super::blobs::{BlobRef, Blobs};
+use super::claims::source_row;
+use super::code::{Reader, Writer, damaged};
+use super::ecosystems::{DISTRIBUTIONS, Distribution, Ids, Language, NoTarget, Target, target};
+use super::ranges::{self, Fix, Ranges, is_modular, module_stream, usable_key, widest};
+use super::report::Reason;
+use super::sources::{Source, of_record};
+use super::{Options, Tally, VULNERABILITIES, detail};
+use crate::rows::{Sorter, Spool};
+
+/// Memory of one mapper for rows, in bytes: finished rows, rows of languages, rows whose id is not
+/// final, lines of the report, texts.
+const ENTRIES: usize = 20 << 20;
+const CLAIMS: usize = 6 << 20;
+const PENDING: usize = 4 << 20;
+const REPORT: usize = 4 << 20;
+const TEXTS: usize = 16 << 20;
+
+/// Spools of one mapper, each its own.
+pub struct Spools<'s> {
+    /// For rows of distributions.
+    pub entries: &'s dyn Spool,
+    /// For rows of languages.
+    pub claims: &'s dyn Spool,
+    /// For rows whose id is not final.
+    pub pending: &'s dyn Spool,
+    /// For lines of the report.
+    pub report: &'s dyn Spool,
+    /// For texts.
+    pub texts: &'s dyn Spool,
+}
+
+/// What the kinds of rows are, in the first byte of their values.
+pub(super) mod tag {
+    /// Final JSON.
+    pub(crate) const JSON: u8 = 0;
+    /// A fix of a distribution.
+    pub(crate) const FIX: u8 = 1;
+    /// A reference to what is known of a vulnerability.
+    pub(crate) const DETAIL: u8 = 2;
+    /// Nothing: the bucket is to be there.
+    pub(crate) const BUCKET: u8 = 3;
+    /// A row of a language.
+    pub(crate) const CLAIM: u8 = 4;
+}
+
+/// Turns records into rows. Any number of them work side by side; [`super::assemble`] puts their
+/// rows together.
+pub struct Mapper<'s> {
+    options: &'s Options,
+    as_of: Instant,
+    /// Which mapper this is, for references to texts.
+    number: u16,
+    pub(super) entries: Sorter<'s>,
+    pub(super) claims: Sorter<'s>,
+    pub(super) pending: Sorter<'s>,
+    pub(super) report: Sorter<'s>,
+    pub(super) texts: Blobs<'s>,
+    /// CVE ids by the other names of the same vulnerability.
+    pub(super) names: Vec<(NameKey, Box<str>)>,
+    pub(super) rejected: BTreeSet<String>,
+    /// Descriptions of the buckets of distributions.
+    pub(super) sources: BTreeMap<String, Vec<u8>>,
+    pub(super) tally: Tally,
+    buffers: Buffers,
+}
+
+/// A name, hashed: there are as many as records, so they are kept short.
+pub(super) type NameKey = [u8; 16];
+
+pub(super) fn name_key(name: &str) -> NameKey {
+    let digest = Digest::of(name.as_bytes());
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest.as_bytes()[..16]);
+    key
+}
+
+#[derive(Default)]
+struct Buffers {
+    key: Vec<u8>,
+    value: Writer,
+    blob: Writer,
+}
+
+/// A record on its way into rows.
+struct Record<'r> {
+    feed: &'r FeedName,
+    publisher: Option<&'r str>,
+    id: &'r RecordId,
+    advisory: AdvisoryView<'r>,
+    /// CVE ids, in the order of the document.
+    cves: Vec<Cow<'r, str>>,
+    /// The other names, the record's own id last.
+    others: Vec<Cow<'r, str>>,
+}
+
+impl<'s> Mapper<'s> {
+    /// The mapper with this number; each number once.
+    #[must_use]
+    pub fn new(
+        options: &'s Options,
+        as_of: Instant,
+        number: u16,
+        spools: Spools<'s>,
+    ) -> Mapper<'s> {
+        Mapper {
+            options,
+            as_of,
+            number,
+            entries: Sorter::new(spools.entries, ENTRIES),
+            claims: Sorter::new(spools.claims, CLAIMS),
+            pending: Sorter::new(spools.pending, PENDING),
+            report: Sorter::new(spools.report, REPORT),
+            texts: Blobs::new(spools.texts, TEXTS),
+            names: Vec::new(),
+            rejected: BTreeSet::new(),
+            sources: BTreeMap::new(),
+            tally: Tally::default(),
+            buffers: Buffers::default(),
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Takes a record. `publisher` is that of its feed.
+    ///
+    /// # Errors
+    /// If a spool fails.
+    pub fn record(
+        &mut self,
+        feed: &FeedName,
+        publisher: Option<&str>,
+        id: &RecordId,
+        evidence: &Evidence<'_>,
+    ) -> io::Result<()> {
+        self.tally.records += 1;
+        let advisory = evidence.advisory().filter(|_| evidence.format() == Format::Osv);
+        let Some(advisory) = advisory else {
+            return self.gap(feed, id, "", Reason::FormatNotMapped, "");
+        };
+        let (mut cves, mut others) = (Vec::new(), Vec::new());
+        each_name(advisory, &mut |name| {
+            let list = if name.starts_with("CVE-") { &mut cves } else { &mut others };
+            if !list.contains(&name) {
+                list.push(name);
+            }
+        });
+        let record = Record { feed, publisher, id, advisory, cves, others };
+        if advisory.withdrawn().is_some_and(|withdrawn| withdrawn <= self.as_of) {
+            return self.gap(feed, id, "", Reason::Withdrawn, "");
+        }
+        if is_rejection(&advisory.details().unwrap_or_default()) {
+            self.rejected.extend(record.cves.iter().map(|cve| cve.clone().into_owned()));
+            return self.gap(feed, id, "", Reason::Rejected, "");
+        }
+        self.learn_names(&record);
+        self.map(&record)
+    }
+
+    /// Notes that the other names of a record stand for its CVE ids.
+    fn learn_names(&mut self, record: &Record<'_>) {
+        for cve in &record.cves {
+            for name in &record.others {
+                self.names.push((name_key(name), cve.as_ref().into()));
+            }
+        }
+    }
+
+    fn map(&mut self, record: &Record<'_>) -> io::Result<()> {
+        let mut languages: BTreeMap<(&str, String), (&'static Language, Claim)> = BTreeMap::new();
+        let mut distributions: BTreeMap<(String, String), (&'static Distribution, Fix)> =
+            BTreeMap::new();
+        let mut gaps: Vec<(String, String, Reason, String)> = Vec::new();
+        let title = record.advisory.title();
+        record.advisory.each_affected(&mut |affected| {
+            let package = affected.package();
+            let ecosystem = package.ecosystem().unwrap_or_default();
+            let name = package.name.clone().unwrap_or_default();
+            let target = target(&ecosystem);
+            let mut gap = |reason: Reason, detail: &str| {
+                let place = place(&target, &ecosystem).to_owned();
+                gaps.push((place, name.to_string(), reason, detail.to_owned()));
+            };
+            let Some(usable) = usable_key(name.clone()) else {
+                // OSS-Fuzz and the like name commits and no package.
+                let reason = if ecosystem.is_empty() { Reason::GitOnly } else { Reason::NoPackage };
+                return gap(reason, "");
+            };
+            match &target {
+                Err(NoTarget::Ecosystem) => gap(Reason::EcosystemNotScanned, ""),
+                Err(NoTarget::Release) => gap(Reason::ReleaseUnknown, ""),
+                Ok(Target::Language(language)) => {
+                    claim(affected, language, &usable, &mut languages, &mut gap);
+                }
+                Ok(Target::Distribution(distribution, bucket)) => {
+                    let title = title.as_deref().unwrap_or_default();
+                    let found = fix(affected, distribution, &usable, title, &mut gap);
+                    let Some((key, fix)) = found else { return };
+                    distributions
+                        .entry((bucket.clone(), key))
+                        .and_modify(|(_, held)| {
+                            let both = (std::mem::take(held), fix.clone());
+                            *held = widest(distribution.scheme, both.0, both.1);
+                        })
+                        .or_insert((*distribution, fix));
+                }
+            }
+        });
+        for (ecosystem, package, reason, detail) in gaps {
+            self.tally.gap(&ecosystem, reason);
+            self.gap(record.feed, record.id, &package, reason, &detail)?;
+        }
+        let mut told = BTreeSet::new();
+        for ((_, package), (language, claim)) in languages {
+            if claim.ranges.vulnerable.is_empty() {
+                continue;
+            }
+            let source = of_record(language, record.id.as_str(), record.feed, record.publisher);
+            self.tally.row(language.osv);
+            self.claim_rows(record, language.prefix, &package, &source, &claim)?;
+            if told.insert(source.id.clone()) {
+                self.claim_details(record, &source.id)?;
+            }
+        }
+        self.fix_rows(record, &distributions)
+    }
+
+    /// The rows of a record about a package of a language, one for each CVE id. Without one they
+    /// wait: another record may tell it.
+    fn claim_rows(
+        &mut self,
+        record: &Record<'_>,
+        prefix: &str,
+        package: &str,
+        source: &Source<'_>,
+        claim: &Claim,
+    ) -> io::Result<()> {
+        let Buffers { key, value, .. } = &mut self.buffers;
+        encode_claim(value, source, record, claim);
+        let tail = tail(self.options.precedence.rank(&source.id), record);
+        let waiting = [Cow::Borrowed("")];
+        let (sorter, ids) = match record.cves.is_empty() {
+            true => (&mut self.pending, &waiting[..]),
+            false => (&mut self.claims, &record.cves[..]),
+        };
+        for id in ids {
+            key.clear();
+            join(key, &[prefix, package, id]);
+            key.extend_from_slice(&tail);
+            sorter.push(key, &value.bytes)?;
+        }
+        Ok(())
+    }
+
+    /// What a record says of its vulnerabilities whatever the package.
+    fn claim_details(&mut self, record: &Record<'_>, source: &str) -> io::Result<()> {
+        let blob = self.text(record, source)?;
+        let detail = self.detail_value(blob, &[]);
+        let tail = tail(self.options.precedence.rank(source), record);
+        if record.cves.is_empty() {
+            let Buffers { key, value, .. } = &mut self.buffers;
+            key.clear();
+            join(key, &[VULNERABILITIES, "", ""]);
+            key.extend_from_slice(&tail);
+            value.clear().bytes.extend_from_slice(&detail);
+            value.list(&record.others);
+            return self.pending.push(key, &value.bytes);
+        }
+        for cve in &record.cves {
+            self.detail_row(cve, &tail, &detail)?;
+        }
+        // Where a CVE id turns out to be rejected, the record's own id takes its place.
+        let spare = self.detail_value(blob, &record.cves);
+        self.detail_row(record.id.as_str(), &tail, &spare)
+    }
+
+    fn detail_row(&mut self, id: &str, tail: &[u8], detail: &[u8]) -> io::Result<()> {
+        let Some(id) = usable_key(id.into()) else { return Ok(()) };
+        self.buffers.key.clear();
+        join(&mut self.buffers.key, &[VULNERABILITIES, "", &id]);
+        self.buffers.key.extend_from_slice(tail);
+        self.entries.push(&self.buffers.key, detail)
+    }
+
+    /// The rows of a record about packages of distributions.
+    fn fix_rows(
+        &mut self,
+        record: &Record<'_>,
+        fixes: &BTreeMap<(String, String), (&'static Distribution, Fix)>,
+    ) -> io::Result<()> {
+        let mut told = BTreeSet::new();
+        let mut related: Vec<Cow<'_, str>> = record.cves.clone();
+        record.advisory.each_related(&mut |name| {
+            if name.starts_with("CVE-") && !related.contains(&name) {
+                related.push(name);
+            }
+        });
+        for ((bucket, package), (distribution, fix)) in fixes {
+            let own = [Cow::Borrowed(record.id.as_str())];
+            let ids = match distribution.ids {
+                Ids::Notice => &own[..],
+                Ids::Cves => &related[..],
+            };
+            if ids.is_empty() {
+                if told.insert(distribution.osv) {
+                    let reason = Reason::NoVulnerabilityId;
+                    self.gap(record.feed, record.id, "", reason, "")?;
+                }
+                continue;
+            }
+            let (source, ..) = distribution.source;
+            let rank = self.options.precedence.rank(source);
+            let tail = tail(rank, record);
+            encode_fix(&mut self.buffers.value, distribution, fix);
+            self.tally.row(bucket);
+            if !self.sources.contains_key(bucket) {
+                self.sources.insert(bucket.clone(), source_row(distribution.source));
+            }
+            for id in ids {
+                self.buffers.key.clear();
+                join(&mut self.buffers.key, &[bucket, package, id]);
+                self.buffers.key.extend_from_slice(&tail);
+                self.entries.push(&self.buffers.key, &self.buffers.value.bytes)?;
+            }
+            if told.insert(source) {
+                let blob = self.text(record, source)?;
+                let detail = self.detail_value(blob, &[]);
+                for id in ids {
+                    self.detail_row(id, &tail, &detail)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, record: &Record<'_>, source: &str) -> io::Result<BlobRef> {
+        detail::encode(&mut self.buffers.blob, source, record.advisory);
+        self.texts.add(&self.buffers.blob.bytes)
+    }
+
+    /// The value of a row that refers to a text; one with ids counts only if all of them are
+    /// rejected.
+    fn detail_value(&self, blob: BlobRef, only_if_rejected: &[Cow<'_, str>]) -> Vec<u8> {
+        let spare = !only_if_rejected.is_empty();
+        let mut value = DetailRow { mapper: self.number, blob, spare }.write();
+        if spare {
+            value.list(only_if_rejected);
+        }
+        value.bytes
+    }
+
+    /// A line of the report.
+    fn gap(
+        &mut self,
+        feed: &FeedName,
+        id: &RecordId,
+        package: &str,
+        reason: Reason,
+        detail: &str,
+    ) -> io::Result<()> {
+        *self.tally.reasons.entry(reason.as_str()).or_default() += 1;
+        let line = ReportLine {
+            detail: (!detail.is_empty()).then_some(detail),
+            feed: feed.as_str(),
+            id: id.as_str(),
+            package: (!package.is_empty()).then_some(package),
+            reason: reason.as_str(),
+        };
+        let mut bytes = rfc8785::to_vec(&line);
+        bytes.push(b'\n');
+        // Lines are sorted by record, and distinct by what they say.
+        self.buffers.key.clear();
+        join(
+            &mut self.buffers.key,
+            &[feed.as_str(), id.as_str(), package, reason.as_str(), detail],
+        );
+        self.report.push(&self.buffers.key, &bytes)
+    }
+}
+
+/// A line of `trivy/db.report.jsonl`.
+#[derive(serde::Serialize)]
+struct ReportLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    feed: &'a str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<&'a str>,
+    reason: &'a str,
+}
+
+/// The name under which an ecosystem is counted.
+fn place<'t>(target: &'t Result<Target, NoTarget>, ecosystem: &'t str) -> &'t str {
+    match target {
+        Ok(Target::Language(language)) => language.osv,
+        Ok(Target::Distribution(_, bucket)) => bucket,
+        Err(_) => ecosystem.split(':').next().unwrap_or(ecosystem),
+    }
+}
+
+/// What a record says of a package of a language.
+#[derive(Debug, Default)]
+struct Claim {
+    ranges: Ranges,
+    os: Vec<String>,
+    arch: Vec<String>,
+}
+
+fn claim<'l>(
+    affected: Affected<'_>,
+    language: &'static Language,
+    name: &str,
+    languages: &mut BTreeMap<(&'l str, String), (&'static Language, Claim)>,
+    gap: &mut ranges::OnGap<'_>,
+) {
+    let mut found = Claim::default();
+    if !ranges::language(affected, language.comparer, &mut found.ranges, gap) {
+        return;
+    }
+    affected
+        .each_platform(&mut |os| add(&mut found.os, &os), &mut |arch| add(&mut found.arch, &arch));
+    for key in language.names.keys(name) {
+        let key = (language.prefix, key.into_owned());
+        let (_, claim) = languages.entry(key).or_insert_with(|| (language, Claim::default()));
+        claim.ranges.vulnerable.extend(found.ranges.vulnerable.iter().cloned());
+        claim.ranges.patched.extend(found.ranges.patched.iter().cloned());
+        found.os.iter().for_each(|os| add(&mut claim.os, os));
+        found.arch.iter().for_each(|arch| add(&mut claim.arch, arch));
+    }
+}
+
+fn add(list: &mut Vec<String>, text: &str) {
+    if !list.iter().any(|held| held == text) {
+        list.push(text.to_owned());
+    }
+}
+
+/// The key of a package of a distribution and its fix.
+fn fix(
+    affected: Affected<'_>,
+    distribution: &Distribution,
+    name: &str,
+    title: &str,
+    gap: &mut ranges::OnGap<'_>,
+) -> Option<(String, Fix)> {
+    let fix = ranges::distribution(affected, distribution.scheme, distribution.can_say, gap)?;
+    let modular = distribution.modules && fix.fixed.as_deref().is_some_and(is_modular);
+    if !modular {
+        return Some((name.to_owned(), fix));
+    }
+    match module_stream(title) {
+        Some(stream) => Some((format!("{stream}::{name}"), fix)),
+        None => {
+            gap(Reason::ModuleStreamUnknown, "");
+            Some((name.to_owned(), fix))
+        }
+    }
+}
+
+/// Names of a record in the order of the document, its own last.
+fn each_name<'t>(advisory: AdvisoryView<'t>, found: &mut dyn FnMut(Cow<'t, str>)) {
+    advisory.each_alias(&mut |name| {
+        if !name.is_empty() && !name.contains('\0') {
+            found(name);
+        }
+    });
+    if let Some(id) = advisory.id() {
+        found(id);
+    }
+}
+
+/// Whether a description says that the id was given back.
+fn is_rejection(details: &str) -> bool {
+    details.starts_with("Rejected reason:")
+        || details.contains("** REJECT **")
+        || details.contains("DO NOT USE THIS CANDIDATE NUMBER")
+}
+
+/// Appends the parts of a key, each ended by a zero byte.
+pub(super) fn join(key: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        key.extend_from_slice(part.as_bytes());
+        key.push(0);
+    }
+}
+
+/// What ends a key: it orders what different records say of one thing, the most believed first,
+/// then the newest.
+fn tail(rank: u16, record: &Record<'_>) -> Vec<u8> {
+    let newest = record.advisory.modified().map_or(i64::MIN, Instant::unix_seconds);
+    // Turned round, and so that negative times sort right.
+    let age = !((newest as u64) ^ (1 << 63));
+    let mut tail = Vec::with_capacity(64);
+    tail.extend_from_slice(&rank.to_be_bytes());
+    tail.extend_from_slice(&age.to_be_bytes());
+    join(&mut tail, &[record.feed.as_str(), record.id.as_str()]);
+    tail
+}
+
+fn encode_claim(out: &mut Writer, source: &Source<'_>, record: &Record<'_>, claim: &Claim) {
+    out.clear().byte(tag::CLAIM).text(&source.id).text(&source.name).text(&source.url);
+    out.list(&record.cves)
+        .list(&record.others)
+        .list(&claim.ranges.vulnerable)
+        .list(&claim.ranges.patched);
+    out.list(&claim.os).list(&claim.arch);
+}
+
+fn encode_fix(out: &mut Writer, distribution: &Distribution, fix: &Fix) {
+    let number = DISTRIBUTIONS.iter().position(|known| known.osv == distribution.osv);
+    out.clear().byte(tag::FIX).byte(number.unwrap_or_default() as u8).byte(fix.severity);
+    out.text(fix.fixed.as_deref().unwrap_or_default());
+    out.text(fix.introduced.as_deref().unwrap_or_default());
+}
+
+/// What [`encode_fix`] wrote: the number of the distribution, and the fix.
+pub(super) fn decode_fix(value: &[u8]) -> io::Result<(u8, Fix)> {
+    let mut read = Reader::new(value);
+    read.byte()?;
+    let (distribution, severity) = (read.byte()?, read.byte()?);
+    let mut version = || -> io::Result<Option<String>> {
+        let text = read.text()?;
+        Ok((!text.is_empty()).then(|| text.to_owned()))
+    };
+    Ok((distribution, Fix { fixed: version()?, introduced: version()?, severity }))
+}
+
+/// A row that refers to what a record says of its vulnerabilities.
+pub(super) struct DetailRow {
+    /// The mapper that holds the text.
+    pub(super) mapper: u16,
+    pub(super) blob: BlobRef,
+    /// Whether it counts only if all of the ids that follow are rejected.
+    pub(super) spare: bool,
+}
+
+impl DetailRow {
+    fn write(&self) -> Writer {
+        let mut value = Writer::default();
+        value.byte(tag::DETAIL).byte(u8::from(self.spare)).number(u64::from(self.mapper));
+        let BlobRef { block, at, bytes } = self.blob;
+        for number in [block, at, bytes] {
+            value.number(u64::from(number));
+        }
+        value
+    }
+
+    /// The row, and what follows it.
+    pub(super) fn read(value: &[u8]) -> io::Result<(DetailRow, Reader<'_>)> {
+        let mut read = Reader::new(value);
+        read.byte()?;
+        let spare = read.byte()? != 0;
+        let mapper = u16::try_from(read.number()?).map_err(|_| damaged())?;
+        let mut number = || u32::try_from(read.number()?).map_err(|_| damaged());
+        let blob = BlobRef { block: number()?, at: number()?, bytes: number()? };
+        Ok((DetailRow { mapper, blob, spare }, read))
+    }
+}

@@ -1,0 +1,296 @@
+//! From the ranges and versions of an advisory to what a row says.
+
+use std::borrow::Cow;
+
+use stella_records::view::{Affected, Event, RangeKind};
+use stella_versions::Scheme;
+use stella_versions::trivy::{Comparer, Constraint};
+
+use super::ecosystems::CanSay;
+use super::report::Reason;
+
+/// What a row of a language says of versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Ranges {
+    /// Constraints; a version that matches any of them is vulnerable.
+    pub(super) vulnerable: Vec<String>,
+    /// Versions with the fix.
+    pub(super) patched: Vec<String>,
+}
+
+/// What a row of a distribution says of versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fix {
+    /// The first version with the fix; `None` if there is none.
+    pub(super) fixed: Option<String>,
+    /// The first vulnerable version; `None` if all before the fix are.
+    pub(super) introduced: Option<String>,
+    /// Trivy's number of the distribution's own severity of the package; 0 if it tells none.
+    pub(super) severity: u8,
+}
+
+/// Told of everything that cannot be said.
+pub(super) type OnGap<'a> = dyn FnMut(Reason, &str) + 'a;
+
+/// One stretch of versions.
+struct Stretch<'e, 't> {
+    introduced: &'e str,
+    end: Option<&'e Event<'t>>,
+}
+
+/// Cuts the events of a range into stretches. Events come in the order of the document: the schema
+/// wants them sorted, and what was meant by others cannot be known.
+fn stretches<'e, 't>(events: &'e [Event<'t>], gap: &mut OnGap<'_>) -> Vec<Stretch<'e, 't>> {
+    let mut stretches: Vec<Stretch<'e, 't>> = Vec::new();
+    for event in events {
+        match event {
+            Event::Introduced(version) => {
+                stretches.push(Stretch { introduced: version, end: None });
+            }
+            Event::Fixed(version) | Event::LastAffected(version) => match stretches.last_mut() {
+                Some(open) if open.end.is_none() => open.end = Some(event),
+                _ => gap(Reason::RangeWithoutBeginning, version),
+            },
+            Event::Limit(_) => {}
+        }
+    }
+    stretches
+}
+
+/// The constraint of a stretch, as Trivy's own builder would put it.
+fn constraint(stretch: &Stretch<'_, '_>) -> String {
+    let from = stretch.introduced;
+    match stretch.end {
+        None if from == "0" => ">=0".to_owned(),
+        None => format!(">={from}"),
+        Some(Event::LastAffected(to)) if *to == from => format!("={to}"),
+        Some(Event::LastAffected(to)) if from == "0" => format!("<={to}"),
+        Some(Event::LastAffected(to)) => format!(">={from}, <={to}"),
+        Some(Event::Fixed(to)) if from == "0" => format!("<{to}"),
+        Some(Event::Fixed(to) | Event::Introduced(to) | Event::Limit(to)) => {
+            format!(">={from}, <{to}")
+        }
+    }
+}
+
+/// What a row of a language says; adds to `ranges`, which may hold what other entries of the same
+/// package said. `false` if the entry says nothing that could be added.
+pub(super) fn language(
+    affected: Affected<'_>,
+    comparer: Comparer,
+    ranges: &mut Ranges,
+    gap: &mut OnGap<'_>,
+) -> bool {
+    let before = (ranges.vulnerable.len(), ranges.patched.len());
+    let mut parsed: Vec<Constraint> = Vec::new();
+    let (mut git, mut others) = (false, false);
+    let last_known = affected.last_known_range();
+    affected.each_range(&mut |kind, events| {
+        if kind == RangeKind::Git {
+            git = true;
+            return;
+        }
+        others = true;
+        for stretch in stretches(events, gap) {
+            let mut text = constraint(&stretch);
+            if let (None, Some(last)) = (stretch.end, last_known.as_deref()) {
+                // Written `<= 1.2.3`; no version has spaces.
+                let last: String = last.split_ascii_whitespace().collect();
+                text = format!("{text}, {last}");
+            }
+            let Some(text) = understood(comparer, text, &mut parsed, gap) else { continue };
+            ranges.vulnerable.push(text);
+            if let Some(Event::Fixed(version)) = stretch.end {
+                ranges.patched.push(version.clone().into_owned());
+            }
+        }
+    });
+    affected.each_version(&mut |version| {
+        others = true;
+        listed(comparer, &version, &parsed, ranges, gap);
+    });
+    let added = (ranges.vulnerable.len(), ranges.patched.len()) != before;
+    if !added && !others {
+        gap(if git { Reason::GitOnly } else { Reason::NoVersions }, "");
+    }
+    added
+}
+
+/// A constraint as it goes into the row, if Trivy understands it: one that it does not would make
+/// it ignore the whole row.
+fn understood(
+    comparer: Comparer,
+    text: String,
+    parsed: &mut Vec<Constraint>,
+    gap: &mut OnGap<'_>,
+) -> Option<String> {
+    match comparer.constraint(&text) {
+        Ok(constraint) => {
+            parsed.push(constraint);
+            Some(text)
+        }
+        Err(_) => {
+            gap(Reason::VersionNotUnderstood, &text);
+            None
+        }
+    }
+}
+
+/// A version that is listed: said as `=VERSION` unless a range says it already.
+fn listed(
+    comparer: Comparer,
+    version: &str,
+    parsed: &[Constraint],
+    ranges: &mut Ranges,
+    gap: &mut OnGap<'_>,
+) {
+    let Ok(number) = comparer.version(version) else {
+        // No installed version can be equal to what is no version.
+        return gap(Reason::VersionNotUnderstood, version);
+    };
+    if parsed.iter().any(|constraint| constraint.matches(&number) == Some(true)) {
+        return;
+    }
+    let text = format!("={version}");
+    match comparer.constraint(&text) {
+        Ok(_) => ranges.vulnerable.push(text),
+        Err(_) => gap(Reason::VersionNotUnderstood, &text),
+    }
+}
+
+/// What a row of a distribution says. Several stretches are one row with the last fix: the version
+/// is vulnerable if any of them has it, and a row has one fix only.
+pub(super) fn distribution(
+    affected: Affected<'_>,
+    scheme: Scheme,
+    can_say: CanSay,
+    gap: &mut OnGap<'_>,
+) -> Option<Fix> {
+    let mut fix: Option<Fix> = None;
+    let (mut git, mut others) = (false, false);
+    affected.each_range(&mut |kind, events| {
+        if kind == RangeKind::Git {
+            git = true;
+            return;
+        }
+        others = true;
+        for stretch in stretches(events, gap) {
+            if let Some(more) = fix_of(&stretch, scheme, can_say, gap) {
+                fix = Some(match fix.take() {
+                    None => more,
+                    Some(fix) => widest(scheme, fix, more),
+                });
+            }
+        }
+    });
+    if let Some(fix) = &mut fix {
+        fix.severity = urgency(affected);
+    }
+    let mut versions = 0_u64;
+    affected.each_version(&mut |_| versions += 1);
+    if fix.is_none() && !others {
+        // Versions one by one cannot be said either: a row means everything before its fix.
+        let reason = match (git, versions) {
+            (_, 1..) => Reason::LastAffectedNotExpressible,
+            (true, 0) => Reason::GitOnly,
+            (false, 0) => Reason::NoVersions,
+        };
+        gap(reason, "");
+    }
+    fix
+}
+
+/// Debian's urgency as a severity.
+fn urgency(affected: Affected<'_>) -> u8 {
+    match affected.urgency().as_deref() {
+        Some("unimportant" | "low") => 1,
+        Some("medium") => 2,
+        Some("high") => 3,
+        _ => 0,
+    }
+}
+
+fn fix_of(
+    stretch: &Stretch<'_, '_>,
+    scheme: Scheme,
+    can_say: CanSay,
+    gap: &mut OnGap<'_>,
+) -> Option<Fix> {
+    let fixed = match stretch.end {
+        Some(Event::Fixed(version)) => Some(version),
+        Some(Event::LastAffected(version)) => {
+            gap(Reason::LastAffectedNotExpressible, version);
+            return None;
+        }
+        _ => None,
+    };
+    match fixed {
+        Some(version) if scheme.parse(version).is_err() => {
+            gap(Reason::VersionNotUnderstood, version);
+            return None;
+        }
+        None if !can_say.unfixed => {
+            gap(Reason::UnfixedNotExpressible, "");
+            return None;
+        }
+        _ => {}
+    }
+    let mut introduced = (stretch.introduced != "0").then(|| stretch.introduced.to_owned());
+    if let Some(version) = introduced.take_if(|_| !can_say.introduced) {
+        // The row says more than the evidence: whoever has an older version is warned in vain.
+        gap(Reason::IntroducedNotExpressible, &version);
+    }
+    if let Some(version) = introduced.take_if(|version| scheme.parse(version).is_err()) {
+        gap(Reason::VersionNotUnderstood, &version);
+    }
+    let fixed = fixed.map(|version| version.clone().into_owned());
+    Some(Fix { fixed, introduced, severity: 0 })
+}
+
+/// One row that covers both.
+pub(super) fn widest(scheme: Scheme, a: Fix, b: Fix) -> Fix {
+    let later = |a: String, b: String| {
+        // Both were parsed when they were taken.
+        match scheme.compare(&a, &b) {
+            Ok(std::cmp::Ordering::Less) => b,
+            _ => a,
+        }
+    };
+    let earlier = |a: String, b: String| match scheme.compare(&a, &b) {
+        Ok(std::cmp::Ordering::Greater) => b,
+        _ => a,
+    };
+    Fix {
+        fixed: a.fixed.zip(b.fixed).map(|(a, b)| later(a, b)),
+        introduced: a.introduced.zip(b.introduced).map(|(a, b)| earlier(a, b)),
+        severity: a.severity.max(b.severity),
+    }
+}
+
+/// `module:stream` of a modular erratum, from its one line of summary: the errata as OSV do not
+/// carry it elsewhere.
+pub(super) fn module_stream(summary: &str) -> Option<&str> {
+    let word = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 64
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte))
+    };
+    // `httpd:2.4/mod_http2` is about one package of the stream.
+    let tokens = summary.split_ascii_whitespace().filter_map(|token| token.split('/').next());
+    let mut tokens = tokens.filter(|token| !token.ends_with(':'));
+    tokens.find(|token| {
+        token.split_once(':').is_some_and(|(module, stream)| word(module) && word(stream))
+    })
+}
+
+/// Whether a package was built in a module, as its version tells.
+pub(super) fn is_modular(version: &str) -> bool {
+    version.contains(".module")
+}
+
+/// A text without what would end a key early.
+pub(super) fn usable_key(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    /// bbolt's limit is 32,768; no package and no id is longer than this.
+    const LONGEST: usize = 4096;
+    (!text.is_empty() && text.len() <= LONGEST && !text.contains('\0')).then_some(text)
+}

@@ -1,0 +1,77 @@
+//! What the database does not say although the evidence does, and why.
+
+use std::fmt;
+
+/// Why a statement of a record has no row, or a row without all of it. The text of each is the
+/// member `reason` of a line of `trivy/db.report.jsonl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Trivy does not scan the ecosystem.
+    EcosystemNotScanned,
+    /// The release of the distribution is missing or in no known form.
+    ReleaseUnknown,
+    /// The record was withdrawn before the bundle's `asOf`.
+    Withdrawn,
+    /// A record of the same vulnerability says that its id was rejected.
+    Rejected,
+    /// The record names no id under which the distribution's rows lie.
+    NoVulnerabilityId,
+    /// No name of a package, or one that cannot be a key.
+    NoPackage,
+    /// Only commits are named.
+    GitOnly,
+    /// Neither ranges nor versions.
+    NoVersions,
+    /// The distribution's rows cannot say that nothing is fixed.
+    UnfixedNotExpressible,
+    /// The distribution's rows cannot say since when.
+    IntroducedNotExpressible,
+    /// The distribution's rows cannot name a last vulnerable version.
+    LastAffectedNotExpressible,
+    /// A version or range that Trivy would not understand was left out of the row.
+    VersionNotUnderstood,
+    /// A range that ends before it begins was left out of the row.
+    RangeWithoutBeginning,
+    /// The module stream of a modular package is not told: the row lies under the plain name,
+    /// where a scanner of modular systems does not look.
+    ModuleStreamUnknown,
+    /// The format has no rows of its own in the database.
+    FormatNotMapped,
+}
+
+impl Reason {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reason::EcosystemNotScanned => "ecosystem-not-scanned",
+            Reason::ReleaseUnknown => "release-unknown",
+            Reason::Withdrawn => "withdrawn",
+            Reason::Rejected => "rejected",
+            Reason::NoVulnerabilityId => "no-vulnerability-id",
+            Reason::NoPackage => "no-package",
+            Reason::GitOnly => "git-only",
+            Reason::NoVersions => "no-versions",
+            Reason::UnfixedNotExpressible => "unfixed-not-expressible",
+            Reason::IntroducedNotExpressible => "introduced-not-expressible",
+            Reason::LastAffectedNotExpressible => "last-affected-not-expressible",
+            Reason::VersionNotUnderstood => "version-not-understood",
+            Reason::RangeWithoutBeginning => "range-without-beginning",
+            Reason::ModuleStreamUnknown => "module-stream-unknown",
+            Reason::FormatNotMapped => "format-not-mapped",
+        }
+    }
+
+    /// Whether a scanner misses something because of it: what is withdrawn, rejected, or of no
+    /// concern to any scanner is not missed.
+    #[must_use]
+    pub const fn is_gap(self) -> bool {
+        !matches!(self, Reason::Withdrawn | Reason::Rejected | Reason::EcosystemNotScanned)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
