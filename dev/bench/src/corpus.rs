@@ -108,6 +108,21 @@ fn feed_name(path: &Path) -> Result<FeedName> {
 /// # Errors
 /// If an archive cannot be read or a copy not written.
 pub(crate) fn tenfold(real: &[Feed], cache: &Path) -> Result<Vec<Feed>> {
+    multiply(real, &cache.join("copies"), &rewrite::copy)
+}
+
+/// The same for advisories, each about packages and vulnerabilities of its own too.
+///
+/// # Errors
+/// As [`tenfold`].
+pub(crate) fn tenfold_advisories(real: &[Feed], cache: &Path) -> Result<Vec<Feed>> {
+    multiply(real, &cache.join("advisories"), &rewrite::advisory)
+}
+
+/// How a document is copied, told apart by a mark.
+type Copier = dyn Fn(&[u8], &str) -> Vec<u8> + Sync;
+
+fn multiply(real: &[Feed], cache: &Path, copier: &Copier) -> Result<Vec<Feed>> {
     let jobs = real.iter().flat_map(|feed| (1..=COPIES).map(move |copy| (feed, copy)));
     let (jobs, feeds) = (Mutex::new(jobs), Mutex::new(real.to_vec()));
     let work = || -> Result<()> {
@@ -115,9 +130,9 @@ pub(crate) fn tenfold(real: &[Feed], cache: &Path) -> Result<Vec<Feed>> {
             let job = jobs.lock().expect("no worker panics").next();
             let Some((feed, copy)) = job else { return Ok(()) };
             let mark = format!("c{copy}");
-            let path = cache.join("copies").join(feed.name.as_str());
+            let path = cache.join(feed.name.as_str());
             let path = path.join(format!("{mark}{}", extension(&feed.paths[0])));
-            let size = derive(&feed.paths[0], &path, &|bytes| Some(rewrite::copy(bytes, &mark)))?;
+            let size = derive(&feed.paths[0], &path, &|bytes| Some(copier(bytes, &mark)))?;
             let mut feeds = feeds.lock().expect("no worker panics");
             let all = feeds.iter_mut().find(|all| all.name == feed.name);
             let all = all.context("every feed is in the list")?;

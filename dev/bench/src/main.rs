@@ -18,6 +18,7 @@ mod rewrite;
 mod scenarios;
 mod series;
 mod stella;
+mod trivy;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,17 @@ enum Task {
         #[arg(long, default_value_t = 3)]
         repetitions: usize,
     },
+    /// Measure `trivy:db`, beside hashing and compressing its file and upstream's builder.
+    Trivy {
+        #[command(flatten)]
+        place: Place,
+        /// The program to measure; else it is built with the release profile.
+        #[arg(long, value_name = "FILE")]
+        stella: Option<PathBuf>,
+    },
+    /// Deflate a file (what `trivy` measures).
+    #[command(hide = true)]
+    Deflate { file: PathBuf },
     /// Load pairs into a bbolt file (what `bolt` measures).
     #[command(hide = true)]
     BoltLoad { file: PathBuf, shape: bolt::Shape, pairs: usize },
@@ -122,6 +134,10 @@ fn main() -> ExitCode {
         Some(Task::Bolt { place, pairs, repetitions }) => {
             bolt::measure(&place.cache(), pairs, repetitions).map(|page| println!("{page}"))
         }
+        Some(Task::Trivy { place, stella }) => program(stella.as_deref())
+            .and_then(|binary| trivy::measure(&place.data(), &place.cache(), binary))
+            .map(|page| println!("{page}")),
+        Some(Task::Deflate { file }) => trivy::deflate(&file),
         Some(Task::BoltLoad { file, shape, pairs }) => bolt::load(&file, shape, pairs),
         Some(Task::Measure { report, words }) => measure::parent(&report, &words),
     };
@@ -136,10 +152,7 @@ fn main() -> ExitCode {
 
 fn measure_all(all: &All) -> Result<()> {
     let (data, cache) = (all.place.data(), all.place.cache());
-    let binary = match &all.stella {
-        Some(binary) => fs::canonicalize(binary).context("find the program to measure")?,
-        None => build()?,
-    };
+    let binary = program(all.stella.as_deref())?;
     let version = first_line(&[&binary.to_string_lossy(), "--version"])?;
     let machine = machine()?;
     let real = corpus::real(&data, all.place.only.as_deref())?;
@@ -164,6 +177,13 @@ fn measure_all(all: &All) -> Result<()> {
             .with_context(|| format!("write {}", out.display()))?;
     }
     Ok(())
+}
+
+fn program(named: Option<&Path>) -> Result<PathBuf> {
+    match named {
+        Some(binary) => fs::canonicalize(binary).context("find the program to measure"),
+        None => build(),
+    }
 }
 
 fn prepare(place: &Place) -> Result<()> {

@@ -32,6 +32,15 @@ const FALLBACK: &[&[&str]] = &[
     &["source", "target", "userInput"],
 ];
 
+/// Members of an advisory that name packages and vulnerabilities.
+const ADVISORY: &[&[&str]] = &[
+    &["affected", "[]", "package", "name"],
+    &["affected", "[]", "package", "purl"],
+    &["aliases", "[]"],
+    &["related", "[]"],
+    &["upstream", "[]"],
+];
+
 /// Members that say when a document was revised.
 const REVISION: &[&[&str]] = &[
     &["modified"],
@@ -65,6 +74,15 @@ pub(crate) fn copy(bytes: &[u8], mark: &str) -> Vec<u8> {
     }
 }
 
+/// An advisory like `bytes` about other packages and vulnerabilities, told apart by `mark`.
+///
+/// Its id keeps what it begins with: that tells which database it is from.
+pub(crate) fn advisory(bytes: &[u8], mark: &str) -> Vec<u8> {
+    let suffix = format!("-{mark}");
+    let named = |path: &[&str]| path == ["id"] || ADVISORY.contains(&path);
+    strings(bytes, &|path| named(path).then_some(Edit::Suffix(&suffix))).0
+}
+
 /// The document revised at `time`; none if it says nowhere when it was revised.
 pub(crate) fn revised(bytes: &[u8], time: &str) -> Option<Vec<u8>> {
     let (edited, edits) =
@@ -92,7 +110,7 @@ enum Frame<'b> {
 /// Applies `edit` to every string value whose path it names, `[]` standing for any element of an
 /// array. Gives the number of edits. What is no JSON comes out as it went in.
 fn strings<'t>(bytes: &[u8], edit: &dyn Fn(&[&str]) -> Option<Edit<'t>>) -> (Vec<u8>, usize) {
-    const DEEPEST: usize = 3;
+    const DEEPEST: usize = 4;
     let mut out = Vec::with_capacity(bytes.len() + 64);
     let (mut frames, mut at, mut edits) = (Vec::<Frame<'_>>::new(), 0, 0);
     // Whether the next string is the name of a member.
