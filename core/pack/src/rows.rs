@@ -167,7 +167,7 @@ mod tests {
 
     fn read(mut merged: Merged<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut rows = Vec::new();
-        while let Some((key, value)) = merged.next().expect("the spool reads") {
+        while let Some((key, value)) = merged.next_row().expect("the spool reads") {
             rows.push((key.to_vec(), value.to_vec()));
         }
         rows

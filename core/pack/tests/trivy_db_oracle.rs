@@ -4,7 +4,6 @@
 //! reason, and every class has its count: a change of any figure here is a change of behaviour.
 
 #![expect(
-    clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "a test reads files; INV-PURE binds the crate"
 )]

@@ -205,17 +205,11 @@ struct Done {
 
 impl Work<'_> {
     fn run(&self, stages: &mut Stages<'_>) -> Result<Done, EngineError> {
-        let packed = stages.time(Stage::Pack, |progress| {
-            pack(self.prepared, self.depot, self.request.run.threads, progress, self.cancel)
-        })?;
-        let outputs = stages.time(Stage::Pack, |progress| {
-            output::build(
-                self.prepared,
-                self.depot,
-                self.request.run.threads,
-                progress,
-                self.cancel,
-            )
+        let (packed, outputs) = stages.time(Stage::Pack, |progress| {
+            let (prepared, depot, cancel) = (self.prepared, self.depot, self.cancel);
+            let threads = self.request.run.threads;
+            let packed = pack(prepared, depot, threads, progress, cancel)?;
+            Ok((packed, output::build(prepared, depot, threads, progress, cancel)?))
         })?;
         let (files, sealed) = stages.time(Stage::Seal, |_| {
             let files = assemble(self.prepared, &packed, &outputs, self.depot)?;

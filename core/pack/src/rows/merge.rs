@@ -70,7 +70,7 @@ impl<'s> Merged<'s> {
     ///
     /// # Errors
     /// If a spool fails.
-    pub fn next(&mut self) -> io::Result<Option<(&[u8], &[u8])>> {
+    pub fn next_row(&mut self) -> io::Result<Option<(&[u8], &[u8])>> {
         if std::mem::replace(&mut self.given, true)
             && let Some(mut top) = self.heads.peek_mut()
         {

@@ -54,7 +54,7 @@ pub fn assemble<T: Tree>(
 fn write_report(sorters: Vec<Sorter<'_>>, out: &mut dyn io::Write) -> io::Result<()> {
     let mut lines = merge(sorters)?;
     let mut last = Vec::new();
-    while let Some((_, line)) = lines.next()? {
+    while let Some((_, line)) = lines.next_row()? {
         // A record may name a package twice with one problem.
         if line != last {
             out.write_all(line)?;
@@ -98,7 +98,7 @@ impl<'s> Rows<'s> {
     fn resolve(&mut self) -> io::Result<()> {
         let mut waiting = merge(std::mem::take(&mut self.pending))?;
         let mut key = Vec::new();
-        while let Some((old, value)) = waiting.next()? {
+        while let Some((old, value)) = waiting.next_row()? {
             let (top, package, _, tail) = split(old)?;
             let sorters = match value.first() {
                 Some(&tag::CLAIM) => &mut self.claims,
@@ -131,7 +131,7 @@ impl<'s> Rows<'s> {
         let mut rows = merge(std::mem::take(&mut self.claims))?;
         let entries = first(&mut self.entries)?;
         let mut package = Package::default();
-        while let Some((key, value)) = rows.next()? {
+        while let Some((key, value)) = rows.next_row()? {
             let (prefix, name, id, tail) = split(key)?;
             if !package.is(prefix, name) {
                 package.settle(entries, &mut self.sources)?;
@@ -169,7 +169,7 @@ impl<'s> Rows<'s> {
         let mut walk = Walk { tree, keys: &mut contents.keys, top: None, package: None };
         let mut group = Group::default();
         let (mut value, mut blob) = (Vec::new(), Vec::new());
-        while let Some((key, row)) = rows.next()? {
+        while let Some((key, row)) = rows.next_row()? {
             let (top, package, id, _) = split(key)?;
             if !group.is(top, package, id) {
                 group.put(&mut walk, &mut value)?;

@@ -421,11 +421,11 @@ struct Claim {
     arch: Vec<String>,
 }
 
-fn claim<'l>(
+fn claim(
     affected: Affected<'_>,
     language: &'static Language,
     name: &str,
-    languages: &mut BTreeMap<(&'l str, String), (&'static Language, Claim)>,
+    languages: &mut BTreeMap<(&str, String), (&'static Language, Claim)>,
     gap: &mut ranges::OnGap<'_>,
 ) {
     let mut found = Claim::default();
