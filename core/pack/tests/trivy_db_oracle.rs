@@ -8,76 +8,23 @@
     reason = "a test reads files; INV-PURE binds the crate"
 )]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::sync::Mutex;
 
 use serde_json::Value;
-use stella_model::{FeedName, Instant, Limits};
-use stella_pack::rows::Spool;
-use stella_pack::trivy_db::{Contents, Mapper, Options, Spools, Tree, assemble};
-use stella_records::view::Evidence;
-use stella_records::{Recognised, recognise};
+use stella_pack::trivy_db::Options;
 use stella_versions::Scheme;
 use stella_versions::trivy::Comparer;
+
+use support::{AS_OF, Built, Keys, build_with};
 
 /// The files that upstream's builder has readers for.
 const FEEDS: [&str; 7] =
     ["almalinux", "bitnami", "crates.io", "ghsa-mix", "go", "kubernetes", "pypi"];
-
-/// A spool in memory.
-#[derive(Default)]
-struct Memory(Mutex<Vec<u8>>);
-
-impl Spool for Memory {
-    fn append(&self, bytes: &[u8]) -> io::Result<u64> {
-        let mut held = self.0.lock().expect("no thread panicked");
-        let at = held.len() as u64;
-        held.extend_from_slice(bytes);
-        Ok(at)
-    }
-
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let held = self.0.lock().expect("no thread panicked");
-        out.copy_from_slice(&held[offset as usize..offset as usize + out.len()]);
-        Ok(())
-    }
-}
-
-type Keys = BTreeMap<(String, String, String), String>;
-
-/// A tree that keeps what it is given.
-#[derive(Default)]
-struct Kept {
-    path: Vec<String>,
-    keys: Keys,
-}
-
-impl Tree for Kept {
-    fn enter(&mut self, key: &[u8]) -> io::Result<()> {
-        self.path.push(text(key));
-        Ok(())
-    }
-
-    fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        let mut path = self.path.iter();
-        let top = path.next().cloned().unwrap_or_default();
-        let package = path.next().cloned().unwrap_or_default();
-        self.keys.insert((top, package, text(key)), text(value));
-        Ok(())
-    }
-
-    fn leave(&mut self) -> io::Result<()> {
-        self.path.pop();
-        Ok(())
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
 
 fn lines(path: &Path, each: &mut dyn FnMut(&[u8])) {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -90,32 +37,14 @@ fn lines(path: &Path, each: &mut dyn FnMut(&[u8])) {
     }
 }
 
-fn ours(data: &Path) -> (Keys, Contents, Vec<u8>) {
-    let spools: [Memory; 5] = Default::default();
-    let [entries, claims, pending, report, texts] = &spools;
-    let options = Options::default();
-    let as_of = Instant::parse("2026-11-23T15:59:00Z").expect("a time");
-    let room = Spools { entries, claims, pending, report, texts };
-    let mut mapper = Mapper::new(&options, as_of, 0, room);
-    for name in FEEDS {
-        let feed = FeedName::new(name).expect("a feed name");
-        lines(&data.join(format!("advisories/{name}.osv.jsonl.zst")), &mut |line| {
-            let Ok(Recognised::Records(drafts)) = recognise("record.json", line, &Limits::DEFAULT)
-            else {
-                panic!("{name}: not a record");
-            };
-            for draft in drafts {
-                let evidence = Evidence::open(draft.format, &draft.content, &Limits::DEFAULT);
-                mapper
-                    .record(&feed, None, &draft.id, &evidence.expect("reads"))
-                    .expect("the spool works");
-            }
+fn ours(data: &Path) -> Built {
+    let mut documents = Vec::new();
+    for feed in FEEDS {
+        lines(&data.join(format!("advisories/{feed}.osv.jsonl.zst")), &mut |line| {
+            documents.push((feed.to_owned(), line.to_vec()));
         });
     }
-    let mut tree = Kept::default();
-    let mut report = Vec::new();
-    let contents = assemble(vec![mapper], &mut tree, &mut report).expect("the spool works");
-    (tree.keys, contents, report)
+    build_with(&Options::default(), AS_OF, 1, documents)
 }
 
 fn expected(path: &Path) -> Keys {
@@ -278,7 +207,7 @@ fn also_accepted(data: &Path) -> Keys {
 #[test]
 fn every_key_is_upstreams_or_differs_for_a_reason() {
     let Some(data) = stella_testkit::data_dir() else { return };
-    let (ours, _, _) = ours(&data);
+    let Built { keys: ours, .. } = ours(&data);
     let mut theirs = expected(&data.join("oracle/expected.jsonl.zst"));
     // Modular packages where Trivy looks for them.
     theirs.retain(|(top, _, _), _| !top.starts_with("alma "));

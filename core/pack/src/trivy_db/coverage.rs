@@ -61,8 +61,16 @@ impl Contents {
     }
 
     /// Whether records speak of an ecosystem or release, and none of it could be said.
+    ///
+    /// Under the name of a distribution alone stand the releases that are not known: SUSE has many
+    /// products that no scanner knows. They are lost if no release has a row.
     #[must_use]
     pub fn is_lost(&self, name: &str) -> bool {
-        self.tally.gaps.contains_key(name) && self.coverage(name) == Coverage::Absent
+        let distribution = DISTRIBUTIONS.iter().find(|known| known.osv == name);
+        let is_told = |row: &String| match distribution {
+            Some(known) => known.release.is_bucket(row, known.osv),
+            None => row == name,
+        };
+        self.tally.gaps.contains_key(name) && !self.tally.rows.keys().any(is_told)
     }
 }

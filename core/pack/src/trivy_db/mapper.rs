@@ -313,6 +313,8 @@ impl<'s> Mapper<'s> {
             let own = [Cow::Borrowed(record.id.as_str())];
             let ids = match distribution.ids {
                 Ids::Notice => &own[..],
+                // Own advisories have no CVE ids. Errata without any are about bugs of another kind.
+                Ids::Cves if related.is_empty() && !is_erratum(record.id.as_str()) => &own[..],
                 Ids::Cves => &related[..],
             };
             if ids.is_empty() {
@@ -482,6 +484,12 @@ fn each_name<'t>(advisory: AdvisoryView<'t>, found: &mut dyn FnMut(Cow<'t, str>)
     if let Some(id) = advisory.id() {
         found(id);
     }
+}
+
+/// Whether an id is that of an erratum of AlmaLinux or Rocky Linux, security or not.
+fn is_erratum(id: &str) -> bool {
+    let kinds = ["ALBA-", "ALEA-", "ALSA-", "RLBA-", "RLEA-", "RLSA-"];
+    kinds.iter().any(|kind| id.starts_with(kind))
 }
 
 /// Whether a description says that the id was given back.

@@ -123,7 +123,7 @@ fn facts(contents: Contents) -> OutputFacts {
 }
 
 /// INV-EMPTY: an ecosystem with advisories of which none could be said, or fewer than the profile
-/// demands, is an error.
+/// demands, is an error. A floor of 0 accepts the loss.
 fn check_floors(prepared: &Prepared, contents: &Contents) -> Result<(), EngineError> {
     let rows = |name: &str| contents.tally.rows.get(name).copied().unwrap_or(0);
     let below = prepared.profile.trivy.floors.iter().filter(|(name, least)| rows(name) < **least);
@@ -132,14 +132,16 @@ fn check_floors(prepared: &Prepared, contents: &Contents) -> Result<(), EngineEr
             format!("{name} has {} packages with advisories, its floor is {least}", rows(name))
         })
         .collect();
-    let lost = contents.tally.gaps.keys().filter(|name| contents.is_lost(name));
+    let accepted = |name: &String| prepared.profile.trivy.floors.get(name) == Some(&0);
+    let gaps = contents.tally.gaps.keys();
+    let lost = gaps.filter(|name| contents.is_lost(name) && !accepted(name));
     broken.extend(lost.map(|name| format!("none of the advisories for {name} could be said")));
     if broken.is_empty() {
         return Ok(());
     }
     let message = format!("the database would miss what it is for: {}", broken.join("; "));
     Err(EngineError::new(ErrorCode::Empty, message)
-        .hint("look at the feeds of these ecosystems, or lower the floor in the profile"))
+        .hint("look at the feeds of these ecosystems, or accept it by a lower floor in the profile, 0 for none at all"))
 }
 
 /// Writes the database and the report.
