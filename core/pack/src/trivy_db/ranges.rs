@@ -1,9 +1,11 @@
 //! From the ranges and versions of an advisory to what a row says.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use stella_records::view::{Affected, Event, RangeKind};
 use stella_versions::Scheme;
+use stella_versions::pep440::Pep440;
 use stella_versions::trivy::{Comparer, Constraint};
 
 use super::ecosystems::CanSay;
@@ -38,11 +40,17 @@ struct Stretch<'e, 't> {
     end: Option<&'e Event<'t>>,
 }
 
-/// Cuts the events of a range into stretches. Events come in the order of the document: the schema
-/// wants them sorted, and what was meant by others cannot be known.
-fn stretches<'e, 't>(events: &'e [Event<'t>], gap: &mut OnGap<'_>) -> Vec<Stretch<'e, 't>> {
+/// How two versions of a range are ordered; nothing if one of them cannot be read.
+type Order<'a> = dyn Fn(&str, &str) -> Option<Ordering> + 'a;
+
+/// Cuts the events of a range into stretches.
+fn stretches<'e, 't>(
+    events: &'e [Event<'t>],
+    order: &Order<'_>,
+    gap: &mut OnGap<'_>,
+) -> Vec<Stretch<'e, 't>> {
     let mut stretches: Vec<Stretch<'e, 't>> = Vec::new();
-    for event in events {
+    for event in in_order(events, order) {
         match event {
             Event::Introduced(version) => {
                 stretches.push(Stretch { introduced: version, end: None });
@@ -57,19 +65,109 @@ fn stretches<'e, 't>(events: &'e [Event<'t>], gap: &mut OnGap<'_>) -> Vec<Stretc
     stretches
 }
 
-/// The constraint of a stretch, as Trivy's own builder would put it.
-fn constraint(stretch: &Stretch<'_, '_>) -> String {
-    let from = stretch.introduced;
-    match stretch.end {
-        None if from == "0" => ">=0".to_owned(),
-        None => format!(">={from}"),
-        Some(Event::LastAffected(to)) if *to == from => format!("={to}"),
-        Some(Event::LastAffected(to)) if from == "0" => format!("<={to}"),
-        Some(Event::LastAffected(to)) => format!(">={from}, <={to}"),
-        Some(Event::Fixed(to)) if from == "0" => format!("<{to}"),
-        Some(Event::Fixed(to) | Event::Introduced(to) | Event::Limit(to)) => {
-            format!(">={from}, <{to}")
+/// The events by their versions: the schema lets them come in any order. What cannot be ordered
+/// stays in the order of the document.
+fn in_order<'e, 't>(events: &'e [Event<'t>], order: &Order<'_>) -> Vec<&'e Event<'t>> {
+    /// No honest range has as many; it bounds the time that sorting takes.
+    const MOST: usize = 1000;
+    let mut sorted: Vec<&Event<'_>> = Vec::with_capacity(events.len());
+    for event in events {
+        let mut place = sorted.len();
+        // One by one, since Trivy's order of some versions goes round in a circle.
+        while place > 0 && events.len() <= MOST && is_before(event, sorted[place - 1], order) {
+            place -= 1;
         }
+        sorted.insert(place, event);
+    }
+    sorted
+}
+
+fn is_before(a: &Event<'_>, b: &Event<'_>, order: &Order<'_>) -> bool {
+    match (a, b) {
+        (_, Event::Introduced(first)) if first == "0" => false,
+        (Event::Introduced(first), _) if first == "0" => true,
+        _ => order(version_of(a), version_of(b)) == Some(Ordering::Less),
+    }
+}
+
+fn version_of<'e>(event: &'e Event<'_>) -> &'e str {
+    match event {
+        Event::Introduced(version)
+        | Event::Fixed(version)
+        | Event::LastAffected(version)
+        | Event::Limit(version) => version,
+    }
+}
+
+impl Stretch<'_, '_> {
+    /// The versions at its ends; where all versions are meant, there is none.
+    fn bounds(&self) -> impl Iterator<Item = &str> {
+        let from = (self.introduced != "0").then_some(self.introduced);
+        from.into_iter().chain(self.end.map(version_of))
+    }
+}
+
+/// The constraint of a stretch, as Trivy's own builder would put it.
+fn constraint(stretch: &Stretch<'_, '_>, comparer: Comparer) -> String {
+    let from = match stretch.introduced {
+        "0" => Cow::Borrowed("0"),
+        from => spelled(comparer, from),
+    };
+    let all = from == "0";
+    match stretch.end {
+        None => format!(">={from}"),
+        Some(Event::LastAffected(to)) if *to == stretch.introduced => format!("={from}"),
+        Some(Event::LastAffected(to)) if all => format!("<={}", spelled(comparer, to)),
+        Some(Event::LastAffected(to)) => format!(">={from}, <={}", spelled(comparer, to)),
+        Some(Event::Fixed(to)) if all => format!("<{}", spelled(comparer, to)),
+        Some(Event::Fixed(to) | Event::Introduced(to) | Event::Limit(to)) => {
+            format!(">={from}, <{}", spelled(comparer, to))
+        }
+    }
+}
+
+/// A version in a spelling that Trivy reads right in a range, if there is one: it takes `1.0alpha2`
+/// of Python for two versions, refuses `1.0RC1`, and for npm `1.2` stands for all of `1.2.x`.
+fn spelled(comparer: Comparer, version: &str) -> Cow<'_, str> {
+    if is_read_right(comparer, version) {
+        return Cow::Borrowed(version);
+    }
+    let other = match comparer {
+        Comparer::Pep440 => Pep440::parse(version).ok().map(|version| version.to_string()),
+        Comparer::Npm | Comparer::Bitnami => three_numbers(version),
+        _ => None,
+    };
+    match other.filter(|other| is_read_right(comparer, other)) {
+        Some(other) => Cow::Owned(other),
+        None => Cow::Borrowed(version),
+    }
+}
+
+/// Whether a range of a version alone holds that version.
+fn is_read_right(comparer: Comparer, version: &str) -> bool {
+    let wants_three = matches!(comparer, Comparer::Npm | Comparer::Bitnami);
+    let dots = version.bytes().filter(|byte| *byte == b'.').count();
+    // Nearly all are numbers and dots, and no comparer misreads those.
+    if version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !wants_three {
+        return true;
+    }
+    if wants_three && dots < 2 {
+        return false;
+    }
+    let Ok(read) = comparer.version(version) else { return false };
+    let only = comparer.constraint(&format!("={version}"));
+    only.is_ok_and(|only| only.matches(&read) == Some(true))
+}
+
+/// `1.2` as `1.2.0`, without a `v`.
+fn three_numbers(version: &str) -> Option<String> {
+    let version = version.strip_prefix(['v', '=']).unwrap_or(version);
+    let numbers = version.split('.').count();
+    let is_numbers = version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match numbers {
+        1 | 2 if is_numbers => Some(format!("{version}{}", ".0".repeat(3 - numbers))),
+        3.. => Some(version.to_owned()),
+        _ => None,
     }
 }
 
@@ -91,8 +189,8 @@ pub(super) fn language(
             return;
         }
         others = true;
-        for stretch in stretches(events, gap) {
-            let mut text = constraint(&stretch);
+        for stretch in stretches(events, &|a, b| comparer.compare(a, b).ok(), gap) {
+            let mut text = constraint(&stretch, comparer);
             if let (None, Some(last)) = (stretch.end, last_known.as_deref()) {
                 // Written `<= 1.2.3`; no version has spaces.
                 let last: String = last.split_ascii_whitespace().collect();
@@ -100,8 +198,13 @@ pub(super) fn language(
             }
             let Some(text) = understood(comparer, text, &mut parsed, gap) else { continue };
             ranges.vulnerable.push(text);
+            for bound in stretch.bounds() {
+                if !is_read_right(comparer, &spelled(comparer, bound)) {
+                    gap(Reason::VersionNotUnderstood, bound);
+                }
+            }
             if let Some(Event::Fixed(version)) = stretch.end {
-                ranges.patched.push(version.clone().into_owned());
+                patched(comparer, version, &mut ranges.patched);
             }
         }
     });
@@ -116,6 +219,15 @@ pub(super) fn language(
     added
 }
 
+/// A version with the fix. One that Trivy does not read would make it ignore the whole row, and one
+/// that it takes for many would clear them all.
+fn patched(comparer: Comparer, version: &str, patched: &mut Vec<String>) {
+    let version = spelled(comparer, version);
+    if is_read_right(comparer, &version) {
+        patched.push(version.into_owned());
+    }
+}
+
 /// A constraint as it goes into the row, if Trivy understands it: one that it does not would make
 /// it ignore the whole row.
 fn understood(
@@ -126,6 +238,9 @@ fn understood(
 ) -> Option<String> {
     match comparer.constraint(&text) {
         Ok(constraint) => {
+            if !constraint.is_read_by_0_59() {
+                gap(Reason::LostOnOldest, &text);
+            }
             parsed.push(constraint);
             Some(text)
         }
@@ -151,7 +266,7 @@ fn listed(
     if parsed.iter().any(|constraint| constraint.matches(&number) == Some(true)) {
         return;
     }
-    let text = format!("={version}");
+    let text = format!("={}", spelled(comparer, version));
     match comparer.constraint(&text) {
         Ok(_) => ranges.vulnerable.push(text),
         Err(_) => gap(Reason::VersionNotUnderstood, &text),
@@ -174,7 +289,7 @@ pub(super) fn distribution(
             return;
         }
         others = true;
-        for stretch in stretches(events, gap) {
+        for stretch in stretches(events, &|a, b| scheme.compare(a, b).ok(), gap) {
             if let Some(more) = fix_of(&stretch, scheme, can_say, gap) {
                 fix = Some(match fix.take() {
                     None => more,
@@ -252,12 +367,12 @@ pub(super) fn widest(scheme: Scheme, a: Fix, b: Fix) -> Fix {
     let later = |a: String, b: String| {
         // Both were parsed when they were taken.
         match scheme.compare(&a, &b) {
-            Ok(std::cmp::Ordering::Less) => b,
+            Ok(Ordering::Less) => b,
             _ => a,
         }
     };
     let earlier = |a: String, b: String| match scheme.compare(&a, &b) {
-        Ok(std::cmp::Ordering::Greater) => b,
+        Ok(Ordering::Greater) => b,
         _ => a,
     };
     Fix {

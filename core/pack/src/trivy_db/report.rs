@@ -28,8 +28,11 @@ pub enum Reason {
     IntroducedNotExpressible,
     /// The distribution's rows cannot name a last vulnerable version.
     LastAffectedNotExpressible,
-    /// A version or range that Trivy would not understand was left out of the row.
+    /// A version or range that Trivy would not understand was left out of the row; or it stands in
+    /// the row, and Trivy reads one of its ends otherwise than it is meant.
     VersionNotUnderstood,
+    /// The oldest Trivy that is supported cannot read a range, and ignores the row for it.
+    LostOnOldest,
     /// A range that ends before it begins was left out of the row.
     RangeWithoutBeginning,
     /// The module stream of a modular package is not told: the row lies under the plain name,
@@ -56,6 +59,7 @@ impl Reason {
             Reason::IntroducedNotExpressible => "introduced-not-expressible",
             Reason::LastAffectedNotExpressible => "last-affected-not-expressible",
             Reason::VersionNotUnderstood => "version-not-understood",
+            Reason::LostOnOldest => "lost-on-oldest-trivy",
             Reason::RangeWithoutBeginning => "range-without-beginning",
             Reason::ModuleStreamUnknown => "module-stream-unknown",
             Reason::FormatNotMapped => "format-not-mapped",
