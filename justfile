@@ -32,6 +32,10 @@ docs:
 peers *args:
     cargo xtask peers {{args}}
 
+# Try the database of Trivy with every version of Trivy that can be had
+trivy-matrix:
+    cargo xtask trivy-matrix
+
 # Run a fuzz target, or list them
 fuzz *args:
     cargo xtask fuzz {{args}}

@@ -44,6 +44,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Try the database of Trivy with every version of Trivy that can be had, fetching them first.
+    TrivyMatrix,
     /// Run one fuzz target, or list them.
     Fuzz(commands::fuzz::Fuzz),
 }
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Task::Bench { arguments } => commands::tools::bench(&arguments),
         Task::Docs => commands::tools::docs(),
         Task::Peers { arguments } => commands::tools::peers(&arguments),
+        Task::TrivyMatrix => commands::tools::trivy_matrix(),
         Task::Fuzz(fuzz) => fuzz.run(),
     };
     match result {

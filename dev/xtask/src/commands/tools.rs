@@ -45,3 +45,14 @@ pub(crate) fn peers(arguments: &[String]) -> Result<()> {
         cargo(["run", "--quiet", "--profile", "ci", "--package", "stella-peers", "--"]);
     run(command.args(arguments))
 }
+
+/// Fetches all versions of Trivy and runs the tests with them.
+///
+/// # Errors
+/// If a version cannot be had, or a test fails.
+pub(crate) fn trivy_matrix() -> Result<()> {
+    let names = ["trivy", "oras", "docker-registry", "jq"].map(str::to_owned);
+    peers(&names)?;
+    let mut tests = cargo(["test", "--profile", "ci", "--package", "stella-cli"]);
+    run(tests.args(["--test", "trivy_db", "--", "--nocapture"]).env("STELLA_FULL", "1"))
+}

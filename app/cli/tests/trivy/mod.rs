@@ -1,0 +1,75 @@
+//! What the tests with real Trivys share: a bundle of true facts, SBOMs with what is planted in
+//! them, and scans.
+
+mod planted;
+mod registry;
+mod sbom;
+mod scan;
+
+pub(crate) use planted::{Planted, planted, systems};
+pub(crate) use registry::Registry;
+pub(crate) use sbom::{System, sbom};
+pub(crate) use scan::{Finding, Scan, Trivy, write};
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use stella_testkit::{SAMPLE_FEEDS, samples, workspace_root};
+
+use crate::support::Stella;
+
+/// The advisories that only these tests need, one folder for each feed.
+pub(crate) fn data() -> PathBuf {
+    workspace_root().join("app/cli/tests/data/trivy")
+}
+
+/// A store with all advisories that the planted packages are judged by.
+pub(crate) fn advised() -> Stella {
+    let stella = Stella::new();
+    for (feed, folders) in SAMPLE_FEEDS {
+        for folder in folders.iter().filter(|folder| folder.starts_with("advisories/")) {
+            ingest(&stella, feed, &samples().join(folder));
+        }
+    }
+    let folders = fs::read_dir(data().join("advisories")).expect("the advisories");
+    let mut folders: Vec<PathBuf> =
+        folders.map(|folder| folder.expect("a folder of advisories").path()).collect();
+    folders.sort();
+    for folder in folders {
+        let feed = folder.file_name().expect("a folder").to_string_lossy().into_owned();
+        ingest(&stella, &feed, &folder);
+    }
+    stella
+}
+
+pub(crate) fn ingest(stella: &Stella, feed: &str, path: &Path) {
+    let path = path.to_string_lossy();
+    stella.run(&["ingest", "--feed", feed, "--licence", "Apache-2.0", path.as_ref()]).expect(0);
+}
+
+/// A bundle of `trivy:db`, in the folder of the store.
+pub(crate) fn export(stella: &Stella, name: &str, more: &[&str]) -> PathBuf {
+    let run = ["export", "run", "trivy:db", "-d", name, "--unsigned-for-testing"];
+    stella.run(&[&run[..], more].concat()).expect(0);
+    stella.path(name)
+}
+
+/// The commands that the page about the adapter shows under a mark, which is a comment.
+pub(crate) fn documented(mark: &str) -> String {
+    let page = workspace_root().join("docs/modules/export-center/trivy-adapter.md");
+    let page = fs::read_to_string(page).expect("the page about the adapter");
+    let (_, rest) = page.split_once(&format!("<!-- tested: {mark} -->\n```sh\n")).expect("a mark");
+    rest.split_once("```").expect("the end of the commands").0.to_owned()
+}
+
+/// Runs commands of the page in a folder, with variables of the shell.
+pub(crate) fn run_documented(mark: &str, folder: &Path, variables: &[(&str, &Path)]) -> String {
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", &documented(mark)]).current_dir(folder);
+    shell.envs(variables.iter().map(|(name, value)| (name, value)));
+    let output = shell.output().expect("sh starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{mark}: {}\n{said}", output.status);
+    String::from_utf8(output.stdout).expect("UTF-8")
+}

@@ -1,0 +1,369 @@
+//! `trivy:db` judged by the scanners it is for: every planted vulnerable package is found, no other
+//! one is, from a cache folder and pulled from a registry.
+//!
+//! Three versions of Trivy are tried, and all that can be had in the long form of the tests
+//! (`cargo xtask trivy-matrix`).
+
+mod support;
+mod trivy;
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use stella_testkit::Osv;
+use support::{Random, Stella, listing, same_files};
+use trivy::{
+    Finding, Planted, Registry, Scan, System, Trivy, advised, export, ingest, planted,
+    run_documented, sbom, systems, write,
+};
+
+/// A bundle, and a cache folder made from it by the commands of the page.
+struct Site {
+    stella: Stella,
+    bundle: PathBuf,
+    cache: PathBuf,
+}
+
+impl Site {
+    fn new(stella: Stella) -> Site {
+        let bundle = export(&stella, "bundle", &[]);
+        let cache = stella.path("cache");
+        run_documented("cache", &bundle, &[("CACHE", &cache)]);
+        Site { stella, bundle, cache }
+    }
+
+    /// Writes an SBOM.
+    fn sbom(&self, name: &str, sbom: &Value) -> PathBuf {
+        write(&self.stella.path(name), sbom)
+    }
+
+    /// A copy of the cache folder.
+    fn cache_for(&self, name: &str) -> PathBuf {
+        let cache = self.stella.path(name);
+        fs::create_dir_all(cache.join("db")).expect("a folder");
+        for file in ["trivy.db", "metadata.json"] {
+            fs::copy(self.cache.join("db").join(file), cache.join("db").join(file))
+                .expect("copied");
+        }
+        cache
+    }
+}
+
+/// A site without any advisory that a scanner can use.
+fn without_advisories() -> Site {
+    let stella = Stella::new();
+    let path = stella.file("cran.json", Osv::new("RSEC-1").affects("CRAN", "p", "1").bytes());
+    ingest(&stella, "cran", &path);
+    Site::new(stella)
+}
+
+/// Fails unless exactly what is planted was found.
+fn judge(trivy: &Trivy, what: &str, rows: &[Planted], found: &[Finding]) {
+    let mut wrong = Vec::new();
+    for (number, row) in rows.iter().enumerate() {
+        let vulnerable = format!("vulnerable-{number}");
+        let is_found =
+            found.iter().any(|finding| finding.component == vulnerable && finding.id == row.id);
+        let wanted = row.since.as_deref().is_none_or(|since| trivy.is_since(since));
+        if is_found != wanted {
+            wrong.push(format!("{} {}: found {is_found}, wanted {wanted}", row.vulnerable, row.id));
+        }
+        let unaffected = format!("unaffected-{number}");
+        for finding in found.iter().filter(|finding| finding.component == unaffected) {
+            if rows.iter().any(|row| row.id == finding.id) {
+                wrong.push(format!("{:?}: {} is not planted", row.unaffected, finding.id));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "Trivy {}, {what}:\n{}", trivy.version, wrong.join("\n"));
+}
+
+#[test]
+fn peer_finds_what_is_planted_and_nothing_else() {
+    let site = Site::new(advised());
+    let sboms: Vec<(String, PathBuf, Vec<Planted>)> = systems()
+        .into_iter()
+        .map(|(system, rows)| {
+            let name = system.as_ref().map_or("languages".to_owned(), |system| {
+                format!("{} {}", system.name, system.version)
+            });
+            let file = format!("{}.cdx.json", name.replace(' ', "-"));
+            let path = site.sbom(&file, &sbom(system.as_ref(), &rows));
+            (name, path, rows)
+        })
+        .collect();
+    let before = fs::read(site.cache.join("db/trivy.db")).expect("a database");
+    for trivy in Trivy::all() {
+        let cache = site.cache_for(&format!("cache-{}", trivy.version));
+        let mut count = 0;
+        for (name, path, rows) in &sboms {
+            let found = trivy.findings(&cache, path);
+            judge(&trivy, name, rows, &found);
+            count += found.len();
+        }
+        println!("Trivy {}: {count} findings in {} SBOMs", trivy.version, sboms.len());
+        let after = fs::read(cache.join("db/trivy.db")).expect("a database");
+        assert!(before == after, "Trivy {} changed the database", trivy.version);
+    }
+}
+
+#[test]
+fn peer_pulls_the_database_from_a_registry() {
+    let Some(oras) = stella_peers::program("oras", "1.2.0") else { return };
+    let Some(program) = stella_peers::program("docker-registry", "2.8.2") else { return };
+    let site = Site::new(advised());
+    let registry = Registry::start(&program, &site.stella.path("."));
+    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
+    let path = site.sbom("languages.cdx.json", &sbom(None, &rows));
+    let address = PathBuf::from(registry.address());
+    for trivy in Trivy::all() {
+        let cache = site.stella.path(&format!("pulled-{}", trivy.version));
+        let tools = [&oras, &trivy.program].map(|tool| tool.parent().expect("a folder"));
+        let path_variable = std::env::var_os("PATH").unwrap_or_default();
+        let folders =
+            tools.into_iter().map(Path::to_owned).chain(std::env::split_paths(&path_variable));
+        let programs = PathBuf::from(std::env::join_paths(folders).expect("a path"));
+        let variables: [(&str, &Path); 5] = [
+            ("PATH", &programs),
+            ("HOME", &site.stella.path("home")),
+            ("REGISTRY", &address),
+            ("CACHE", &cache),
+            ("SBOM", &path),
+        ];
+        run_documented("push", &site.bundle, &variables);
+        let report = run_documented("pull", &site.bundle, &variables);
+        let report = Scan::of(&serde_json::from_str(&report).expect("a report"));
+        judge(&trivy, "from a registry", &rows, &report);
+        // By no tag, which stands for the tag of the schema, and by digest.
+        let index = fs::read(site.bundle.join("trivy/oci/index.json")).expect("an index");
+        let index: Value = serde_json::from_slice(&index).expect("JSON");
+        let digest = index["manifests"][0]["digest"].as_str().expect("a digest");
+        for reference in [String::new(), format!("@{digest}")] {
+            let repository = format!("{}/security/trivy-db{reference}", registry.address());
+            let cache = site.stella.path(&format!("again-{}-{}", trivy.version, reference.len()));
+            let mut command = trivy.command(Command::new(&trivy.program), &site.stella.path("."));
+            command.args(trivy.arguments(&cache, &path)).args(["--db-repository", &repository]);
+            let scan = Scan::run(&mut command);
+            assert_eq!(scan.code, Some(0), "Trivy {} {repository}: {}", trivy.version, scan.stderr);
+            judge(&trivy, &repository, &rows, &scan.findings);
+        }
+    }
+}
+
+#[test]
+fn peer_loads_a_database_without_advisories() {
+    let site = without_advisories();
+    for (name, version) in
+        [("redhat", "8.9"), ("redhat", "9.2"), ("centos", "7.9"), ("debian", "12.2")]
+    {
+        let system = System { name: name.to_owned(), version: version.to_owned() };
+        let kind = if name == "debian" { "deb" } else { "rpm" };
+        let row = Planted {
+            system: Some(system.clone()),
+            vulnerable: format!("pkg:{kind}/{name}/openssl@1.1.1-1?arch=x86_64"),
+            unaffected: None,
+            id: String::new(),
+            since: None,
+            source: Some("openssl".to_owned()),
+        };
+        let path = site.sbom(&format!("{name}-{version}.cdx.json"), &sbom(Some(&system), &[row]));
+        for trivy in Trivy::all() {
+            let cache = site.cache_for(&format!("cache-{}", trivy.version));
+            assert_eq!(
+                trivy.findings(&cache, &path),
+                [],
+                "Trivy {}, {name} {version}",
+                trivy.version
+            );
+        }
+    }
+}
+
+#[test]
+fn peer_shows_one_finding_for_an_issue_with_the_source_that_told_it() {
+    let site = Site::new(advised());
+    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
+    let path = site.sbom("languages.cdx.json", &sbom(None, &rows));
+    let number = |purl: &str| {
+        let row = rows.iter().position(|row| row.vulnerable == purl).expect("is planted");
+        format!("vulnerable-{row}")
+    };
+    let yaml = number("pkg:pypi/pyyaml@5.3.1");
+    let own = number("pkg:npm/%40acme/harbour-client@2.3.0");
+    for trivy in Trivy::all() {
+        let found = trivy.findings(&site.cache_for(&format!("cache-{}", trivy.version)), &path);
+        let ids: Vec<&str> = found
+            .iter()
+            .filter(|finding| finding.component == yaml)
+            .map(|finding| finding.id.as_str())
+            .collect();
+        assert!(ids.contains(&"CVE-2020-14343"), "Trivy {}: {ids:?}", trivy.version);
+        let twice = ["GHSA-8q59-q68h-6hv4", "PYSEC-2021-142"];
+        assert!(!ids.iter().any(|id| twice.contains(id)), "Trivy {}: {ids:?}", trivy.version);
+        let mut own = found.iter().filter(|finding| finding.component == own);
+        let (one, more) = (own.next().expect("is found"), own.next());
+        assert_eq!(more, None);
+        assert_eq!(one.source, "acme-own", "Trivy {}", trivy.version);
+        // By a vector of CVSS 4 alone.
+        assert_eq!(one.severity, ("HIGH".to_owned(), "acme-own".to_owned()), "{}", trivy.version);
+    }
+}
+
+#[test]
+fn peer_takes_the_metadata_with_and_without_a_flag() {
+    let site = Site::new(advised());
+    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
+    let path = site.sbom("languages.cdx.json", &sbom(None, &rows));
+    let as_of = support::manifest(&site.bundle)["asOf"].as_str().expect("a time").to_owned();
+    for trivy in Trivy::all() {
+        let cache = site.cache_for(&format!("cache-{}", trivy.version));
+        for more in [&[][..], &["--skip-db-update"]] {
+            let scan = trivy.scan(&cache, &path, more);
+            assert_eq!(scan.code, Some(0), "Trivy {} {more:?}: {}", trivy.version, scan.stderr);
+            judge(&trivy, &format!("{more:?}"), &rows, &scan.findings);
+        }
+        let program = stella_peers::offline(&trivy.program);
+        let mut command = trivy.command(program, &site.stella.path("."));
+        command.args(["version", "--format", "json", "--cache-dir"]).arg(&cache);
+        let said = command.output().expect("Trivy starts").stdout;
+        let said: Value = serde_json::from_slice(&said).expect("JSON");
+        let database = &said["VulnerabilityDB"];
+        assert_eq!(database["Version"], 2, "Trivy {}", trivy.version);
+        assert_eq!(database["UpdatedAt"], json!(as_of), "Trivy {}", trivy.version);
+        for version in [1, 3] {
+            let metadata = cache.join("db/metadata.json");
+            let text = fs::read_to_string(&metadata).expect("metadata");
+            let other = text.replace("\"Version\":2", &format!("\"Version\":{version}"));
+            fs::write(&metadata, other).expect("writable");
+            let scan = trivy.scan(&cache, &path, &["--skip-db-update"]);
+            assert_eq!(scan.code, Some(1), "Trivy {}, schema {version}", trivy.version);
+            fs::write(&metadata, text).expect("writable");
+        }
+    }
+}
+
+/// Since 0.68 Trivy only reads its database; older ones open it for writing.
+const READS_ONLY: &str = "0.68.2";
+
+#[test]
+fn peer_reads_a_cache_folder_that_others_use() {
+    let site = Site::new(advised());
+    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
+    let path = site.sbom("languages.cdx.json", &sbom(None, &rows));
+    let database = File::open(site.cache.join("db/trivy.db")).expect("a database");
+    database.lock_shared().expect("a lock");
+    for trivy in Trivy::all().into_iter().filter(|trivy| trivy.is_since("0.67.2")) {
+        let scan = trivy.scan(&site.cache, &path, &["--skip-db-update"]);
+        let code = if trivy.is_since(READS_ONLY) { 0 } else { 1 };
+        assert_eq!(scan.code, Some(code), "Trivy {}: {}", trivy.version, scan.stderr);
+    }
+}
+
+#[test]
+fn peer_reads_a_cache_folder_that_it_cannot_write() {
+    let owner = fs::metadata("/proc/self").map(|me| std::os::unix::fs::MetadataExt::uid(&me));
+    if owner.ok() != Some(0) {
+        return stella_testkit::skip("only root can become somebody who may not write");
+    }
+    let site = Site::new(advised());
+    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
+    let allow = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("own file");
+    };
+    let open = site.stella.path("open");
+    fs::create_dir(&open).expect("a folder");
+    allow(&site.stella.path("."), 0o755);
+    allow(&open, 0o777);
+    let path = write(&open.join("languages.cdx.json"), &sbom(None, &rows));
+    allow(&path, 0o644);
+    for file in ["trivy.db", "metadata.json"] {
+        allow(&site.cache.join("db").join(file), 0o444);
+    }
+    allow(&site.cache.join("db"), 0o555);
+    allow(&site.cache, 0o555);
+    for trivy in Trivy::all() {
+        // Where peers are kept, nobody else may look.
+        let program = open.join("trivy");
+        fs::copy(&trivy.program, &program).expect("a copy");
+        let mut command = trivy.command(stella_peers::offline(Path::new("setpriv")), &open);
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+        command.args(trivy.arguments(&site.cache, &path)).arg("--skip-db-update");
+        let scan = Scan::run(&mut command);
+        let code = if trivy.is_since(READS_ONLY) { 0 } else { 1 };
+        assert_eq!(scan.code, Some(code), "Trivy {}: {}", trivy.version, scan.stderr);
+    }
+}
+
+#[test]
+fn the_bytes_depend_on_the_records_alone() {
+    let straight = advised();
+    let first = listing(&export(&straight, "first", &[]));
+    for threads in ["1", "2", "7"] {
+        let name = format!("threads-{threads}");
+        let again = export(&straight, &name, &["--threads", threads]);
+        same_files(&first, &listing(&again), &name);
+    }
+    // Another store, another order of input, another place on earth.
+    let elsewhere = Stella::new().env("TZ", "Pacific/Kiritimati").env("LC_ALL", "tr_TR.UTF-8");
+    let mut files = advisories();
+    Random::new(3).shuffle(&mut files);
+    for (feed, path) in files {
+        ingest(&elsewhere, &feed, &path);
+    }
+    same_files(&first, &listing(&export(&elsewhere, "first", &[])), "another store");
+}
+
+/// Every advisory with its feed.
+fn advisories() -> Vec<(String, PathBuf)> {
+    let mut files = Vec::new();
+    for (feed, folders) in stella_testkit::SAMPLE_FEEDS {
+        for folder in folders.iter().filter(|folder| folder.starts_with("advisories/")) {
+            add_files(&mut files, feed, &stella_testkit::samples().join(folder));
+        }
+    }
+    for folder in fs::read_dir(trivy::data().join("advisories")).expect("the advisories") {
+        let folder = folder.expect("a folder of advisories").path();
+        let feed = folder.file_name().expect("a folder").to_string_lossy().into_owned();
+        add_files(&mut files, &feed, &folder);
+    }
+    files.sort();
+    files
+}
+
+fn add_files(files: &mut Vec<(String, PathBuf)>, feed: &str, folder: &Path) {
+    for file in fs::read_dir(folder).expect("a folder of advisories") {
+        files.push((feed.to_owned(), file.expect("an advisory").path()));
+    }
+}
+
+#[test]
+fn what_is_not_represented_is_told_and_counted() {
+    let stella = Stella::new();
+    let unfixed = json!({
+        "package": {"ecosystem": "AlmaLinux:9", "name": "p"},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}],
+    });
+    let record = Osv::new("ALSA-1").with("related", json!(["CVE-2020-1"]));
+    let both =
+        record.affects("AlmaLinux:9", "q", "1-1").value()["affected"].as_array().map(|list| {
+            let mut list = list.clone();
+            list.push(unfixed);
+            list
+        });
+    let record =
+        Osv::new("ALSA-1").with("related", json!(["CVE-2020-1"])).with("affected", json!(both));
+    ingest(&stella, "alma", &stella.file("alma.json", record.bytes()));
+    let bundle = export(&stella, "bundle", &[]);
+    let report = fs::read_to_string(bundle.join("trivy/db.report.jsonl")).expect("a report");
+    let line: Value = serde_json::from_str(report.trim_end()).expect("one line");
+    let expected = json!({
+        "feed": "alma", "id": "ALSA-1", "package": "p", "reason": "unfixed-not-expressible",
+    });
+    assert_eq!(line, expected);
+    let manifest = support::manifest(&bundle).to_string();
+    assert!(manifest.contains(r#""unfixed-not-expressible":1"#), "{manifest}");
+    assert!(manifest.contains(r#"{"ecosystem":"alma 9","state":"partial"}"#), "{manifest}");
+}
