@@ -15,6 +15,7 @@ mod ecosystems;
 mod json;
 mod mapper;
 mod ranges;
+mod redhat;
 mod report;
 mod sources;
 

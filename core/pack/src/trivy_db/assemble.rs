@@ -8,24 +8,13 @@ use super::claims::Package;
 use super::code::damaged;
 use super::mapper::{DetailRow, Mapper, NameKey, decode_fix, join, tag};
 use super::ranges::{Fix, widest};
+use super::redhat::content_sets::{DEFAULT_CONTENT_SETS, table};
+use super::redhat::entries::{self, write_indices, write_text};
 use super::{Contents, RED_HAT_CPE, Tree, VULNERABILITIES, detail::Detail, json::Object};
 use crate::rows::{Sorter, merge};
 
 /// The bucket that describes the others.
 const DATA_SOURCES: &str = "data-source";
-
-/// Content sets that Trivy takes for granted on a system without build information. Where none of
-/// them is known, it refuses to scan such a system at all.
-const DEFAULT_CONTENT_SETS: &[&str] = &[
-    "rhel-6-server-extras-rpms",
-    "rhel-6-server-rpms",
-    "rhel-7-server-extras-rpms",
-    "rhel-7-server-rpms",
-    "rhel-8-for-x86_64-appstream-rpms",
-    "rhel-8-for-x86_64-baseos-rpms",
-    "rhel-9-for-x86_64-appstream-rpms",
-    "rhel-9-for-x86_64-baseos-rpms",
-];
 
 /// Writes the rows of all mappers to a tree, and the lines of the report to `report`.
 ///
@@ -76,6 +65,10 @@ struct Rows<'s> {
     texts: Vec<Blobs<'s>>,
     names: Vec<(NameKey, Box<str>)>,
     rejected: BTreeSet<String>,
+    /// Products of Red Hat that rows name.
+    cpes: BTreeSet<String>,
+    /// All products of Red Hat in the order of their indices.
+    indices: Vec<String>,
     /// Descriptions of buckets.
     sources: BTreeMap<String, Vec<u8>>,
 }
@@ -90,6 +83,7 @@ impl<'s> Rows<'s> {
         self.texts.push(mapper.texts);
         self.names.append(&mut mapper.names);
         self.rejected.append(&mut mapper.rejected);
+        self.cpes.append(&mut mapper.cpes);
         self.sources.append(&mut mapper.sources);
     }
 
@@ -154,9 +148,24 @@ impl<'s> Rows<'s> {
         // Without this bucket Trivy crashes at the first finding.
         push([VULNERABILITIES, "", ""], &[tag::BUCKET])?;
         push([DATA_SOURCES, "", ""], &[tag::BUCKET])?;
-        for content_set in DEFAULT_CONTENT_SETS {
-            push([RED_HAT_CPE, "repository", content_set], b"\0[0]")?;
+        if self.cpes.is_empty() {
+            // No row is about Red Hat: any index will do.
+            for (content_set, _) in DEFAULT_CONTENT_SETS {
+                push([RED_HAT_CPE, "repository", content_set], b"\0[0]")?;
+            }
         }
+        let (cpes, content_sets) = match self.cpes.is_empty() {
+            true => (Vec::new(), BTreeMap::new()),
+            false => table(std::mem::take(&mut self.cpes)),
+        };
+        for (index, cpe) in cpes.iter().enumerate() {
+            push([RED_HAT_CPE, "cpe", &index.to_string()], &json(|out| write_text(cpe, out)))?;
+        }
+        for (content_set, indices) in &content_sets {
+            let value = json(|out| write_indices(indices, out));
+            push([RED_HAT_CPE, "repository", content_set], &value)?;
+        }
+        self.indices = cpes;
         for (bucket, value) in &self.sources {
             push([DATA_SOURCES, "", bucket], value)?;
         }
@@ -164,7 +173,7 @@ impl<'s> Rows<'s> {
     }
 
     fn write<T: Tree>(self, tree: &mut T) -> io::Result<Contents> {
-        let Rows { mut contents, entries, texts, rejected, .. } = self;
+        let Rows { mut contents, entries, texts, rejected, indices, .. } = self;
         let mut rows = merge(entries)?;
         let mut walk = Walk { tree, keys: &mut contents.keys, top: None, package: None };
         let mut group = Group::default();
@@ -172,15 +181,22 @@ impl<'s> Rows<'s> {
         while let Some((key, row)) = rows.next_row()? {
             let (top, package, id, _) = split(key)?;
             if !group.is(top, package, id) {
-                group.put(&mut walk, &mut value)?;
+                group.put(&mut walk, &indices, &rejected, &mut value)?;
                 group.begin(top, package, id, &rejected);
             }
             group.take(row, &texts, &rejected, &mut blob)?;
         }
-        group.put(&mut walk, &mut value)?;
+        group.put(&mut walk, &indices, &rejected, &mut value)?;
         walk.leave()?;
         Ok(contents)
     }
+}
+
+/// The value of a row that is final.
+fn json(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut value = vec![tag::JSON];
+    write(&mut value);
+    value
 }
 
 /// The sorter that takes rows made after mapping. There is always one mapper.
@@ -214,6 +230,7 @@ struct Group {
     rejected: bool,
     json: Option<Vec<u8>>,
     fix: Option<(u8, Fix)>,
+    red_hat: Vec<Vec<u8>>,
     detail: Option<Detail>,
     bucket: bool,
 }
@@ -233,6 +250,7 @@ impl Group {
         }
         self.rejected = rejected.contains(id);
         (self.json, self.fix, self.detail, self.bucket) = (None, None, None, false);
+        self.red_hat.clear();
     }
 
     /// Takes the next row, the most believed first.
@@ -264,6 +282,12 @@ impl Group {
                     self.detail.get_or_insert_default().take(blob)?;
                 }
             }
+            Some(&tag::RED_HAT) => {
+                // Other feeds may hold the same document.
+                if self.red_hat.last().is_none_or(|last| last != row) {
+                    self.red_hat.push(row.to_vec());
+                }
+            }
             Some(&tag::BUCKET) => self.bucket = true,
             _ => return Err(damaged()),
         }
@@ -271,7 +295,13 @@ impl Group {
     }
 
     /// Writes the key, if there is anything to write.
-    fn put<T: Tree>(&mut self, walk: &mut Walk<'_, T>, value: &mut Vec<u8>) -> io::Result<()> {
+    fn put<T: Tree>(
+        &mut self,
+        walk: &mut Walk<'_, T>,
+        cpes: &[String],
+        rejected: &BTreeSet<String>,
+        value: &mut Vec<u8>,
+    ) -> io::Result<()> {
         value.clear();
         if self.bucket {
             return walk.enter(&self.top, None);
@@ -286,6 +316,9 @@ impl Group {
         } else if let Some(detail) = &self.detail {
             detail.write(value);
         } else {
+            entries::write(&self.red_hat, cpes, rejected, value)?;
+        }
+        if value.is_empty() {
             return Ok(());
         }
         let package = (!self.package.is_empty()).then_some(self.package.as_str());

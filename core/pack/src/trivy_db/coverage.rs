@@ -2,6 +2,7 @@
 
 use super::Contents;
 use super::ecosystems::{DISTRIBUTIONS, LANGUAGES};
+use super::redhat::BUCKET;
 
 /// What a scanner sees of an ecosystem or distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +27,12 @@ impl Coverage {
     }
 }
 
-/// The coverage by every language as OSV names it, by every release of a distribution that any
+/// The coverage by every language as OSV names it, of Red Hat, by every release of a distribution that any
 /// record speaks of, as Trivy names it, and by every distribution of which none is.
 #[must_use]
 pub fn coverage(contents: &Contents) -> Vec<(String, Coverage)> {
     let mut names: Vec<String> = LANGUAGES.iter().map(|language| language.osv.to_owned()).collect();
+    names.push(BUCKET.to_owned());
     let told = || contents.tally.rows.keys().chain(contents.tally.gaps.keys());
     for distribution in DISTRIBUTIONS {
         let releases: Vec<&String> =

@@ -1,5 +1,6 @@
 //! What is known of a vulnerability whatever the package: rows of the bucket `vulnerability`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
@@ -13,27 +14,52 @@ use super::json::{Object, string};
 /// Encodes what an advisory says of its vulnerabilities. `source` is the id of its data source.
 pub(super) fn encode(out: &mut Writer, source: &str, advisory: AdvisoryView<'_>) {
     let scores = Scores::of(advisory);
+    let mut told = Told {
+        source: source.into(),
+        title: advisory.title().unwrap_or_default(),
+        details: advisory.details().unwrap_or_default(),
+        severity: severity(advisory, &scores).map_or(0, number),
+        scores,
+        published: advisory.published(),
+        modified: advisory.modified(),
+        ..Told::default()
+    };
+    advisory.each_weakness(&mut |weakness| told.weaknesses.push(weakness));
+    advisory.each_reference(&mut |reference| told.references.push(reference));
+    encode_told(out, &told);
+}
+
+/// What a source says of a vulnerability.
+#[derive(Default)]
+pub(super) struct Told<'t> {
+    pub(super) source: Cow<'t, str>,
+    pub(super) title: Cow<'t, str>,
+    pub(super) details: Cow<'t, str>,
+    /// Trivy's number of a severity.
+    pub(super) severity: u8,
+    pub(super) scores: Scores,
+    pub(super) weaknesses: Vec<Cow<'t, str>>,
+    pub(super) references: Vec<Cow<'t, str>>,
+    pub(super) published: Option<Instant>,
+    pub(super) modified: Option<Instant>,
+}
+
+/// Encodes what a source says.
+pub(super) fn encode_told(out: &mut Writer, told: &Told<'_>) {
     let time = |instant: Option<Instant>| {
         // Some feeds write the year 1 for "never".
         let told = instant.filter(|instant| instant.unix_seconds() > 0);
         told.map_or_else(String::new, |instant| instant.to_seconds().to_string())
     };
-    out.clear().text(source);
-    out.text(&advisory.title().unwrap_or_default());
-    out.text(&advisory.details().unwrap_or_default());
-    out.byte(severity(advisory, &scores).map_or(0, number));
-    for (_, slot) in scores.slots() {
+    out.clear().text(&told.source).text(&told.title).text(&told.details).byte(told.severity);
+    for (_, slot) in told.scores.slots() {
         match slot {
             Some((vector, score)) => out.text(vector).text(&score.to_string()),
             None => out.text("").text(""),
         };
     }
-    let (mut weaknesses, mut references) = (Vec::new(), Vec::new());
-    advisory.each_weakness(&mut |weakness| weaknesses.push(weakness));
-    out.list(&weaknesses);
-    advisory.each_reference(&mut |reference| references.push(reference));
-    out.list(&references);
-    out.text(&time(advisory.published())).text(&time(advisory.modified()));
+    out.list(&told.weaknesses).list(&told.references);
+    out.text(&time(told.published)).text(&time(told.modified));
 }
 
 /// The severity by the publisher's word, else by the newest kind of score. AlmaLinux and Rocky put
@@ -54,7 +80,7 @@ fn severity(advisory: AdvisoryView<'_>, scores: &Scores) -> Option<Severity> {
 }
 
 /// Trivy's number of a severity.
-fn number(severity: Severity) -> u8 {
+pub(super) fn number(severity: Severity) -> u8 {
     match severity {
         Severity::None => 0,
         Severity::Low => 1,
@@ -69,7 +95,7 @@ pub(super) const SEVERITIES: [&str; 5] = ["UNKNOWN", "LOW", "MEDIUM", "HIGH", "C
 
 /// The first usable vector of each version of CVSS.
 #[derive(Default)]
-struct Scores {
+pub(super) struct Scores {
     v2: Option<(String, f64)>,
     v3: Option<(String, f64)>,
     v4: Option<(String, f64)>,
@@ -89,10 +115,14 @@ impl Scores {
     }
 
     fn take(&mut self, vector: &Vector<'_>) {
-        if !vector.kind.starts_with("CVSS_V") {
-            return;
+        if vector.kind.starts_with("CVSS_V") {
+            self.take_vector(&vector.score);
         }
-        let text = vector.score.trim_end_matches('/');
+    }
+
+    /// Takes a vector, if there is none of its version yet.
+    pub(super) fn take_vector(&mut self, text: &str) {
+        let text = text.trim_end_matches('/');
         let Some(found) = CvssScore::of_vector(text).filter(|found| found.score > 0.0) else {
             return;
         };

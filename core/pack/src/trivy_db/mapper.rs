@@ -13,6 +13,7 @@ use super::claims::source_row;
 use super::code::{Reader, Writer, damaged};
 use super::ecosystems::{DISTRIBUTIONS, Distribution, Ids, Language, NoTarget, Target, target};
 use super::ranges::{self, Fix, Ranges, is_modular, module_stream, usable_key, widest};
+use super::redhat;
 use super::report::Reason;
 use super::sources::{Source, of_record};
 use super::{Options, Tally, VULNERABILITIES, detail};
@@ -52,6 +53,8 @@ pub(super) mod tag {
     pub(crate) const BUCKET: u8 = 3;
     /// A row of a language.
     pub(crate) const CLAIM: u8 = 4;
+    /// Entries of Red Hat.
+    pub(crate) const RED_HAT: u8 = 5;
 }
 
 /// Turns records into rows. Any number of them work side by side; [`super::assemble`] puts their
@@ -69,6 +72,8 @@ pub struct Mapper<'s> {
     /// CVE ids by the other names of the same vulnerability.
     pub(super) names: Vec<(NameKey, Box<str>)>,
     pub(super) rejected: BTreeSet<String>,
+    /// Products of Red Hat that rows name.
+    pub(super) cpes: BTreeSet<String>,
     /// Descriptions of the buckets of distributions.
     pub(super) sources: BTreeMap<String, Vec<u8>>,
     pub(super) tally: Tally,
@@ -124,6 +129,7 @@ impl<'s> Mapper<'s> {
             texts: Blobs::new(spools.texts, TEXTS),
             names: Vec::new(),
             rejected: BTreeSet::new(),
+            cpes: BTreeSet::new(),
             sources: BTreeMap::new(),
             tally: Tally::default(),
             buffers: Buffers::default(),
@@ -148,6 +154,13 @@ impl<'s> Mapper<'s> {
         evidence: &Evidence<'_>,
     ) -> io::Result<()> {
         self.tally.records += 1;
+        if let (Some(csaf), Some(advisory)) = (evidence.csaf(), evidence.advisory())
+            && redhat::is_publisher(csaf)
+        {
+            let (cves, others) = (Vec::new(), Vec::new());
+            let record = Record { feed, publisher, id, advisory, cves, others };
+            return self.red_hat(&record, redhat::map(csaf));
+        }
         let advisory = evidence.advisory().filter(|_| evidence.format() == Format::Osv);
         let Some(advisory) = advisory else {
             return self.gap(feed, id, "", Reason::FormatNotMapped, "");
@@ -349,6 +362,36 @@ impl<'s> Mapper<'s> {
         Ok(())
     }
 
+    /// The rows of a document of Red Hat.
+    fn red_hat(&mut self, record: &Record<'_>, mapped: redhat::Mapped) -> io::Result<()> {
+        let tail = tail(self.options.precedence.rank(redhat::DETAIL_SOURCE), record);
+        for (package, reason, detail) in &mapped.gaps {
+            self.tally.gap(redhat::BUCKET, *reason);
+            self.gap(record.feed, record.id, package, *reason, detail)?;
+        }
+        let mut last = None;
+        for (package, id, value) in &mapped.rows {
+            if last.replace(package) != Some(package) {
+                self.tally.row(redhat::BUCKET);
+            }
+            self.buffers.key.clear();
+            join(&mut self.buffers.key, &[redhat::BUCKET, package, id]);
+            self.buffers.key.extend_from_slice(&tail);
+            self.entries.push(&self.buffers.key, value)?;
+        }
+        if !mapped.rows.is_empty() && !self.sources.contains_key(redhat::BUCKET) {
+            self.sources.insert(redhat::BUCKET.to_owned(), source_row(redhat::SOURCE));
+        }
+        for (id, told) in &mapped.details {
+            let blob = self.texts.add(told)?;
+            let detail = self.detail_value(blob, &[]);
+            self.detail_row(id, &tail, &detail)?;
+        }
+        self.cpes.extend(mapped.cpes);
+        self.rejected.extend(mapped.rejected);
+        Ok(())
+    }
+
     fn text(&mut self, record: &Record<'_>, source: &str) -> io::Result<BlobRef> {
         detail::encode(&mut self.buffers.blob, source, record.advisory);
         self.texts.add(&self.buffers.blob.bytes)
@@ -493,7 +536,7 @@ fn is_erratum(id: &str) -> bool {
 }
 
 /// Whether a description says that the id was given back.
-fn is_rejection(details: &str) -> bool {
+pub(super) fn is_rejection(details: &str) -> bool {
     details.starts_with("Rejected reason:")
         || details.contains("** REJECT **")
         || details.contains("DO NOT USE THIS CANDIDATE NUMBER")

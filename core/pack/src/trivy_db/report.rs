@@ -38,6 +38,17 @@ pub enum Reason {
     /// The module stream of a modular package is not told: the row lies under the plain name,
     /// where a scanner of modular systems does not look.
     ModuleStreamUnknown,
+    /// A component of a product of Red Hat is no RPM package, but an image or a library: Red Hat's
+    /// rows are about RPM packages alone.
+    NotAnRpm,
+    /// Nothing tells the product of Red Hat that a package lies in.
+    ProductWithoutCpe,
+    /// The content sets of a product of Red Hat are not known: its rows are there, and a scanner
+    /// does not find them.
+    ContentSetUnknown,
+    /// Nothing but a source package is said to be vulnerable: the row lies under its name, and
+    /// binary packages of other names are missed.
+    BinariesUnknown,
     /// The format has no rows of its own in the database.
     FormatNotMapped,
 }
@@ -62,6 +73,10 @@ impl Reason {
             Reason::LostOnOldest => "lost-on-oldest-trivy",
             Reason::RangeWithoutBeginning => "range-without-beginning",
             Reason::ModuleStreamUnknown => "module-stream-unknown",
+            Reason::NotAnRpm => "not-an-rpm",
+            Reason::ProductWithoutCpe => "product-without-cpe",
+            Reason::ContentSetUnknown => "content-set-unknown",
+            Reason::BinariesUnknown => "binaries-unknown",
             Reason::FormatNotMapped => "format-not-mapped",
         }
     }
@@ -70,7 +85,10 @@ impl Reason {
     /// concern to any scanner is not missed.
     #[must_use]
     pub const fn is_gap(self) -> bool {
-        !matches!(self, Reason::Withdrawn | Reason::Rejected | Reason::EcosystemNotScanned)
+        !matches!(
+            self,
+            Reason::Withdrawn | Reason::Rejected | Reason::EcosystemNotScanned | Reason::NotAnRpm
+        )
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod advisory;
 mod affected;
+mod csaf;
 mod finding;
 mod sbom;
 mod vex;
@@ -16,6 +17,7 @@ use stella_model::json::{Document, Value};
 
 pub use advisory::AdvisoryView;
 pub use affected::{Affected, Event, RangeKind, Vector};
+pub use csaf::{CsafProduct, CsafView, CsafVulnerability, ProductIds, Products, Remediation};
 pub use finding::FindingView;
 pub use sbom::{Component, SbomView};
 pub use vex::{Product, Statement, Status, VexView};
@@ -82,6 +84,15 @@ impl<'a> Evidence<'a> {
         match self.format {
             Format::Osv => self.root().map(AdvisoryView::osv),
             Format::CsafAdvisory | Format::CsafVex => self.root().map(AdvisoryView::csaf),
+            _ => None,
+        }
+    }
+
+    /// The document as CSAF, with all that the format alone tells.
+    #[must_use]
+    pub fn csaf(&self) -> Option<CsafView<'_>> {
+        match self.format {
+            Format::CsafAdvisory | Format::CsafVex => self.root().map(CsafView::new),
             _ => None,
         }
     }

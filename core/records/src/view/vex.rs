@@ -269,7 +269,7 @@ fn csaf_product<'t>(product: Value<'t>, found: &mut dyn FnMut(Cow<'t, str>, Cow<
 }
 
 /// Lists of `product_status` and what they mean; `recommended` says nothing on being affected.
-const CSAF_STATUS: [(&str, Status); 7] = [
+pub(super) const CSAF_STATUS: [(&str, Status); 7] = [
     ("known_not_affected", Status::NotAffected),
     ("first_affected", Status::Affected),
     ("known_affected", Status::Affected),
