@@ -53,6 +53,8 @@ formats! {
     SpdxTagValue "spdx-tag-value" "text/spdx";
     /// SPDX 3.0 in JSON-LD.
     Spdx3 "spdx3" "application/spdx+json;version=3";
+    /// One jar of a jar list, with its SHA-1 and its Maven coordinates.
+    JarList "jar-list" "application/vnd.stella.jar-list+json";
     /// One finding cut from a Trivy report.
     TrivyFinding "trivy-finding" "application/vnd.stella.trivy-finding+json";
     /// One finding cut from a Grype report.

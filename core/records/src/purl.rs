@@ -1,4 +1,4 @@
-//! Package URLs as selectors see them: the package, without version.
+//! Package URLs as selectors see them: the package, without version; and what those of Maven name.
 //!
 //! Evidence holds purls of every quality, so nothing is refused here and nothing of a document is
 //! changed; two texts of one package merely meet in one key.
@@ -92,6 +92,85 @@ pub fn ecosystem(purl: &str) -> Option<&'static str> {
     })
 }
 
+/// What a purl of Maven names, its escapes resolved. Parts that are absent are empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maven<'p> {
+    /// Group id.
+    pub group: Cow<'p, str>,
+    /// Artifact id, never empty.
+    pub artifact: Cow<'p, str>,
+    /// Version.
+    pub version: Cow<'p, str>,
+    /// Classifier, such as `linux-x86_64`.
+    pub classifier: Cow<'p, str>,
+    /// Type of the artifact; empty means `jar`.
+    pub packaging: Cow<'p, str>,
+}
+
+/// What a purl names; `None` if it is not one of Maven, or names nothing.
+///
+/// # Examples
+/// ```
+/// use stella_records::purl::maven;
+/// let jar = maven("pkg:maven/io.netty/netty@4.1?classifier=linux%2Dx86_64").expect("of Maven");
+/// assert_eq!((&*jar.group, &*jar.artifact, &*jar.version), ("io.netty", "netty", "4.1"));
+/// assert_eq!((&*jar.classifier, &*jar.packaging), ("linux-x86_64", ""));
+/// assert_eq!(maven("pkg:npm/netty@4.1"), None);
+/// ```
+#[must_use]
+pub fn maven(purl: &str) -> Option<Maven<'_>> {
+    let body = purl.trim().strip_prefix("pkg:")?.trim_start_matches('/');
+    let (kind, rest) = body.split_once('/')?;
+    if !kind.eq_ignore_ascii_case("maven") {
+        return None;
+    }
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (path, qualifiers) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = path.trim_matches('/');
+    let package = without_version(path);
+    let version = path[package.len()..].strip_prefix('@').unwrap_or_default();
+    let (group, artifact) = package.rsplit_once('/').unwrap_or(("", package));
+    if artifact.is_empty() {
+        return None;
+    }
+    let qualifier = |wanted: &str| {
+        let pairs = qualifiers.split('&').filter_map(|pair| pair.split_once('='));
+        let mut values = pairs.filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        decode(values.next().map_or("", |(_, value)| value))
+    };
+    Some(Maven {
+        group: decode(group),
+        artifact: decode(artifact),
+        version: decode(version),
+        classifier: qualifier("classifier"),
+        packaging: qualifier("type"),
+    })
+}
+
+/// Resolves escapes; a text with one that cannot be resolved is left as it is.
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if byte != b'%' {
+            decoded.push(byte);
+            at += 1;
+            continue;
+        }
+        let (Some(high), Some(low)) = (digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) else {
+            return Cow::Borrowed(text);
+        };
+        decoded.push((high << 4 | low) as u8);
+        at += 3;
+    }
+    String::from_utf8(decoded).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
 /// Cuts the version: what follows the last `@` that is no scope, which would begin a segment.
 fn without_version(path: &str) -> &str {
     match path.rfind('@') {
@@ -129,6 +208,34 @@ mod tests {
         ];
         for (purl, expected) in cases {
             assert_eq!(package(purl).as_deref(), expected, "{purl:?}");
+        }
+    }
+
+    #[test]
+    fn purls_of_maven_are_taken_apart() {
+        let parts = |purl| {
+            let found = maven(purl)?;
+            let Maven { group, artifact, version, classifier, packaging } = found;
+            Some([group, artifact, version, classifier, packaging].join("|"))
+        };
+        let cases = [
+            ("pkg:maven/g/a@1", Some("g|a|1||")),
+            (" pkg://MAVEN/g/a@1 ", Some("g|a|1||")),
+            ("pkg:maven/g/a", Some("g|a|||")),
+            ("pkg:maven/a@1", Some("|a|1||")),
+            ("pkg:maven/g/a@1?type=pom", Some("g|a|1||pom")),
+            ("pkg:maven/g/a@1?Type=jar&classifier=c&x#sub", Some("g|a|1|c|jar")),
+            ("pkg:maven/g%2Eh/a%20b@1%2B2%3a3", Some("g.h|a b|1+2:3||")),
+            ("pkg:maven/g/a@1%", Some("g|a|1%||")),
+            ("pkg:maven/g/a@%ff", Some("g|a|%ff||")),
+            ("pkg:maven/g/@1", Some("g|@1|||")),
+            ("pkg:maven/", None),
+            ("pkg:maven", None),
+            ("pkg:npm/a@1", None),
+            ("g:a:1", None),
+        ];
+        for (purl, expected) in cases {
+            assert_eq!(parts(purl).as_deref(), expected, "{purl:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use crate::facets::Facets;
 use crate::format::Format;
 use crate::formats::cyclonedx_xml::{self, XmlBom};
 use crate::formats::spdx_tag_value::{self, TagDocument};
-use crate::formats::{csaf, cyclonedx, findings, openvex, osv, spdx, spdx3};
+use crate::formats::{csaf, cyclonedx, findings, jar_list, openvex, osv, spdx, spdx3};
 use crate::rejection::{RejectReason, Rejection};
 use crate::view::{Evidence, Parsed};
 
@@ -160,6 +160,7 @@ fn sniff(root: Value<'_>) -> Result<Sniffed, Rejection> {
         _ if csaf::is(root) => one(Format::CsafAdvisory),
         _ if openvex::is(root) => one(Format::OpenVex),
         _ if spdx3::is(root) => one(Format::Spdx3),
+        _ if jar_list::is(root) => one(Format::JarList),
         _ if findings::is_trivy(root) => Ok(Sniffed::Trivy),
         _ if findings::is_grype(root) => Ok(Sniffed::Grype),
         _ if is_companion(root) => Ok(Sniffed::Companion),
@@ -174,6 +175,7 @@ fn identify(format: Format, root: Value<'_>, limits: &Limits) -> Result<Identity
         Format::OpenVex => openvex::identify(root, limits),
         Format::SpdxJson => spdx::identify(root, limits),
         Format::Spdx3 => spdx3::identify(root, limits),
+        Format::JarList => jar_list::identify(root, limits),
         _ => Err(Rejection::unknown(describe(root))),
     }
 }

@@ -61,6 +61,31 @@ fn osv() {
 }
 
 #[test]
+fn jar_lists() {
+    let sha1 = "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12";
+    let line = |members: &str| format!(r#"{{"sha1":"{sha1}",{members}}}"#);
+    let cases = [
+        (
+            line(r#""groupID":"g.h","artifactID":"a","version":"1.0+x","file":"a.jar","size":1"#),
+            format!("jar-list sbom pkg:maven/g.h/a@1.0%2Bx?checksum=sha1:{sha1}"),
+        ),
+        (
+            line(r#""groupID":null,"artifactID":"a""#).replace(sha1, &sha1.to_uppercase()),
+            format!("jar-list sbom pkg:maven/a?checksum=sha1:{sha1}"),
+        ),
+        (line(r#""artifactID":"" "#), "no-identity".to_owned()),
+        (line(r#""artifactID":7"#), "no-identity".to_owned()),
+        (r#"{"sha1":"2fd4","artifactID":"a"}"#.to_owned(), "no-identity".to_owned()),
+        (r#"{"sha1":"","artifactID":"a"}"#.to_owned(), "no-identity".to_owned()),
+        (line(r#""artifactId":"a""#), "unknown-format".to_owned()),
+        (r#"{"artifactID":"a","version":"1"}"#.to_owned(), "unknown-format".to_owned()),
+    ];
+    let cases: Vec<(&str, &str)> =
+        cases.iter().map(|(document, expected)| (document.as_str(), expected.as_str())).collect();
+    check(&cases);
+}
+
+#[test]
 fn csaf() {
     let csaf = |category: &str, version: &str, publisher: &str, tracking: &str| {
         format!(

@@ -111,7 +111,7 @@ const ARCHIVES: &[Expected] = &[
         ],
     )
     .meeting(9, 2),
-    archive("java/maven-jars-pyspark-3.5.3.jsonl.zst", 252, &[("unknown-format", 252)]),
+    archive("java/maven-jars-pyspark-3.5.3.jsonl.zst", 252, &[("jar-list", 252)]),
     archive("policy/defectdojo-policy-results.tar.zst", 19, &[("unknown-format", 19)]),
     archive("policy/gatekeeper-constraint-samples.tar.zst", 245, &[("unknown-format", 245)]),
     archive("sbom/bom-shelter-lab.tar.zst", 278, &[("spdx-json", 278)]).large(),

@@ -201,6 +201,87 @@ fn facets_of_findings() {
     assert_eq!(finding.rule_id().as_deref(), Some("GHSA-1"));
 }
 
+#[test]
+fn the_sha1_of_a_component_is_read_from_every_format() {
+    let sha1 = "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12";
+    let upper = sha1.to_uppercase();
+    let cases = [
+        format!(
+            r#"{{"bomFormat":"CycloneDX","specVersion":"1.5","serialNumber":"s","components":[
+              {{"name":"a","hashes":[{{"alg":"MD5","content":"x"}},{{"alg":"SHA-1","content":"short"}},{{"alg":"SHA-1","content":"{upper}"}}]}},
+              {{"name":"b","hashes":[{{"alg":"SHA-256","content":"{sha1}"}}]}}]}}"#
+        ),
+        format!(
+            r#"<bom xmlns="http://cyclonedx.org/schema/bom/1.5" serialNumber="s"><components>
+              <component><name>a</name><hashes><hash alg="MD5">x</hash><hash alg="SHA-1">short</hash><hash alg="SHA-1"> {sha1} </hash>
+                <hash alg="SHA-1">da39a3ee5e6b4b0d3255bfef95601890afd80709</hash></hashes>
+                <components><component><hashes><hash alg="SHA-1">da39a3ee5e6b4b0d3255bfef95601890afd80709</hash></hashes></component></components></component>
+              <component><name>b</name><hashes><hash alg="SHA-256">{sha1}</hash></hashes></component></components></bom>"#
+        ),
+        format!(
+            r#"{{"spdxVersion":"SPDX-2.3","documentNamespace":"n","packages":[
+              {{"name":"a","checksums":[{{"algorithm":"SHA256","checksumValue":"x"}},{{"algorithm":"SHA1","checksumValue":"{sha1}"}}]}},
+              {{"name":"b","checksums":{{"algorithm":"SHA1","checksumValue":"{sha1}"}}}}]}}"#
+        ),
+        format!(
+            "SPDXVersion: SPDX-2.3\nDocumentNamespace: n\nPackageName: a\nPackageChecksum: MD5: x\n\
+             PackageChecksum: SHA1: {sha1}\nFileName: f\nFileChecksum: SHA1: {upper}\nPackageName: b\n"
+        ),
+        format!(
+            r#"{{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[{{"type":"SpdxDocument","spdxId":"d"}},
+              {{"type":"software_Package","name":"a","verifiedUsing":[{{"type":"Hash","algorithm":"sha1","hashValue":"{sha1}"}}]}},
+              {{"type":"software_Package","name":"b","verifiedUsing":[{{"type":"Hash","algorithm":"sha256","hashValue":"{sha1}"}}]}}]}}"#
+        ),
+    ];
+    for document in cases {
+        let draft = draft(&document);
+        let evidence =
+            Evidence::open(draft.format, &draft.content, &Limits::DEFAULT).expect("valid");
+        let mut found = Vec::new();
+        evidence.sbom().expect("an SBOM").each_component(&mut |component| {
+            let sha1 = component.sha1.map_or("-".to_owned(), |sha1| sha1.to_string());
+            found.push(format!("{} {sha1}", component.name.unwrap_or_default()));
+        });
+        assert_eq!(found, [format!("a {sha1}"), "b -".to_owned()], "{document}");
+    }
+}
+
+#[test]
+fn a_line_of_a_jar_list_is_an_sbom_of_one_jar() {
+    let sha1 = "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12";
+    let cases = [
+        (r#""groupID":"io.netty","file":"netty-4.1.jar""#, "pkg:maven/io.netty/netty@4.1"),
+        (r#""groupID":null,"file":"x.jar""#, "pkg:maven/netty@4.1"),
+        (
+            r#""groupID":"g","file":"libs/netty-4.1-linux-x86_64.jar""#,
+            "pkg:maven/g/netty@4.1?classifier=linux-x86_64",
+        ),
+        (
+            r#""groupID":"g h","file":"netty-4.1-c.jar","classifier":"all","archiveType":"aar""#,
+            "pkg:maven/g%20h/netty@4.1?classifier=all&type=aar",
+        ),
+        (r#""groupID":"g","archiveType":"jar""#, "pkg:maven/g/netty@4.1"),
+    ];
+    for (members, purl) in cases {
+        let document =
+            format!(r#"{{"sha1":"{sha1}","artifactID":"netty","version":"4.1",{members}}}"#);
+        let draft = draft(&document);
+        let packages = purl.split('@').next().expect("a package");
+        let id = format!("{packages}@4.1?checksum=sha1:{sha1}");
+        assert_eq!(draft.id.as_str(), id);
+        facets(
+            &document,
+            &format!(r#"{{"ids":["{id}"],"ecosystems":["Maven"],"packages":["{packages}"]}}"#),
+        );
+        let evidence =
+            Evidence::open(draft.format, &draft.content, &Limits::DEFAULT).expect("valid");
+        let group = members.split('"').nth(3).filter(|_| !members.contains("null"));
+        let expected = format!("- {} netty 4.1 {purl}", group.unwrap_or("-"));
+        assert_eq!(components(&evidence, false), [expected.clone()]);
+        assert_eq!(components(&evidence, true), [expected]);
+    }
+}
+
 /// Statements as `vulnerability aliases status justification [product purl +subcomponents, …]`.
 fn statements(evidence: &Evidence<'_>) -> Vec<String> {
     let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();

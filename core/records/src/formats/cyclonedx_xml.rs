@@ -15,6 +15,7 @@ use crate::format::Format;
 use crate::rejection::{RejectReason, Rejection, excerpt};
 use crate::revision::{Revision, RevisionOrder};
 use crate::severity::Severity;
+use crate::view::Sha1;
 
 /// Most attributes of one element: looking for duplicates takes the square of their number.
 const ATTRIBUTES: usize = 256;
@@ -45,6 +46,7 @@ pub(crate) struct XmlComponent {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) purl: String,
+    pub(crate) sha1: String,
 }
 
 /// A component as it is looked at; absent parts are empty.
@@ -55,6 +57,7 @@ pub(crate) struct XmlParts<'t> {
     pub(crate) name: &'t str,
     pub(crate) version: &'t str,
     pub(crate) purl: &'t str,
+    pub(crate) sha1: &'t str,
 }
 
 impl XmlComponent {
@@ -65,42 +68,43 @@ impl XmlComponent {
             name: &self.name,
             version: &self.version,
             purl: &self.purl,
+            sha1: &self.sha1,
         }
     }
 }
 
-/// Components one behind the other: 20 bytes and their text each, for there may be millions
+/// Components one behind the other: 24 bytes and their text each, for there may be millions
 /// (INV-LIMIT).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct XmlComponents {
     text: String,
-    /// Lengths of the five parts of each, in the order of [`XmlParts`].
-    lengths: Vec<[u32; 5]>,
+    /// Lengths of the six parts of each, in the order of [`XmlParts`].
+    lengths: Vec<[u32; 6]>,
 }
 
 impl XmlComponents {
     pub(crate) fn iter(&self) -> impl Iterator<Item = XmlParts<'_>> {
         let mut rest = self.text.as_str();
         self.lengths.iter().map(move |lengths| {
-            let [reference, group, name, version, purl] = lengths.map(|length| {
+            let [reference, group, name, version, purl, sha1] = lengths.map(|length| {
                 let (part, after) = rest.split_at(length as usize);
                 rest = after;
                 part
             });
-            XmlParts { reference, group, name, version, purl }
+            XmlParts { reference, group, name, version, purl, sha1 }
         })
     }
 
     /// Takes the text out of `component`, which is empty afterwards.
     fn push(&mut self, component: &mut XmlComponent) {
-        let XmlParts { reference, group, name, version, purl } = component.parts();
-        let parts = [reference, group, name, version, purl];
+        let XmlParts { reference, group, name, version, purl, sha1 } = component.parts();
+        let parts = [reference, group, name, version, purl, sha1];
         let lengths = parts.map(|part| append(&mut self.text, part));
         self.lengths.push(lengths);
         let parts = [&mut component.reference, &mut component.group, &mut component.name];
         parts.into_iter().for_each(String::clear);
-        component.version.clear();
-        component.purl.clear();
+        let parts = [&mut component.version, &mut component.purl, &mut component.sha1];
+        parts.into_iter().for_each(String::clear);
     }
 }
 
@@ -263,6 +267,7 @@ impl XmlBom {
             component: XmlComponent::default(),
             path: Vec::new(),
             text: String::new(),
+            is_sha1: false,
             values: 0,
             root_closed: false,
             limits,
@@ -305,6 +310,8 @@ struct Walk<'l> {
     path: Vec<Step>,
     /// Text of the innermost element so far.
     text: String,
+    /// Whether the innermost element is a SHA-1.
+    is_sha1: bool,
     values: u64,
     root_closed: bool,
     limits: &'l Limits,
@@ -366,6 +373,7 @@ impl Walk<'_> {
         let name = if own { start.local_name().into_inner() } else { "" };
         self.path.push(name.to_owned());
         self.text.clear();
+        self.is_sha1 = false;
         self.begin();
         for (index, attribute) in start.attributes().enumerate() {
             if index >= ATTRIBUTES {
@@ -438,6 +446,7 @@ impl Walk<'_> {
             (["bom", "components", "component"], "bom-ref") => {
                 self.component.reference = value.to_owned();
             }
+            ([.., "hashes", "hash"], "alg") => self.is_sha1 = value == "SHA-1",
             _ => {}
         }
     }
@@ -454,6 +463,12 @@ impl Walk<'_> {
             ["bom", "components", "component", member] => {
                 set(&mut self.component, member, text);
             }
+            ["bom", "metadata", "component", "hashes", "hash"] if self.is_sha1 => {
+                set_sha1(&mut self.bom.component, text);
+            }
+            ["bom", "components", "component", "hashes", "hash"] if self.is_sha1 => {
+                set_sha1(&mut self.component, text);
+            }
             ["bom", "components", "component"] => self.bom.components.push(&mut self.component),
             ["bom", "vulnerabilities", "vulnerability"] => self.bom.vulnerabilities.push(),
             ["bom", "vulnerabilities", "vulnerability", "ratings", "rating", "severity"] => {
@@ -464,6 +479,7 @@ impl Walk<'_> {
             }
             _ => {}
         }
+        self.is_sha1 = false;
         self.path.pop();
         self.root_closed |= self.path.is_empty();
     }
@@ -501,6 +517,13 @@ fn set(component: &mut XmlComponent, member: &str, text: String) {
         "version" => component.version = text,
         "purl" => component.purl = text,
         _ => {}
+    }
+}
+
+/// The first SHA-1 that is well-formed counts.
+fn set_sha1(component: &mut XmlComponent, text: String) {
+    if component.sha1.is_empty() && Sha1::parse(&text).is_some() {
+        component.sha1 = text;
     }
 }
 

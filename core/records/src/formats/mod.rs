@@ -8,6 +8,7 @@ pub(crate) mod csaf;
 pub(crate) mod cyclonedx;
 pub(crate) mod cyclonedx_xml;
 pub(crate) mod findings;
+pub(crate) mod jar_list;
 pub(crate) mod openvex;
 pub(crate) mod osv;
 pub(crate) mod spdx;

@@ -8,6 +8,7 @@ use super::{record_id, spdx};
 use crate::draft::Identity;
 use crate::format::Format;
 use crate::rejection::{RejectReason, Rejection, excerpt};
+use crate::view::Sha1;
 
 /// What is read from a tag-value document, borrowed from its text. Packages are read again whenever
 /// they are asked for, so that memory does not grow with their number (INV-LIMIT).
@@ -29,6 +30,7 @@ pub(crate) struct TagPackage<'t> {
     pub(crate) name: &'t str,
     pub(crate) version: Option<&'t str>,
     pub(crate) purl: Option<&'t str>,
+    pub(crate) sha1: Option<Sha1>,
 }
 
 /// Whether the text begins as a tag-value document does: its first tag is one of those of the
@@ -122,6 +124,10 @@ impl<'t> TagPackage<'t> {
         match tag {
             "SPDXID" if self.id.is_empty() => self.id = value,
             "PackageVersion" => self.version = Some(value).filter(|value| !value.is_empty()),
+            "PackageChecksum" => {
+                let digits = value.strip_prefix("SHA1:");
+                self.sha1 = self.sha1.or_else(|| Sha1::parse(digits?));
+            }
             "ExternalRef" => {
                 let mut words = value.split_ascii_whitespace().skip(1);
                 if let (Some("purl"), Some(purl)) = (words.next(), words.next()) {

@@ -19,6 +19,7 @@ pub(super) fn any_text(format: Format, root: Value<'_>, denied: &dyn Fn(&str) ->
         Format::SpdxJson => at(&["documentNamespace"]),
         Format::Spdx3 => documents(root).any(|id| denied(&id)),
         Format::CycloneDxJson => cyclonedx(root).iter().any(|text| denied(text)),
+        Format::JarList => at(&["groupID"]) || at(&["artifactID"]) || at(&["version"]),
         Format::TrivyFinding => TRIVY.iter().any(|path| at(path)),
         Format::GrypeFinding => {
             GRYPE.iter().any(|path| at(path))

@@ -18,6 +18,7 @@ pub(super) fn of(format: Format) -> Option<Vec<Cow<'static, str>>> {
         Format::CycloneDxJson => include_str!("tables/cyclonedx.txt"),
         Format::SpdxJson => include_str!("tables/spdx.txt"),
         Format::Spdx3 => include_str!("tables/spdx3.txt"),
+        Format::JarList => include_str!("tables/jar_list.txt"),
         Format::TrivyFinding => include_str!("tables/trivy.txt"),
         Format::GrypeFinding => include_str!("tables/grype.txt"),
         Format::CycloneDxXml | Format::SpdxTagValue => return None,

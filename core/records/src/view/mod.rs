@@ -8,6 +8,7 @@ mod affected;
 mod csaf;
 mod finding;
 mod sbom;
+mod sha1;
 mod vex;
 
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ pub use affected::{Affected, Event, RangeKind, Vector};
 pub use csaf::{CsafProduct, CsafView, CsafVulnerability, ProductIds, Products, Remediation};
 pub use finding::FindingView;
 pub use sbom::{Component, SbomView};
+pub use sha1::Sha1;
 pub use vex::{Product, Statement, Status, VexView};
 
 use crate::format::Format;
@@ -113,7 +115,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// The document as a list of components: CycloneDX and SPDX.
+    /// The document as a list of components: CycloneDX, SPDX and jar lists.
     #[must_use]
     pub fn sbom(&self) -> Option<SbomView<'_>> {
         match (self.format, &self.parsed) {
@@ -122,6 +124,7 @@ impl<'a> Evidence<'a> {
             }
             (Format::SpdxJson, Parsed::Json(document)) => Some(SbomView::spdx(document.root())),
             (Format::Spdx3, Parsed::Json(document)) => Some(SbomView::spdx3(document.root())),
+            (Format::JarList, Parsed::Json(document)) => Some(SbomView::jar(document.root())),
             (_, Parsed::Xml(bom)) => Some(SbomView::xml(bom)),
             (_, Parsed::Tags(document)) => Some(SbomView::tags(document)),
             _ => None,

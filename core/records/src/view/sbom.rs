@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use stella_model::Instant;
 use stella_model::json::Value;
 
-use super::{Package, items, texts};
+use super::{Package, Sha1, items, texts};
 use crate::formats::cyclonedx_xml::{XmlBom, XmlParts};
+use crate::formats::jar_list;
 use crate::formats::spdx_tag_value::{TagDocument, TagPackage};
 use crate::formats::spdx3::{elements, is_type};
 
@@ -20,6 +21,7 @@ enum Source<'t> {
     CycloneDx(Value<'t>),
     Spdx(Value<'t>),
     Spdx3(Value<'t>),
+    Jar(Value<'t>),
     Xml(&'t XmlBom),
     Tags(&'t TagDocument<'t>),
 }
@@ -37,6 +39,8 @@ pub struct Component<'t> {
     pub version: Option<Cow<'t, str>>,
     /// Package URL.
     pub purl: Option<Cow<'t, str>>,
+    /// SHA-1 of the file that it is; the first that is well-formed.
+    pub sha1: Option<Sha1>,
 }
 
 impl<'t> Component<'t> {
@@ -60,6 +64,10 @@ impl<'t> SbomView<'t> {
         SbomView(Source::Spdx3(root))
     }
 
+    pub(crate) fn jar(root: Value<'t>) -> SbomView<'t> {
+        SbomView(Source::Jar(root))
+    }
+
     pub(crate) fn xml(bom: &'t XmlBom) -> SbomView<'t> {
         SbomView(Source::Xml(bom))
     }
@@ -74,7 +82,7 @@ impl<'t> SbomView<'t> {
         let text = match self.0 {
             Source::CycloneDx(root) => root.str_at(&["metadata", "timestamp"]),
             Source::Spdx(root) => root.str_at(&["creationInfo", "created"]),
-            Source::Spdx3(_) => None,
+            Source::Spdx3(_) | Source::Jar(_) => None,
             Source::Xml(bom) => bom.timestamp.as_deref().map(Cow::Borrowed),
             Source::Tags(document) => document.created.map(Cow::Borrowed),
         };
@@ -82,7 +90,7 @@ impl<'t> SbomView<'t> {
     }
 
     /// What the SBOM is about: CycloneDX's main component, the packages that an SPDX document
-    /// describes, the root elements of SPDX 3.
+    /// describes, the root elements of SPDX 3, the jar of a line of a jar list.
     pub fn each_subject(self, found: &mut dyn FnMut(Component<'t>)) {
         match self.0 {
             Source::CycloneDx(root) => {
@@ -92,6 +100,7 @@ impl<'t> SbomView<'t> {
             }
             Source::Spdx(root) => spdx_subjects(root, found),
             Source::Spdx3(root) => spdx3_subjects(root, found),
+            Source::Jar(root) => found(jar_component(root)),
             Source::Xml(bom) => found(xml_component(bom.component.parts())),
             Source::Tags(document) => {
                 let subjects = document.describes();
@@ -116,6 +125,7 @@ impl<'t> SbomView<'t> {
                 .filter(|element| is_type(*element, "software_Package"))
                 .map(spdx3_component)
                 .for_each(found),
+            Source::Jar(root) => found(jar_component(root)),
             Source::Xml(bom) => bom.components.iter().map(xml_component).for_each(found),
             Source::Tags(document) => {
                 document.each_package(&mut |package| found(tag_component(package)));
@@ -139,6 +149,26 @@ fn cyclonedx_component(value: Value<'_>) -> Component<'_> {
         name: value.str_at(&["name"]),
         version: value.str_at(&["version"]),
         purl: value.str_at(&["purl"]),
+        sha1: sha1(value, "hashes", ["alg", "SHA-1", "content"]),
+    }
+}
+
+/// The first SHA-1 in a list of digests: `[NAME, WORD, VALUE]` are the member that tells the
+/// algorithm, how the format spells it, and the member that holds the digits.
+fn sha1(value: Value<'_>, list: &str, [name, word, digits]: [&str; 3]) -> Option<Sha1> {
+    items(value, &[list])
+        .filter(|digest| digest.str_at(&[name]).as_deref() == Some(word))
+        .find_map(|digest| Sha1::parse(&digest.str_at(&[digits])?))
+}
+
+fn jar_component(line: Value<'_>) -> Component<'_> {
+    Component {
+        reference: None,
+        group: line.str_at(&["groupID"]),
+        name: line.str_at(&["artifactID"]),
+        version: line.str_at(&["version"]),
+        purl: jar_list::purl(line).map(Cow::Owned),
+        sha1: line.str_at(&["sha1"]).and_then(|text| Sha1::parse(&text)),
     }
 }
 
@@ -152,6 +182,7 @@ fn spdx_component(package: Value<'_>) -> Component<'_> {
         name: package.str_at(&["name"]),
         version: package.str_at(&["versionInfo"]),
         purl,
+        sha1: sha1(package, "checksums", ["algorithm", "SHA1", "checksumValue"]),
     }
 }
 
@@ -203,6 +234,7 @@ fn spdx3_component(element: Value<'_>) -> Component<'_> {
         name: element.str_at(&["name"]),
         version: element.str_at(&["software_packageVersion"]),
         purl: element.str_at(&["software_packageUrl"]).or_else(external),
+        sha1: sha1(element, "verifiedUsing", ["algorithm", "sha1", "hashValue"]),
     }
 }
 
@@ -217,6 +249,7 @@ fn xml_component(component: XmlParts<'_>) -> Component<'_> {
         name: filled(component.name),
         version: filled(component.version),
         purl: filled(component.purl),
+        sha1: Sha1::parse(component.sha1),
     }
 }
 
@@ -227,5 +260,6 @@ fn tag_component(package: TagPackage<'_>) -> Component<'_> {
         name: filled(package.name),
         version: package.version.map(Cow::Borrowed),
         purl: package.purl.map(Cow::Borrowed),
+        sha1: package.sha1,
     }
 }

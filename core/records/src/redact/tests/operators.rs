@@ -143,6 +143,6 @@ fn the_digest_is_that_of_the_effective_rules() {
         seen.push(one);
     }
     // A change of this value changes bundles: raise RULES_VERSION where the tables do not show it.
-    let pinned = "d98aa5bb059212f6ade2b01a1482e9a90057e9f84a9fd6a1a516f986acc8b0fe";
+    let pinned = "97cca4f8611391aa7be2db0923239131f317211018b5d84325307571413f345c";
     assert_eq!(standard.map(|digest| digest.to_string()).as_deref(), Some(pinned));
 }
