@@ -10,6 +10,7 @@ pub mod mirror_full;
 pub mod part;
 pub mod rows;
 pub mod trivy_db;
+pub mod trivy_java_db;
 
 pub use codec::Compressor;
 pub use part::{PackError, Part, PartBuilder, Scratch, SourceRecord};
@@ -29,7 +30,12 @@ pub struct Adapter {
 
 /// All adapters, in the order in which help lists them.
 pub const ADAPTERS: &[&Adapter] =
-    &[&json_raw::JSON_RAW, &mirror_full::MIRROR_FULL, &trivy_db::TRIVY_DB];
+    &[
+        &json_raw::JSON_RAW,
+        &mirror_full::MIRROR_FULL,
+        &trivy_db::TRIVY_DB,
+        &trivy_java_db::TRIVY_JAVA_DB,
+    ];
 
 /// The adapter with this name.
 #[must_use]

@@ -246,12 +246,15 @@ impl Depot {
         Ok(blobs)
     }
 
-    /// Temporary files older than a day belong to no living process.
+    /// Temporary files and folders older than a day belong to no living process.
     fn remove_stale_incoming(&self) -> Result<(), DepotError> {
         for path in entries(&self.root.join("incoming"))? {
             let age = fs::metadata(&path).and_then(|m| m.modified()).map(|m| m.elapsed());
             if matches!(age, Ok(Ok(age)) if age.as_secs() > 86_400) {
-                let _ = fs::remove_file(&path);
+                let _ = match path.is_dir() {
+                    true => fs::remove_dir_all(&path),
+                    false => fs::remove_file(&path),
+                };
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use stella_model::{Digest, DigestBuilder};
 use stella_pack::rows::Spool;
+use tempfile::TempDir;
 
 use crate::{Depot, DepotError, StoredFile, failed, readable};
 
@@ -87,6 +88,16 @@ impl Depot {
         tempfile::tempfile_in(&incoming).map_err(failed("write to", &incoming))
     }
 
+    /// A folder of this process alone, for files that need names while they are made. It is gone when
+    /// the value is dropped.
+    ///
+    /// # Errors
+    /// [`DepotError`] if it cannot be made.
+    pub fn work_folder(&self) -> Result<TempDir, DepotError> {
+        let incoming = self.incoming()?;
+        TempDir::new_in(&incoming).map_err(failed("write to", &incoming))
+    }
+
     /// Begins a blob whose digest is known only at its end.
     ///
     /// # Errors
@@ -122,6 +133,27 @@ mod tests {
         let stored = writer.finish().expect("keeps");
         assert_eq!(stored, StoredFile { digest: Digest::of(b"some bytes"), size: 10 });
         assert!(depot.is_intact(&stored));
+    }
+
+    #[test]
+    fn a_work_folder_is_gone_with_its_files_and_a_stale_one_is_pruned() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let depot = Depot::at(dir.path(), &TenantId::local());
+        let left = || std::fs::read_dir(depot.root.join("incoming")).expect("a folder").count();
+        let folder = depot.work_folder().expect("a folder");
+        std::fs::write(folder.path().join("file"), b"bytes").expect("writes");
+        assert_eq!(left(), 1);
+        drop(folder);
+        assert_eq!(left(), 0);
+        // As a killed process leaves it.
+        let stale = depot.work_folder().expect("a folder").keep();
+        std::fs::write(stale.join("file"), b"bytes").expect("writes");
+        depot.prune(u64::MAX).expect("prunes");
+        assert_eq!(left(), 1, "a folder of today may be in use");
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(90_000);
+        File::open(&stale).and_then(|file| file.set_modified(old)).expect("sets the time");
+        depot.prune(u64::MAX).expect("prunes");
+        assert_eq!(left(), 0);
     }
 
     #[test]
