@@ -1,7 +1,10 @@
 //! Outputs that are made of all selected records together, such as a scanner's database.
 
 mod archive;
+mod records;
+mod trivy;
 mod trivy_db;
+mod trivy_java_db;
 
 use std::collections::BTreeMap;
 
@@ -65,6 +68,9 @@ pub(crate) fn build(
         match spec.id {
             id if id == stella_pack::trivy_db::TRIVY_DB.spec.id => {
                 outputs.push(trivy_db::build(prepared, depot, threads, progress, cancel)?);
+            }
+            id if id == stella_pack::trivy_java_db::TRIVY_JAVA_DB.spec.id => {
+                outputs.push(trivy_java_db::build(prepared, depot, threads, progress, cancel)?);
             }
             _ => {}
         }

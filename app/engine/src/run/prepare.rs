@@ -9,6 +9,7 @@ use stella_model::{
     Digest, ErrorCode, FeedName, Instant, Kind, PRODUCT_VERSION, SetKey, TenantId, rfc8785,
 };
 use stella_pack::codec;
+use stella_pack::trivy_db::TRIVY_DB;
 use stella_plan::floors::{FloorBroken, Floors};
 use stella_plan::run_plan::FORMAT_VERSION;
 use stella_plan::{
@@ -266,7 +267,7 @@ fn outputs(profile: &Profile) -> Vec<OutputPlan> {
     let output = |spec: &&'static AdapterSpec| OutputPlan {
         adapter: spec.id.to_owned(),
         adapter_version: spec.version,
-        options: match spec.id.starts_with("trivy:") {
+        options: match spec.id == TRIVY_DB.spec.id {
             true => profile.trivy.options(),
             false => BTreeMap::new(),
         },

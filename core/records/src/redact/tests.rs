@@ -142,6 +142,8 @@ fn a_record_whose_identity_is_denied_is_not_redactable() {
             r#"{"serialNumber":"","metadata":{"component":{"purl":"pkg:generic/a?download_url=https://n.corp/a"}}}"#,
         ),
         (Format::CycloneDxJson, r#"{"metadata":{"component":{"name":"/home/jane/app"}}}"#),
+        (Format::JarList, r#"{"groupID":"jane@example.com","artifactID":"a"}"#),
+        (Format::JarList, r#"{"artifactID":"a","version":"1-build01.corp"}"#),
         (Format::TrivyFinding, r#"{"report":{"ArtifactName":"registry.corp:5000/app"}}"#),
         (Format::TrivyFinding, r#"{"match":{"PkgPath":"/home/jane/app.jar"}}"#),
         (Format::GrypeFinding, r#"{"report":{"source":{"target":{"userInput":"/home/jane"}}}}"#),

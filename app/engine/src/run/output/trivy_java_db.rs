@@ -1,0 +1,105 @@
+//! `trivy:java-db`: the database of jars, as a layer of an image layout and for a cache folder.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use stella_depot::{Depot, SpoolFile};
+use stella_javadb::{JavaDbError, Writer};
+use stella_model::ErrorCode;
+use stella_pack::trivy_java_db::{Collector, Contents, SCHEMA, TRIVY_JAVA_DB, assemble};
+
+use super::records::{Reading, Taken, Taker};
+use super::trivy::{Form, Packed, not_written};
+use super::{Output, OutputFacts};
+use crate::run::prepare::Prepared;
+use crate::{Cancel, EngineError, Progress};
+
+/// What it is, but for its content.
+const FORM: Form = Form {
+    schema: SCHEMA,
+    file_name: stella_javadb::FILE_NAME,
+    archive: "javadb.tar.gz",
+    layer_type: "application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip",
+    folder: "java-db",
+    layout_tag: "java-db-1",
+    repository: "trivy-java-db:1",
+    repository_flag: "--java-db-repository",
+    skip_flag: "--skip-java-db-update",
+    fresh_seconds: 3 * 86_400,
+};
+
+/// Makes the database of a plan.
+pub(super) fn build(
+    prepared: &Prepared,
+    depot: &Depot,
+    threads: usize,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Output, EngineError> {
+    let spools = (0..threads.max(1)).map(|_| Ok(depot.spool()?));
+    let spools: Vec<SpoolFile> = spools.collect::<Result<_, EngineError>>()?;
+    let collectors = spools.iter().map(|spool| Collector::new(spool)).collect();
+    let collectors =
+        Reading::new(prepared, &TRIVY_JAVA_DB.spec, progress, cancel).give(collectors)?;
+    cancel.check()?;
+    let folder = depot.work_folder()?;
+    let failed = |error: JavaDbError| {
+        EngineError::new(ErrorCode::Io, "cannot write the database of jars").because(error)
+    };
+    let mut writer = Writer::create(folder.path()).map_err(failed)?;
+    let contents = assemble(collectors, &depot.spool()?, &mut writer).map_err(not_written)?;
+    check_floor(prepared, &contents)?;
+    let mut database = writer.finish().map_err(failed)?;
+    cancel.check()?;
+    let packed = FORM.pack(depot, prepared.plan.as_of, &mut database)?;
+    let Packed { files, artifact, database } = packed;
+    Ok(Output {
+        adapter: TRIVY_JAVA_DB.spec.id,
+        files,
+        artifacts: vec![artifact],
+        database: Some(database),
+        facts: facts(contents),
+        // Which packages a scanner knows advisories for, `trivy:db` tells; this one finds packages.
+        coverage: Vec::new(),
+    })
+}
+
+impl Taker for Collector<'_> {
+    fn take(&mut self, record: &Taken<'_>) -> io::Result<()> {
+        self.record(record.evidence)
+    }
+}
+
+fn facts(contents: Contents) -> OutputFacts {
+    let keys = [("artifacts", contents.artifacts), ("indices", contents.jars)];
+    let reasons = contents.reasons.into_iter();
+    OutputFacts {
+        keys: BTreeMap::from(keys.map(|(table, rows)| (table.to_owned(), rows))),
+        not_represented: reasons.map(|(reason, count)| (reason.to_owned(), count)).collect(),
+        scanner: Some(FORM.scanner()),
+    }
+}
+
+/// INV-EMPTY: a database that knows no jar lets every jar pass unseen. It is made only if all
+/// selected SBOMs are allowed to be missing.
+fn check_floor(prepared: &Prepared, contents: &Contents) -> Result<(), EngineError> {
+    let of_sboms = |kind: &str| TRIVY_JAVA_DB.spec.kinds.contains(&kind);
+    let sets: Vec<_> = prepared.sets.iter().map(|set| &set.set).collect();
+    let sets = sets.into_iter().filter(|set| of_sboms(set.kind.as_str()));
+    let allowed = &prepared.profile.allow_empty;
+    let meant = allowed.iter().any(|set| of_sboms(set.kind.as_str()));
+    if contents.jars > 0 || (meant && sets.clone().all(|set| allowed.contains(set))) {
+        return Ok(());
+    }
+    let reasons: Vec<String> =
+        contents.reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let told = match reasons.is_empty() {
+        true => "no component has a package URL of Maven".to_owned(),
+        false => format!("components of Maven that cannot be used: {}", reasons.join(", ")),
+    };
+    let message = format!("the database of jars would be empty: {told}");
+    let flags: String = sets.map(|set| format!(" --allow-empty {set}")).collect();
+    Err(EngineError::new(ErrorCode::Empty, message).hint(format!(
+        "select SBOMs whose components have SHA-1 hashes, or ingest jar lists; if it is meant:{flags}"
+    )))
+}
