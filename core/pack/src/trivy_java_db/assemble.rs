@@ -46,7 +46,7 @@ fn winners<'s>(
     let mut rows = merge(sorters)?;
     let (mut winner, mut last, mut key) = (Vec::new(), Vec::new(), Vec::new());
     let mut others = 0;
-    while let Some((row, _)) = rows.next()? {
+    while let Some((row, _)) = rows.next_row()? {
         if row == last {
             continue;
         }
@@ -74,7 +74,7 @@ fn write(named: Sorter<'_>, table: &mut dyn Table, contents: &mut Contents) -> i
     let mut rows = merge(vec![named])?;
     let mut last: Option<(String, String)> = None;
     let mut id = 0_i64;
-    while let Some((row, _)) = rows.next()? {
+    while let Some((row, _)) = rows.next_row()? {
         let (name, sha1) = row.split_last_chunk::<SHA1>().ok_or_else(damaged)?;
         let name = std::str::from_utf8(name).map_err(|_| damaged())?;
         let mut parts = name.split_terminator('\0');
