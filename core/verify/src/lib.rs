@@ -17,6 +17,7 @@ mod parts;
 pub mod proof;
 mod provenance;
 pub mod report;
+mod scanner;
 mod signatures;
 mod verification;
 
@@ -25,5 +26,9 @@ pub use lines::{Buffers, Lines, UnpackError};
 pub use parts::{PartVerdict, Scratch, Task};
 pub use proof::{Proof, ProofError, ProofFiles, ProofLeaf, ProofReport, Proven, verify_proof};
 pub use report::{Check, CheckResult, Problem, Report, SignerReport, State, Subject, Summary};
+pub use scanner::{
+    Canary, CanaryError, CanaryOutcome, CanaryScan, ScannerVerdict, bucket_of_release,
+    language_of_purl,
+};
 pub use signatures::TrustedKey;
 pub use verification::{Depth, Policy, Unsigned, Verification};

@@ -6,6 +6,8 @@ use serde::Serialize;
 use stella_model::screen::Safe;
 use stella_model::{Digest, ErrorCode, Instant};
 
+use crate::scanner::CanaryOutcome;
+
 /// Defines the checks with their rows.
 macro_rules! checks {
     ($($(#[$doc:meta])* $variant:ident $code:literal $title:literal $next:literal;)*) => {
@@ -89,6 +91,14 @@ checks! {
     Feeds "feeds" "feeds" "report it to the publisher: the manifest contradicts itself";
     /// Documents are in canonical form (`--deep`).
     Documents "canonical-documents" "canonical documents" "report it to the publisher: the document is not in canonical form";
+    /// The image layout and the archive with the database of a scanner, and its metadata.
+    ScannerPackaging "scanner-packaging" "scanner packaging" "do not give it to a scanner: it would be refused, or unpack to something else";
+    /// Every page, bucket and value of the database is what the scanner reads, as many as told.
+    ScannerDatabase "scanner-database" "scanner database" "do not give it to a scanner: it would crash, or find nothing and call that success";
+    /// The report of what the database leaves out has the lines and sums that the manifest tells.
+    ScannerReport "scanner-report" "scanner report" "report it to the publisher: it is not known what the database leaves out";
+    /// A scanner finds what the database says (`--scanner`).
+    ScannerCanary "scanner-canary" "scanner canary" "do not trust this scanner with this database: compare their versions, then report it to the publisher";
     /// The evidence is not older than allowed.
     Age "age" "age" "get a newer bundle from its publisher";
     /// A transparency log.
@@ -286,6 +296,50 @@ impl Report {
         self.checks.iter().filter(|result| result.state == State::Fail)
     }
 
+    /// The report with what became of the canary.
+    #[must_use]
+    pub fn with_canary(mut self, outcome: CanaryOutcome) -> Report {
+        let mut findings = Findings::default();
+        let check = Check::ScannerCanary;
+        match outcome {
+            CanaryOutcome::Sang(detail) => findings.pass(check, detail),
+            CanaryOutcome::NothingPlanted(detail) => findings.not_checked(check, detail),
+            CanaryOutcome::NotTried => findings.not_used(check, "the bundle is not verified"),
+            CanaryOutcome::Fell(problems) => {
+                problems.into_iter().for_each(|problem| findings.fail(check, problem));
+            }
+        }
+        for result in findings.results(&[check], "") {
+            if let Some(old) = self.checks.iter_mut().find(|old| old.check == check) {
+                *old = result;
+            }
+        }
+        Report::of(self.bundle, self.checks, self.signers)
+    }
+
+    /// The report of these results.
+    fn of(bundle: Option<Subject>, checks: Vec<CheckResult>, signers: Vec<SignerReport>) -> Report {
+        let mut summary = Summary::default();
+        for result in &checks {
+            *match result.state {
+                State::Pass => &mut summary.pass,
+                State::Fail => &mut summary.fail,
+                State::NotUsed => &mut summary.not_used,
+                State::NotChecked => &mut summary.not_checked,
+            } += 1;
+        }
+        let code = error_code(&checks);
+        Report {
+            verified: code.is_none(),
+            bundle,
+            checks,
+            summary,
+            signers,
+            exit_code: code.map_or(0, ErrorCode::exit_code),
+            code: code.map(ErrorCode::as_str),
+        }
+    }
+
     /// The exit code of `stella export verify` (FORMATS "Exit codes").
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -388,26 +442,7 @@ impl Findings {
         signers: Vec<SignerReport>,
         otherwise: &str,
     ) -> Report {
-        let checks = self.results(checks, otherwise);
-        let mut summary = Summary::default();
-        for result in &checks {
-            *match result.state {
-                State::Pass => &mut summary.pass,
-                State::Fail => &mut summary.fail,
-                State::NotUsed => &mut summary.not_used,
-                State::NotChecked => &mut summary.not_checked,
-            } += 1;
-        }
-        let code = error_code(&checks);
-        Report {
-            verified: code.is_none(),
-            bundle,
-            checks,
-            summary,
-            signers,
-            exit_code: code.map_or(0, ErrorCode::exit_code),
-            code: code.map(ErrorCode::as_str),
-        }
+        Report::of(bundle, self.results(checks, otherwise), signers)
     }
 }
 

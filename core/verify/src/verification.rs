@@ -1,7 +1,9 @@
 //! The verification of one bundle, from its envelope to the report.
 
 use std::collections::BTreeMap;
+use std::io;
 
+use stella_bolt::ReadAt;
 use stella_manifest::{ExportManifest, ManifestError, layout};
 use stella_model::screen::Safe;
 use stella_model::{Digest, Instant, Limits, PartName, SetKey};
@@ -11,7 +13,7 @@ use crate::lines::read_small;
 use crate::parts::{Context, PartVerdict, Scratch, Task, Work};
 use crate::report::{Check, Findings, Problem, Report, SignerReport, Subject};
 use crate::signatures::{Sidecars, TrustedKey, check_further, check_primary};
-use crate::{BundleFiles, listing, provenance};
+use crate::{BundleFiles, ScannerVerdict, listing, provenance, scanner};
 
 /// What a verification demands.
 #[derive(Debug, Clone)]
@@ -70,6 +72,7 @@ pub struct Verification<'a> {
     manifest: Option<ExportManifest>,
     export: Digest,
     tasks: Vec<Task>,
+    scanner: Option<ScannerVerdict>,
     /// Why checks that could not be made were not.
     otherwise: &'static str,
 }
@@ -92,6 +95,7 @@ impl<'a> Verification<'a> {
             manifest: None,
             export: Digest::EMPTY,
             tasks: Vec::new(),
+            scanner: None,
             otherwise: "export.json could not be read",
         };
         verification.check_carrier();
@@ -122,6 +126,30 @@ impl<'a> Verification<'a> {
         context.check(task, scratch)
     }
 
+    /// Whether the bundle holds the database of a scanner, so that [`Self::check_scanner`] is wanted.
+    #[must_use]
+    pub fn has_scanner_database(&self) -> bool {
+        self.manifest.as_ref().and_then(scanner::output).is_some()
+    }
+
+    /// Checks the database of a scanner, if there is one, and keeps what was found for the report. A
+    /// bundle with a database of which this was not asked, or which was told to stop, is not verified.
+    ///
+    /// `room` is empty, and is written from its start to its end before it is read. Memory does not
+    /// grow with the database; `room` may be filled with 8 GiB.
+    pub fn check_scanner<R: io::Write + ReadAt>(
+        &mut self,
+        room: R,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<&ScannerVerdict> {
+        let manifest = self.manifest.as_ref()?;
+        let output = scanner::output(manifest)?;
+        let limits = &self.policy.limits;
+        let context = scanner::Context { files: self.files, manifest, output, limits, stop };
+        self.scanner = scanner::check(&context, room);
+        self.scanner.as_ref()
+    }
+
     /// The report. `verdicts` are those of [`tasks`](Self::tasks), in their order; one that is
     /// missing leaves its checks not made.
     #[must_use]
@@ -132,6 +160,7 @@ impl<'a> Verification<'a> {
         if verdicts.len() == self.tasks.len() {
             self.join(&manifest, verdicts);
         }
+        self.join_scanner(&manifest);
         self.check_age(&manifest);
         let subject = Subject {
             export_digest: self.export,
@@ -358,6 +387,19 @@ impl<'a> Verification<'a> {
         match self.policy.depth {
             Depth::Digests => findings.not_used(Check::Documents, "asked for with --deep"),
             Depth::Documents => findings.pass(Check::Documents, format!("{records} canonical")),
+        }
+    }
+
+    fn join_scanner(&mut self, manifest: &ExportManifest) {
+        let findings = &mut self.findings;
+        findings.not_used(Check::ScannerCanary, "asked for with --scanner");
+        if scanner::output(manifest).is_none() {
+            for check in scanner::CHECKS.into_iter().chain([Check::ScannerCanary]) {
+                findings.not_used(check, "no database for a scanner");
+            }
+        }
+        if let Some(verdict) = self.scanner.take() {
+            verdict.tell(findings);
         }
     }
 

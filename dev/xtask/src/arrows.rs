@@ -32,6 +32,7 @@ pub const CORE_MAY_USE: &[&str] = &[
     "crypto_secretbox",
     "cvss",
     "ed25519-dalek",
+    "flate2",
     "jiff",
     "memchr",
     "p256",

@@ -1,7 +1,9 @@
 //! Whole bundles, made by a writer of these tests alone: what verifies, what does not, and why.
 
 mod changed;
+mod database;
 mod maker;
 mod mutations;
 mod proofs;
+mod scanner;
 mod signed;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write as _};
 
+use stella_bolt::ReadAt;
 use stella_manifest::{Counts, ExportManifest, OutputEntry, PartEntry, RedactionReport, Statement};
 use stella_model::{Digest, Instant, Limits, PartName, RecordId, SetKey, TenantId};
 use stella_plan::{
@@ -17,6 +18,8 @@ use stella_verify::{
     BundleFiles, CarrierFault, Depth, FileEntry, Policy, Report, Scratch, TrustedKey, Unsigned,
     Verification,
 };
+
+use crate::database::Db;
 
 /// A bundle in memory.
 #[derive(Debug, Clone, Default)]
@@ -41,12 +44,24 @@ impl Files {
     }
 
     pub(crate) fn verify_as(&self, policy: &Policy) -> Report {
+        self.report(policy, true)
+    }
+
+    /// As if nobody had asked for the check of the database.
+    pub(crate) fn verify_without_scanner(&self) -> Report {
+        self.report(&policy(), false)
+    }
+
+    fn report(&self, policy: &Policy, scanner: bool) -> Report {
         let mut files = self.clone();
         files.list();
-        let verification = Verification::begin(&files, policy);
+        let mut verification = Verification::begin(&files, policy);
         let mut scratch = Scratch::new(&policy.limits).expect("contexts");
         let tasks = verification.tasks().iter();
         let verdicts = tasks.map(|task| verification.check_part(task, &mut scratch)).collect();
+        if scanner {
+            verification.check_scanner(Room(Vec::new()), &|| false);
+        }
         verification.finish(verdicts)
     }
 
@@ -84,6 +99,29 @@ impl BundleFiles for Files {
     fn open(&self, name: &PartName) -> io::Result<Box<dyn Read + Send + '_>> {
         let bytes = self.bytes.get(name.as_str()).ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(&bytes[..]))
+    }
+}
+
+/// Room for a database, in memory.
+struct Room(Vec<u8>);
+
+impl io::Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl ReadAt for Room {
+    fn size_bytes(&self) -> io::Result<u64> {
+        self.0[..].size_bytes()
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<std::borrow::Cow<'_, [u8]>> {
+        self.0[..].read_at(offset, length)
     }
 }
 
@@ -125,6 +163,8 @@ pub(crate) struct Part {
 pub(crate) struct Maker {
     pub(crate) parts: Vec<Part>,
     pub(crate) plan: RunPlan,
+    /// A database for a scanner, instead of the parts.
+    pub(crate) database: Option<Db>,
     /// Changes the manifest before it is written and signed.
     pub(crate) manifest: fn(&mut ExportManifest),
     /// Changes the bytes of the manifest before they are signed.
@@ -229,7 +269,22 @@ impl Maker {
             tenant: TenantId::local(),
         };
         let parts = evidence.iter().flat_map(|(set, parts)| parts.iter().map(|p| part(set, p)));
-        Maker { parts: parts.collect(), plan, manifest: |_| {}, export: |_| {}, statement: |_| {} }
+        Maker {
+            parts: parts.collect(),
+            plan,
+            database: None,
+            manifest: |_| {},
+            export: |_| {},
+            statement: |_| {},
+        }
+    }
+
+    /// A bundle of nothing but a database.
+    pub(crate) fn with_database(database: Db) -> Maker {
+        let mut maker = Maker::new();
+        maker.parts.clear();
+        maker.plan.outputs[0].adapter = "trivy:db".to_owned();
+        Maker { database: Some(database), ..maker }
     }
 
     /// The finished bundle, signed by the release key.
@@ -238,6 +293,11 @@ impl Maker {
         let mut listed = Vec::new();
         for part in &self.parts {
             self.add_part(part, &mut files, &mut listed);
+        }
+        for (path, media_type, bytes, records) in self.database.iter().flat_map(Db::parts) {
+            add_file(&path, &bytes, &mut files, &mut listed);
+            let entry = listed.last_mut().expect("was added");
+            (entry.media_type, entry.records) = (media_type.to_owned(), records);
         }
         add_text("README.md", "# A bundle\n", &mut files, &mut listed);
         add_text("NOTICE.md", "# Notices\n", &mut files, &mut listed);
@@ -285,8 +345,9 @@ impl Maker {
     }
 
     fn manifest_of(&self, parts: Vec<PartEntry>) -> ExportManifest {
+        let sets = if self.database.is_some() { Vec::new() } else { self.plan.sets.clone() };
         let mut kinds = BTreeMap::new();
-        for set in &self.plan.sets {
+        for set in &sets {
             *kinds.entry(set.kind.clone()).or_insert(0) += set.count;
         }
         let counts = Counts {
@@ -294,15 +355,22 @@ impl Maker {
             kinds,
             not_carried: BTreeMap::new(),
             parts: parts.len() as u64,
-            records: self.plan.sets.iter().map(|set| set.count).sum(),
+            records: sets.iter().map(|set| set.count).sum(),
             uncompressed_bytes: self.parts.iter().map(|part| part.data.len() as u64).sum(),
         };
-        let output =
-            OutputEntry { adapter: "mirror:full".to_owned(), adapter_version: 1, importable: true };
+        let mirror = || OutputEntry {
+            adapter: "mirror:full".to_owned(),
+            adapter_version: 1,
+            importable: true,
+            keys: BTreeMap::new(),
+            not_represented: BTreeMap::new(),
+            scanner: None,
+        };
+        let output = self.database.as_ref().map_or_else(mirror, Db::entry);
         ExportManifest {
             as_of: self.plan.as_of,
             counts,
-            coverage: Vec::new(),
+            coverage: self.database.as_ref().map(Db::coverage).unwrap_or_default(),
             feeds: self.plan.feeds.clone(),
             format_version: 1,
             handling: None,
@@ -317,7 +385,7 @@ impl Maker {
                 records: 0,
             },
             requires: Vec::new(),
-            sets: self.plan.sets.clone(),
+            sets,
             tenant: TenantId::local(),
         }
     }
@@ -355,8 +423,12 @@ pub(crate) fn frame(content: &[u8], checksum: bool) -> Vec<u8> {
 }
 
 fn add_text(name: &str, text: &str, files: &mut Files, listed: &mut Vec<PartEntry>) {
+    add_file(name, text.as_bytes(), files, listed);
+}
+
+fn add_file(name: &str, bytes: &[u8], files: &mut Files, listed: &mut Vec<PartEntry>) {
     listed.push(PartEntry {
-        digest: Digest::of(text.as_bytes()).into(),
+        digest: Digest::of(bytes).into(),
         feed: None,
         first_id: None,
         kind: None,
@@ -364,10 +436,10 @@ fn add_text(name: &str, text: &str, files: &mut Files, listed: &mut Vec<PartEntr
         media_type: "text/plain".to_owned(),
         path: PartName::new(name).expect("a part name"),
         records: None,
-        size: text.len() as u64,
+        size: bytes.len() as u64,
         uncompressed_size: None,
     });
-    files.bytes.insert(name.to_owned(), text.as_bytes().to_vec());
+    files.bytes.insert(name.to_owned(), bytes.to_vec());
 }
 
 /// Where a text is in a file.
