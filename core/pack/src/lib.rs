@@ -29,13 +29,12 @@ pub struct Adapter {
 }
 
 /// All adapters, in the order in which help lists them.
-pub const ADAPTERS: &[&Adapter] =
-    &[
-        &json_raw::JSON_RAW,
-        &mirror_full::MIRROR_FULL,
-        &trivy_db::TRIVY_DB,
-        &trivy_java_db::TRIVY_JAVA_DB,
-    ];
+pub const ADAPTERS: &[&Adapter] = &[
+    &json_raw::JSON_RAW,
+    &mirror_full::MIRROR_FULL,
+    &trivy_db::TRIVY_DB,
+    &trivy_java_db::TRIVY_JAVA_DB,
+];
 
 /// The adapter with this name.
 #[must_use]

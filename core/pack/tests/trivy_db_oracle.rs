@@ -3,10 +3,7 @@
 //! The reference lies in the real data (`oracle/`). Every difference belongs to a class with a
 //! reason, and every class has its count: a change of any figure here is a change of behaviour.
 
-#![expect(
-    clippy::disallowed_types,
-    reason = "a test reads files; INV-PURE binds the crate"
-)]
+#![expect(clippy::disallowed_types, reason = "a test reads files; INV-PURE binds the crate")]
 
 mod support;
 
