@@ -139,6 +139,11 @@ fn ranges_become_constraints() {
     case("a limit is no fix", limited, &[">=1.0.0"], &[], &[]);
     let mixed = ranges(json!([fixed("2.1.0"), from("2.0.0"), fixed("1.2.0"), from("0")]));
     case("any order", mixed, &["<1.2.0", ">=2.0.0, <2.1.0"], &["1.2.0", "2.1.0"], &[]);
+    let touching = ranges(json!([fixed("2.0.0"), from("2.0.0"), from("0"), last("2.1.0")]));
+    case("ends touch", touching, &["<2.0.0", ">=2.0.0, <=2.1.0"], &["2.0.0"], &[]);
+    let pairs = ranges(json!([from("2.0.0"), fixed("2.1.0"), from("1.0.0"), fixed("2.0.0")]));
+    let both = [">=2.0.0, <2.1.0", ">=1.0.0, <2.0.0"];
+    case("pairs in any order", pairs, &both, &["2.1.0", "2.0.0"], &[]);
     let headless = ranges(json!([fixed("1.2.0")]));
     case("no beginning", headless, &[], &[], &["range-without-beginning ACME-1 p 1.2.0"]);
     let one_bad = ranges(json!([from("0"), fixed("1 or 2"), from("2.0.0"), fixed("2.1.0")]));
@@ -185,6 +190,7 @@ fn bounds_are_spelled_as_trivy_reads_them() {
         ("npm", "npm", "1.2", "<1.2.0", None),
         ("npm", "npm", "v1.2.3", "<1.2.3", None),
         ("Bitnami", "bitnami", "7", "<7.0.0", None),
+        ("Bitnami", "bitnami", "2020.04.23", "<2020.04.23", None),
         ("Bitnami", "bitnami", "17.0.3-1", "<17.0.3-1", None),
         ("NuGet", "nuget", "2.0.1.4", "<2.0.1.4", None),
         (

@@ -65,11 +65,15 @@ fn stretches<'e, 't>(
     stretches
 }
 
-/// The events by their versions: the schema lets them come in any order. What cannot be ordered
-/// stays in the order of the document.
+/// The events as they are to be read. Nearly everybody writes a beginning and then its end, whatever
+/// the order of the pairs. The schema lets events come in any order: where they are no pairs, they
+/// are ordered by their versions, and what cannot be ordered stays as it is.
 fn in_order<'e, 't>(events: &'e [Event<'t>], order: &Order<'_>) -> Vec<&'e Event<'t>> {
     /// No honest range has as many; it bounds the time that sorting takes.
     const MOST: usize = 1000;
+    if are_pairs(events) {
+        return events.iter().collect();
+    }
     let mut sorted: Vec<&Event<'_>> = Vec::with_capacity(events.len());
     for event in events {
         let mut place = sorted.len();
@@ -82,11 +86,33 @@ fn in_order<'e, 't>(events: &'e [Event<'t>], order: &Order<'_>) -> Vec<&'e Event
     sorted
 }
 
+/// Whether every end comes right after a beginning.
+fn are_pairs(events: &[Event<'_>]) -> bool {
+    let mut is_open = false;
+    events.iter().all(|event| match event {
+        Event::Introduced(_) => {
+            is_open = true;
+            true
+        }
+        Event::Fixed(_) | Event::LastAffected(_) => std::mem::replace(&mut is_open, false),
+        Event::Limit(_) => true,
+    })
+}
+
 fn is_before(a: &Event<'_>, b: &Event<'_>, order: &Order<'_>) -> bool {
+    // At one version a stretch may end and the next begin; the last affected version is within.
+    let rank = |event: &Event<'_>| match event {
+        Event::Fixed(_) | Event::Limit(_) => 0,
+        Event::Introduced(_) => 1,
+        Event::LastAffected(_) => 2,
+    };
     match (a, b) {
         (_, Event::Introduced(first)) if first == "0" => false,
         (Event::Introduced(first), _) if first == "0" => true,
-        _ => order(version_of(a), version_of(b)) == Some(Ordering::Less),
+        _ => match order(version_of(a), version_of(b)) {
+            Some(Ordering::Equal) => rank(a) < rank(b),
+            order => order == Some(Ordering::Less),
+        },
     }
 }
 
@@ -147,12 +173,13 @@ fn spelled(comparer: Comparer, version: &str) -> Cow<'_, str> {
 fn is_read_right(comparer: Comparer, version: &str) -> bool {
     let wants_three = matches!(comparer, Comparer::Npm | Comparer::Bitnami);
     let dots = version.bytes().filter(|byte| *byte == b'.').count();
-    // Nearly all are numbers and dots, and no comparer misreads those.
-    if version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !wants_three {
-        return true;
-    }
     if wants_three && dots < 2 {
         return false;
+    }
+    // Nearly all are numbers and dots, and no comparer misreads those.
+    let is_plain = version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if is_plain && (!wants_three || dots == 2) {
+        return true;
     }
     let Ok(read) = comparer.version(version) else { return false };
     let only = comparer.constraint(&format!("={version}"));
