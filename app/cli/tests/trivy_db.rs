@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use stella_testkit::Osv;
 use support::{Random, Stella, listing, same_files};
 use trivy::{
-    Finding, Planted, Registry, Scan, System, Trivy, advised, export, ingest, planted,
-    run_documented, sbom, systems, write,
+    Finding, Planted, Registry, Scan, System, Trivy, advised, documented, export, ingest, planted,
+    readme, run, sbom, systems, write,
 };
 
 /// A bundle, and a cache folder made from it by the commands of the page.
@@ -31,7 +31,7 @@ impl Site {
     fn new(stella: Stella) -> Site {
         let bundle = export(&stella, "bundle", &[]);
         let cache = stella.path("cache");
-        run_documented("cache", &bundle, &[("CACHE", &cache)]);
+        run(&documented("cache"), &bundle, &[("CACHE", &cache)]);
         Site { stella, bundle, cache }
     }
 
@@ -121,11 +121,7 @@ fn peer_pulls_the_database_from_a_registry() {
     let address = PathBuf::from(registry.address());
     for trivy in Trivy::all() {
         let cache = site.stella.path(&format!("pulled-{}", trivy.version));
-        let tools = [&oras, &trivy.program].map(|tool| tool.parent().expect("a folder"));
-        let path_variable = std::env::var_os("PATH").unwrap_or_default();
-        let folders =
-            tools.into_iter().map(Path::to_owned).chain(std::env::split_paths(&path_variable));
-        let programs = PathBuf::from(std::env::join_paths(folders).expect("a path"));
+        let programs = path_with(&[&oras, &trivy.program]);
         let variables: [(&str, &Path); 5] = [
             ("PATH", &programs),
             ("HOME", &site.stella.path("home")),
@@ -133,8 +129,8 @@ fn peer_pulls_the_database_from_a_registry() {
             ("CACHE", &cache),
             ("SBOM", &path),
         ];
-        run_documented("push", &site.bundle, &variables);
-        let report = run_documented("pull", &site.bundle, &variables);
+        run(&documented("push"), &site.bundle, &variables);
+        let report = run(&documented("pull"), &site.bundle, &variables);
         let report = Scan::of(&serde_json::from_str(&report).expect("a report"));
         judge(&trivy, "from a registry", &rows, &report);
         // By no tag, which stands for the tag of the schema, and by digest.
@@ -149,6 +145,46 @@ fn peer_pulls_the_database_from_a_registry() {
             let scan = Scan::run(&mut command);
             assert_eq!(scan.code, Some(0), "Trivy {} {repository}: {}", trivy.version, scan.stderr);
             judge(&trivy, &repository, &rows, &scan.findings);
+        }
+    }
+}
+
+/// A search path that begins with the folders of these programs.
+fn path_with(programs: &[&Path]) -> PathBuf {
+    let usual = std::env::var_os("PATH").unwrap_or_default();
+    let own = programs.iter().map(|program| program.parent().expect("a folder").to_owned());
+    std::env::join_paths(own.chain(std::env::split_paths(&usual))).expect("a path").into()
+}
+
+#[test]
+fn peer_does_as_the_readme_of_the_bundle_says() {
+    let Some(oras) = stella_peers::program("oras", "1.2.0") else { return };
+    let Some(program) = stella_peers::program("docker-registry", "2.8.2") else { return };
+    let site = Site::new(advised());
+    let registry = Registry::start(&program, &site.stella.path("."));
+    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
+    let path = site.sbom("languages.cdx.json", &sbom(None, &rows));
+    // By this name oras takes it for one without TLS.
+    let address = PathBuf::from(registry.address().replace("127.0.0.1", "localhost"));
+    for trivy in Trivy::all() {
+        for (number, sentence) in [
+            "Without a registry, into a cache folder of your choice:",
+            "From a registry of your own, after copying it there:",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let cache = site.stella.path(&format!("readme-{}-{number}", trivy.version));
+            let variables: [(&str, &Path); 5] = [
+                ("PATH", &path_with(&[&oras, &trivy.program])),
+                ("HOME", &site.stella.path("home")),
+                ("REGISTRY", &address),
+                ("CACHE", &cache),
+                ("SBOM", &path),
+            ];
+            let report = run(&readme(&site.bundle, sentence), &site.bundle, &variables);
+            let found = Scan::of(&serde_json::from_str(&report).expect("a report"));
+            judge(&trivy, sentence, &rows, &found);
         }
     }
 }
