@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use stella_engine::{
     Cancel, Carrier, EngineError, ExportRequest, IngestRequest, NoProgress, ProfileSource,
-    RunReport, RunRequest, Signing, Store, export, ingest,
+    RunReport, RunRequest, Signing, Store, VerifyRequest, export, ingest, verify,
 };
 use stella_ledger::{FeedSpec, IngestMode};
 use stella_model::{ErrorCode, Instant};
@@ -54,6 +54,24 @@ fn run(
         cache_bytes: None,
     };
     export(store, &request, &NoProgress, &Cancel::new())
+}
+
+/// Demands that a bundle verifies.
+#[track_caller]
+fn check_bundle(bundle: &Path) {
+    let request = VerifyRequest {
+        path: bundle.to_owned(),
+        keys: Vec::new(),
+        store: None,
+        max_age: None,
+        now: now(),
+        deep: true,
+        allow_unsigned: true,
+        threads: 2,
+    };
+    let report = verify(&request, &NoProgress, &Cancel::new()).expect("a report");
+    let failed: Vec<_> = report.failed().collect();
+    assert!(report.verified, "{failed:?}");
 }
 
 fn java_db() -> ProfileSource {
@@ -308,6 +326,7 @@ fn the_manifest_counts_rows_and_what_has_none() {
     take_in(&store, "acme", vec![write(&dir.path().join("x.cdx.json"), &document)]);
     let bundle = dir.path().join("a");
     run(&store, java_db(), 1, &[], &bundle).expect("runs");
+    check_bundle(&bundle);
     let manifest = json(&bundle.join("export.json"));
     assert_eq!(
         manifest["outputs"].to_string(),
@@ -463,6 +482,7 @@ impl Planted {
         let profile = write(&dir.path().join("java.toml"), profile);
         let bundle = dir.path().join("bundle");
         run(&store, ProfileSource::File(profile), 2, &[], &bundle).expect("runs");
+        check_bundle(&bundle);
         let cache = dir.path().join("cache");
         for (folder, tag) in [("db", "db-2"), ("java-db", "java-db-1")] {
             unpack(&layer(&bundle, tag).0, &cache.join(folder));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use stella_manifest::PartEntry;
 use stella_model::{Digest, rfc8785};
 
-use super::{Context, FOLDER, Problems, archive, metadata, report_lines};
+use super::{ADAPTER, Context, FOLDER, Problems, archive, metadata, report_lines};
 use crate::report::{Check, Problem};
 
 /// Folder of the layout, with its slash.
@@ -22,14 +22,50 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const ARTIFACT: &str = "application/vnd.aquasec.trivy.config.v1+json";
-const LAYER: &str = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip";
 
 const TITLE: &str = "org.opencontainers.image.title";
 const CREATED: &str = "org.opencontainers.image.created";
 const REFERENCE: &str = "org.opencontainers.image.ref.name";
 
-/// The tag under which the layout lists the database.
-const TAG: &str = "db-2";
+/// What a layout has of an output.
+struct Listed {
+    adapter: &'static str,
+    /// The tag under which the layout lists it.
+    tag: &'static str,
+    /// Media type of its layer.
+    layer: &'static str,
+    /// Title of its layer.
+    title: &'static str,
+    /// Its metadata for a cache folder.
+    cache: &'static str,
+}
+
+/// All that a layout may list, by tag.
+const LISTED: [Listed; 2] = [
+    Listed {
+        adapter: ADAPTER,
+        tag: "db-2",
+        layer: "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip",
+        title: archive::TITLE,
+        cache: metadata::CACHE,
+    },
+    // The index of jars shares the layout; that it is there whole is checked, not what it says.
+    Listed {
+        adapter: "trivy:java-db",
+        tag: "java-db-1",
+        layer: "application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip",
+        title: "javadb.tar.gz",
+        cache: "trivy/cache/java-db/metadata.json",
+    },
+];
+
+/// What the layout of a bundle must list.
+fn wanted(context: &Context<'_>) -> Vec<&'static Listed> {
+    let made = |listed: &&Listed| {
+        context.manifest.outputs.iter().any(|output| output.adapter == listed.adapter)
+    };
+    LISTED.iter().filter(made).collect()
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -72,10 +108,11 @@ pub(super) fn check<'a>(context: &Context<'a>, problems: &mut Problems) -> Optio
     };
     let layer = walk.index();
     let reached = walk.reached;
-    let others = [report_lines::FILE, metadata::CACHE];
+    let others: Vec<&str> = wanted(context).iter().map(|listed| listed.cache).collect();
     for part in &context.manifest.parts {
         let path = part.path.as_str();
-        let expected = reached.contains(path) || others.contains(&path);
+        let expected =
+            reached.contains(path) || others.contains(&path) || path == report_lines::FILE;
         // Nothing tells what belongs there where the index itself does not read.
         if path.starts_with(FOLDER) && !expected && layer.is_some() {
             let problem = Problem::new("nothing in the image layout leads to this file");
@@ -114,12 +151,25 @@ impl<'a> Walk<'_, 'a> {
         let index: Index = self.read(INDEX_FILE)?;
         self.same(INDEX_FILE, "mediaType", INDEX, &index.media_type);
         self.same(INDEX_FILE, "schemaVersion", "2", &index.schema_version.to_string());
-        let [entry] = &index.manifests[..] else {
+        let wanted = wanted(self.context);
+        if index.manifests.len() != wanted.len() {
             let problem = Problem::new("it lists another number of manifests");
-            self.fail(INDEX_FILE, problem.expected(1, index.manifests.len()));
+            self.fail(INDEX_FILE, problem.expected(wanted.len(), index.manifests.len()));
             return None;
-        };
-        let tag = BTreeMap::from([(REFERENCE.to_owned(), TAG.to_owned())]);
+        }
+        let mut database = None;
+        for (listed, entry) in wanted.into_iter().zip(&index.manifests) {
+            let layer = self.entry(listed, entry)?;
+            if listed.adapter == ADAPTER {
+                database = Some(layer);
+            }
+        }
+        database
+    }
+
+    /// The layer that an entry of the index leads to.
+    fn entry(&mut self, listed: &Listed, entry: &Descriptor) -> Option<&'a PartEntry> {
+        let tag = BTreeMap::from([(REFERENCE.to_owned(), listed.tag.to_owned())]);
         self.annotations(INDEX_FILE, &tag, &entry.annotations);
         self.same(
             INDEX_FILE,
@@ -128,10 +178,10 @@ impl<'a> Walk<'_, 'a> {
             entry.artifact_type.as_deref().unwrap_or(""),
         );
         let part = self.blob(INDEX_FILE, entry, MANIFEST)?;
-        self.manifest(part)
+        self.manifest(listed, part)
     }
 
-    fn manifest(&mut self, part: &PartEntry) -> Option<&'a PartEntry> {
+    fn manifest(&mut self, listed: &Listed, part: &PartEntry) -> Option<&'a PartEntry> {
         let file = part.path.as_str();
         let manifest: Manifest = self.read(file)?;
         self.same(file, "mediaType", MANIFEST, &manifest.media_type);
@@ -149,9 +199,9 @@ impl<'a> Walk<'_, 'a> {
             self.fail(file, problem.expected(1, manifest.layers.len()));
             return None;
         };
-        let title = BTreeMap::from([(TITLE.to_owned(), archive::TITLE.to_owned())]);
+        let title = BTreeMap::from([(TITLE.to_owned(), listed.title.to_owned())]);
         self.annotations(file, &title, &layer.annotations);
-        self.blob(file, layer, LAYER)
+        self.blob(file, layer, listed.layer)
     }
 
     /// Reads a small file of the layout in its one form.
