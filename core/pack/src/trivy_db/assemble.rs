@@ -10,6 +10,7 @@ use super::mapper::{DetailRow, Mapper, NameKey, decode_fix, join, tag};
 use super::ranges::{Fix, widest};
 use super::redhat::content_sets::{DEFAULT_CONTENT_SETS, table};
 use super::redhat::entries::{self, write_indices, write_text};
+use super::report::Reason;
 use super::{Contents, RED_HAT_CPE, Tree, VULNERABILITIES, detail::Detail, json::Object};
 use crate::rows::{Sorter, merge};
 
@@ -31,7 +32,7 @@ pub fn assemble<T: Tree>(
     for mapper in mappers {
         rows.add(mapper);
     }
-    write_report(std::mem::take(&mut rows.report), report)?;
+    rows.contents.tally.reasons = write_report(std::mem::take(&mut rows.report), report)?;
     rows.names.sort_unstable();
     rows.names.dedup();
     rows.resolve()?;
@@ -40,18 +41,25 @@ pub fn assemble<T: Tree>(
     rows.write(tree)
 }
 
-fn write_report(sorters: Vec<Sorter<'_>>, out: &mut dyn io::Write) -> io::Result<()> {
+/// Writes the lines in order, each once; their number by reason.
+fn write_report(
+    sorters: Vec<Sorter<'_>>,
+    out: &mut dyn io::Write,
+) -> io::Result<BTreeMap<&'static str, u64>> {
     let mut lines = merge(sorters)?;
+    let mut counts = BTreeMap::new();
     let mut last = Vec::new();
     while let Some((_, line)) = lines.next_row()? {
         // A record may name a package twice with one problem.
         if line != last {
+            let reason = Reason::of_line(line).ok_or_else(damaged)?;
+            *counts.entry(reason.as_str()).or_default() += 1;
             out.write_all(line)?;
             last.clear();
             last.extend_from_slice(line);
         }
     }
-    Ok(())
+    Ok(counts)
 }
 
 /// What the mappers leave, kind by kind.

@@ -81,6 +81,31 @@ impl Reason {
         }
     }
 
+    /// All reasons, in the order of their declaration.
+    pub const ALL: &[Reason] = &[
+        Reason::EcosystemNotScanned,
+        Reason::ReleaseUnknown,
+        Reason::Withdrawn,
+        Reason::Rejected,
+        Reason::NoVulnerabilityId,
+        Reason::NoPackage,
+        Reason::GitOnly,
+        Reason::NoVersions,
+        Reason::UnfixedNotExpressible,
+        Reason::IntroducedNotExpressible,
+        Reason::LastAffectedNotExpressible,
+        Reason::VersionNotUnderstood,
+        Reason::RangeWithoutBeginning,
+        Reason::ModuleStreamUnknown,
+        Reason::FormatNotMapped,
+    ];
+
+    /// The reason of a line of the report, whose last member it is.
+    pub(super) fn of_line(line: &[u8]) -> Option<Reason> {
+        let word = line.strip_suffix(b"\"}\n")?.rsplit(|byte| *byte == b'"').next()?;
+        Reason::ALL.iter().copied().find(|reason| reason.as_str().as_bytes() == word)
+    }
+
     /// Whether a scanner misses something because of it: what is withdrawn, rejected, or of no
     /// concern to any scanner is not missed.
     #[must_use]
