@@ -60,6 +60,7 @@ fn help_of_every_command_fits_its_width_and_snapshots() {
         &["export", "run"],
         &["export", "verify"],
         &["export", "inspect"],
+        &["export", "coverage"],
         &["export", "diff"],
         &["export", "cat"],
         &["export", "prove"],

@@ -14,9 +14,10 @@ mod run;
 mod store;
 
 pub use bundle::{
-    CatForm, CatReport, CatRequest, ChangeKind, ClaimedSignature, DiffCounts, DiffReport,
-    InspectReport, InspectedFile, ProveRequest, RecordChange, SetDiff, VerifyProofRequest,
-    VerifyRequest, cat, diff, inspect, prove, verify, verify_proof,
+    CanaryRequest, CatForm, CatReport, CatRequest, ChangeKind, ClaimedSignature, CoverageReport,
+    CoverageRequest, CoverageState, CoveredSbom, DiffCounts, DiffReport, InspectReport,
+    InspectedFile, ProveRequest, RecordChange, SbomEcosystem, SetDiff, VerifyProofRequest,
+    VerifyRequest, cat, coverage, diff, inspect, prove, verify, verify_proof,
 };
 pub use error::EngineError;
 pub use ingest::{IngestReport, IngestRequest, ingest};

@@ -101,6 +101,7 @@ impl Fixture {
 
     fn request(&self, bundle: &Path) -> VerifyRequest<'_> {
         VerifyRequest {
+            scanner: None,
             path: bundle.to_owned(),
             keys: vec![self.path("release.pub")],
             store: None,

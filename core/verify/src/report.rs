@@ -302,10 +302,10 @@ impl Report {
         let mut findings = Findings::default();
         let check = Check::ScannerCanary;
         match outcome {
-            CanaryOutcome::Sang(detail) => findings.pass(check, detail),
+            CanaryOutcome::Found(detail) => findings.pass(check, detail),
             CanaryOutcome::NothingPlanted(detail) => findings.not_checked(check, detail),
             CanaryOutcome::NotTried => findings.not_used(check, "the bundle is not verified"),
-            CanaryOutcome::Fell(problems) => {
+            CanaryOutcome::Wrong(problems) => {
                 problems.into_iter().for_each(|problem| findings.fail(check, problem));
             }
         }

@@ -7,7 +7,10 @@ use stella_keys::KeyName;
 use stella_model::{FeedName, Instant, Kind, SetKey};
 
 use super::values;
-use super::{CatArgs, DiffArgs, InspectArgs, PasswordArgs, ProveArgs, VerifyArgs, VerifyProofArgs};
+use super::{
+    CatArgs, CoverageArgs, DiffArgs, InspectArgs, PasswordArgs, ProveArgs, VerifyArgs,
+    VerifyProofArgs,
+};
 
 /// Verbs of `export`.
 #[derive(Debug, Subcommand)]
@@ -20,6 +23,8 @@ pub(crate) enum ExportCommand {
     Verify(VerifyArgs),
     /// Show what a bundle says of itself; needs no key and proves nothing
     Inspect(InspectArgs),
+    /// Say which SBOMs would be scanned blind with the database of a bundle (exit 10 if any)
+    Coverage(CoverageArgs),
     /// Say which records two bundles differ in (exit 10 if they do)
     Diff(DiffArgs),
     /// Print records of a bundle

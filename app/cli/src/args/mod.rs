@@ -25,7 +25,9 @@ pub(crate) use global::{Color, Format, Global, ProgressMode};
 pub(crate) use keys::{
     Algorithm, GenerateArgs, ImportArgs, KeysCommand, PasswordArgs, TrustCommand,
 };
-pub(crate) use read::{CatArgs, DiffArgs, InspectArgs, ProveArgs, VerifyArgs, VerifyProofArgs};
+pub(crate) use read::{
+    CatArgs, CoverageArgs, DiffArgs, InspectArgs, ProveArgs, VerifyArgs, VerifyProofArgs,
+};
 
 /// Collect vulnerability evidence, export it as reproducible signed bundles, verify bundles.
 #[derive(Debug, Parser)]

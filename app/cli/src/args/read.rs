@@ -1,4 +1,4 @@
-//! `export verify`, `inspect`, `diff`, `cat`, `prove`, `verify-proof`.
+//! `export verify`, `inspect`, `coverage`, `diff`, `cat`, `prove`, `verify-proof`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use super::values;
     after_help = "Without --key the trusted keys of the store count (see stella trust). A key found inside \
                         the bundle proves nothing and is refused.\n\nExamples:\n  \
                         stella export verify out/raw --key release.pub\n  \
-                        stella export verify mirror.tar --key release.pub --max-age 7d --report report.json"
+                        stella export verify mirror.tar --key release.pub --max-age 7d --report report.json\n  \
+                        stella export verify out/db --key release.pub --scanner /usr/bin/trivy"
 )]
 pub(crate) struct VerifyArgs {
     /// The bundle: a folder or a tar file
@@ -36,6 +37,14 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     pub(crate) allow_unsigned_for_testing: bool,
 
+    /// Also let this Trivy find what the database of the bundle says
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) scanner: Option<PathBuf>,
+
+    /// Most time for one scan, such as 5m
+    #[arg(long, value_name = "TIME", value_parser = values::age, default_value = "2m", requires = "scanner")]
+    pub(crate) scanner_timeout: Duration,
+
     /// Also write the report as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -46,6 +55,27 @@ pub(crate) struct VerifyArgs {
 pub(crate) struct InspectArgs {
     /// The bundle: a folder or a tar file
     pub(crate) bundle: PathBuf,
+}
+
+/// Arguments of `export coverage`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exits 10 if anything is absent: a scanner with this database finds nothing of it, whatever \
+                        there is.\n\nExamples:\n  \
+                        stella export coverage out/db --sbom sboms/\n  \
+                        stella export coverage out/db --sbom a.cdx.json b.spdx.json --strict -o json"
+)]
+pub(crate) struct CoverageArgs {
+    /// The bundle: a folder or a tar file
+    pub(crate) bundle: PathBuf,
+
+    /// SBOMs in CycloneDX or SPDX: files, folders, archives; - is standard input
+    #[arg(long = "sbom", value_name = "PATH", num_args = 1.., required = true)]
+    pub(crate) sboms: Vec<PathBuf>,
+
+    /// Exit 10 also if anything is covered in part
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// Arguments of `export diff`.

@@ -1,5 +1,6 @@
 //! `export verify`: a bundle against trusted keys, on several threads.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,9 +10,11 @@ use stella_carrier::Bundle;
 use stella_keys::TrustStore;
 use stella_model::{ErrorCode, Instant, Limits};
 use stella_verify::{
-    Depth, PartVerdict, Policy, Report, Scratch, TrustedKey, Unsigned, Verification,
+    Canary, CanaryOutcome, Depth, PartVerdict, Policy, Report, Scratch, TrustedKey, Unsigned,
+    Verification,
 };
 
+use super::canary::{CanaryRequest, Scanner};
 use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
 
 /// A bundle and what is demanded of it.
@@ -33,6 +36,8 @@ pub struct VerifyRequest<'a> {
     pub allow_unsigned: bool,
     /// Threads to use; at least one is.
     pub threads: usize,
+    /// A scanner to try with the database of the bundle.
+    pub scanner: Option<CanaryRequest>,
 }
 
 /// Verifies a bundle. A report of failures is no error: its exit code tells.
@@ -60,9 +65,35 @@ pub fn verify(
         },
         limits: Limits::DEFAULT,
     };
-    let verification = Verification::begin(&bundle, &policy);
+    let scanner = request.scanner.as_ref().map(Scanner::find).transpose()?;
+    let mut verification = Verification::begin(&bundle, &policy);
     let verdicts = check_parts(&verification, request.threads, progress, cancel)?;
-    Ok(verification.finish(verdicts))
+    let mut room = None;
+    let mut canary = Canary::default();
+    if verification.has_scanner_database() {
+        let file = room.insert(temporary()?);
+        let verdict = verification.check_scanner(&*file, &|| cancel.is_set());
+        canary = verdict.map(|verdict| verdict.canary().clone()).unwrap_or_default();
+        cancel.check()?;
+    }
+    let report = verification.finish(verdicts);
+    match scanner {
+        None => Ok(report),
+        Some(_) if !report.verified => Ok(report.with_canary(CanaryOutcome::NotTried)),
+        Some(scanner) => {
+            let outcome = scanner.look_for(&canary, room.as_mut(), request.now, cancel)?;
+            Ok(report.with_canary(outcome))
+        }
+    }
+}
+
+/// Room for a database: a file without a name, which is gone when it is closed.
+fn temporary() -> Result<File, EngineError> {
+    tempfile::tempfile().map_err(|error| {
+        EngineError::new(ErrorCode::Io, "cannot make a temporary file for the database")
+            .because(error)
+            .hint("TMPDIR names the folder for temporary files; a database may need some GiB there")
+    })
 }
 
 /// The keys in files, or those that a store trusts if no file is given.

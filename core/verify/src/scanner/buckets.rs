@@ -45,22 +45,22 @@ pub(super) struct Language {
 
 /// The languages, in the order of their prefixes.
 const LANGUAGES: &[Language] = &[
-    language("bitnami", "Bitnami", "bitnami", true),
-    language("cargo", "crates.io", "cargo", true),
-    language("cocoapods", "CocoaPods", "cocoapods", false),
-    language("composer", "Packagist", "composer", true),
-    language("conan", "ConanCenter", "conan", false),
-    language("erlang", "Hex", "hex", true),
-    language("go", "Go", "golang", true),
-    language("julia", "Julia", "julia", false),
-    language("k8s", "Kubernetes", "k8s", false),
-    language("maven", "Maven", "maven", true),
-    language("npm", "npm", "npm", true),
-    language("nuget", "NuGet", "nuget", true),
-    language("pip", "PyPI", "pypi", true),
-    language("pub", "Pub", "pub", true),
-    language("rubygems", "RubyGems", "gem", true),
-    language("swift", "SwiftURL", "swift", true),
+    language("bitnami", "Bitnami", "bitnami"),
+    language("cargo", "crates.io", "cargo"),
+    unplanted("cocoapods", "CocoaPods", "cocoapods"),
+    language("composer", "Packagist", "composer"),
+    unplanted("conan", "ConanCenter", "conan"),
+    language("erlang", "Hex", "hex"),
+    language("go", "Go", "golang"),
+    unplanted("julia", "Julia", "julia"),
+    unplanted("k8s", "Kubernetes", "k8s"),
+    language("maven", "Maven", "maven"),
+    language("npm", "npm", "npm"),
+    language("nuget", "NuGet", "nuget"),
+    language("pip", "PyPI", "pypi"),
+    language("pub", "Pub", "pub"),
+    language("rubygems", "RubyGems", "gem"),
+    language("swift", "SwiftURL", "swift"),
 ];
 
 /// A distribution by what begins the names of its buckets.
@@ -166,13 +166,13 @@ const DISTRIBUTIONS: &[Distribution] = &[
     distro("wolfi", Release::None, "wolfi", ("apk", "wolfi"), Comparer::Apk, "Wolfi"),
 ];
 
-const fn language(
-    prefix: &'static str,
-    ecosystem: &'static str,
-    purl: &'static str,
-    planted: bool,
-) -> Language {
-    Language { prefix, ecosystem, purl, planted }
+const fn language(prefix: &'static str, ecosystem: &'static str, purl: &'static str) -> Language {
+    Language { prefix, ecosystem, purl, planted: true }
+}
+
+/// A language with which no scanner can be tried.
+const fn unplanted(prefix: &'static str, ecosystem: &'static str, purl: &'static str) -> Language {
+    Language { planted: false, ..language(prefix, ecosystem, purl) }
 }
 
 const fn distro(
@@ -184,6 +184,16 @@ const fn distro(
     ecosystem: &'static str,
 ) -> Distribution {
     Distribution { prefix, release, family, purl, comparer, ecosystem }
+}
+
+impl Distribution {
+    /// The first version of Trivy that knows its systems, of those that databases are for.
+    pub(super) fn since(&self) -> (u64, u64) {
+        match self.family {
+            "echo" | "minimos" => (0, 63),
+            _ => (0, 0),
+        }
+    }
 }
 
 impl Bucket {

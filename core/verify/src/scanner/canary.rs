@@ -34,6 +34,8 @@ pub struct CanaryScan {
     /// Trivy's name of the system and its release.
     system: Option<(&'static str, String)>,
     planted: Vec<Planted>,
+    /// The first version of Trivy that knows the system.
+    since: (u64, u64),
 }
 
 /// A package of a scan.
@@ -57,9 +59,9 @@ pub struct CanaryError(#[source] serde_json::Error);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CanaryOutcome {
     /// Everything that was planted was found, and nothing else of it.
-    Sang(String),
+    Found(String),
     /// Something was not found, or found where it is not.
-    Fell(Vec<Problem>),
+    Wrong(Vec<Problem>),
     /// There was nothing to plant.
     NothingPlanted(String),
     /// The bundle is not verified, so no scanner was given its database.
@@ -71,6 +73,17 @@ impl Canary {
     #[must_use]
     pub fn scans(&self) -> &[CanaryScan] {
         &self.scans
+    }
+
+    /// The canary without what a version of Trivy, by its first two numbers, does not know yet.
+    #[must_use]
+    pub fn known_to(&self, version: (u64, u64)) -> Canary {
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            self.scans.iter().cloned().partition(|scan| scan.since <= version);
+        let mut skipped = self.skipped.clone();
+        skipped.extend(unknown.into_iter().map(|scan| scan.name));
+        skipped.sort_unstable();
+        Canary { scans: known, skipped }
     }
 
     /// Ecosystems and releases with advisories of which none could be planted.
@@ -277,8 +290,13 @@ impl Picker {
 
     /// The canary of what was picked.
     pub(super) fn finish(self) -> Canary {
-        let mut languages =
-            CanaryScan { name: "languages".to_owned(), system: None, planted: Vec::new() };
+        let scan = |name: &str, system, since| CanaryScan {
+            name: name.to_owned(),
+            system,
+            planted: Vec::new(),
+            since,
+        };
+        let mut languages = scan("languages", None, (0, 0));
         let mut canary = Canary::default();
         let mut systems = Vec::new();
         for (name, group) in self.groups {
@@ -295,7 +313,7 @@ impl Picker {
                 Bucket::Distribution(distribution) => {
                     let release = name[distribution.prefix.len()..].to_owned();
                     let system = Some((distribution.family, release));
-                    let mut scan = CanaryScan { name, system, planted: Vec::new() };
+                    let mut scan = scan(&name, system, distribution.since());
                     scan.plant(&group.planted, &|pick, version| {
                         system_purl(distribution, &pick.name, version)
                     });
@@ -538,6 +556,21 @@ mod tests {
         let canary = canary(&rows);
         assert_eq!(canary.scans().len(), 1);
         assert_eq!((canary.vulnerable(), canary.unaffected()), (4, 4));
+    }
+
+    #[test]
+    fn a_scanner_is_not_asked_for_systems_that_came_after_it() {
+        let fix = r#"{"FixedVersion":"1-1"}"#;
+        let canary = canary(&[("debian 12", "a", "CVE-1", fix), ("echo", "a", "CVE-1", fix)]);
+        let names = |canary: &Canary| -> Vec<String> {
+            canary.scans().iter().map(|scan| scan.name().to_owned()).collect()
+        };
+        assert_eq!(names(&canary.known_to((0, 63))), ["debian 12", "echo"]);
+        let old = canary.known_to((0, 62));
+        assert_eq!(
+            (names(&old), old.skipped()),
+            (vec!["debian 12".to_owned()], &["echo".to_owned()][..])
+        );
     }
 
     #[test]

@@ -353,15 +353,15 @@ fn a_database_that_was_not_looked_at_is_not_verified() {
 }
 
 #[test]
-fn a_canary_that_falls_takes_the_verdict_with_it() {
+fn a_canary_that_is_missed_takes_the_verdict_with_it() {
     use stella_verify::{CanaryOutcome, Problem};
     let report = Maker::with_database(Db::new()).seal().verify();
     let with = |outcome| report.clone().with_canary(outcome);
-    let sang = with(CanaryOutcome::Sang("fine".to_owned()));
-    assert_eq!((sang.verified, sang.exit_code()), (true, 0));
-    assert_eq!(sang.summary.pass, report.summary.pass + 1);
-    let fell = with(CanaryOutcome::Fell(vec![Problem::new("misses it")]));
-    assert_eq!((fell.verified, fell.exit_code()), (false, 8));
+    let found = with(CanaryOutcome::Found("fine".to_owned()));
+    assert_eq!((found.verified, found.exit_code()), (true, 0));
+    assert_eq!(found.summary.pass, report.summary.pass + 1);
+    let wrong = with(CanaryOutcome::Wrong(vec![Problem::new("misses it")]));
+    assert_eq!((wrong.verified, wrong.exit_code()), (false, 8));
     let nothing = with(CanaryOutcome::NothingPlanted("no advisories".to_owned()));
     assert_eq!((nothing.verified, nothing.exit_code()), (false, 8));
     assert!(with(CanaryOutcome::NotTried).verified);

@@ -2,6 +2,7 @@
 
 mod cat;
 mod checks;
+mod coverage;
 mod diff;
 mod inspect;
 mod plan;
@@ -44,6 +45,7 @@ pub(crate) fn run(command: ExportCommand, context: &Context) -> Result<Exit, Fai
         ExportCommand::Profile(command) => profile::run(command, context),
         ExportCommand::Verify(args) => verify::run(&args, context),
         ExportCommand::Inspect(args) => inspect::run(&args, context),
+        ExportCommand::Coverage(args) => coverage::run(&args, context),
         ExportCommand::Diff(args) => diff::run(&args, context),
         ExportCommand::Cat(args) => cat::run(args, context),
         ExportCommand::Prove(args) => prove::prove(args, context),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use stella_engine::VerifyRequest;
+use stella_engine::{CanaryRequest, VerifyRequest};
 use stella_model::screen::Safe;
 use stella_verify::{Report, State};
 
@@ -26,6 +26,10 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure>
         deep: args.deep,
         allow_unsigned: args.allow_unsigned_for_testing,
         threads: context.threads(),
+        scanner: args.scanner.as_ref().map(|program| CanaryRequest {
+            program: program.clone(),
+            timeout: args.scanner_timeout,
+        }),
     };
     let report =
         context.work(|progress, cancel| stella_engine::verify(&request, progress, cancel))?;

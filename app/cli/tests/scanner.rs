@@ -1,0 +1,251 @@
+//! Databases for a scanner through the program: verified, tried with real Trivys, compared with SBOMs.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::Stella;
+use serde_json::{Value, json};
+
+/// What is planted: an ecosystem, a package, the version with the fix.
+const ADVISORIES: &[(&str, &str, &str)] = &[
+    ("npm", "@acme/left-pad", "1.2.3"),
+    ("PyPI", "Acme_Tools", "1.2.3"),
+    ("Go", "github.com/Acme/tool", "1.2.3"),
+    ("crates.io", "acme", "1.2.3"),
+    ("Maven", "com.acme:tool", "1.2.3"),
+    ("RubyGems", "acme", "1.2.3"),
+    ("Packagist", "acme/tool", "1.2.3"),
+    ("NuGet", "Acme.Tool", "1.2.3"),
+    ("Hex", "acme", "1.2.3"),
+    ("Pub", "acme", "1.2.3"),
+    ("SwiftURL", "https://github.com/acme/tool.git", "1.2.3"),
+    ("Bitnami", "acme", "1.2.3"),
+    ("Kubernetes", "k8s.io/apiserver", "1.2.3"),
+    ("Debian:12", "curl", "7.88.1-10+deb12u5"),
+    ("Ubuntu:22.04:LTS", "curl", "7.81.0-1ubuntu1.15"),
+    ("Alpine:v3.18", "busybox", "1.36.1-r1"),
+    ("AlmaLinux:9", "openssl", "1:3.0.7-25.el9_3"),
+    ("Rocky Linux:9", "openssl", "1:3.0.7-25.el9_3"),
+    ("Wolfi", "curl", "8.5.0-r0"),
+    ("Chainguard", "curl", "8.5.0-r0"),
+    ("MinimOS", "curl", "8.5.0-r0"),
+    ("Echo", "curl", "8.5.0-1"),
+    ("openSUSE:Leap 15.5", "curl", "8.0.1-150400.5.36.1"),
+    ("openSUSE:Tumbleweed", "curl", "8.5.0-1.1"),
+    ("SUSE:Linux Enterprise Server 15 SP5", "curl", "8.0.1-150400.5.36.1"),
+    ("SUSE:Linux Enterprise Micro 5.3", "curl", "8.0.1-150400.5.36.1"),
+];
+
+/// A store with these advisories and the bundle `db` of a database of them.
+fn with_database(advisories: &[(&str, &str, &str)]) -> Stella {
+    let stella = Stella::new();
+    let mut lines = String::new();
+    for (number, (ecosystem, name, fixed)) in advisories.iter().enumerate() {
+        let advisory = json!({
+            "schema_version": "1.6.0",
+            "id": format!("ACME-2090-{number:04}"),
+            "modified": "2026-10-01T00:00:00Z",
+            "aliases": [format!("CVE-2090-{number:04}")],
+            "affected": [{
+                "package": { "ecosystem": ecosystem, "name": name },
+                "ranges": [{
+                    "type": "ECOSYSTEM",
+                    "events": [{ "introduced": "0" }, { "fixed": fixed }],
+                }],
+            }],
+        });
+        lines += &format!("{advisory}\n");
+    }
+    let input = stella.file("advisories.jsonl", lines.as_bytes());
+    stella.ok(&["ingest", "--feed", "acme", "--licence", "CC0-1.0", &input]);
+    stella.ok(&["keys", "generate"]);
+    stella.bundle("trivy:db", "db");
+    stella
+}
+
+/// Verifies the database with a scanner.
+fn verify(stella: &Stella, more: &[&str]) -> (i32, Value, String) {
+    let (db, key) = (stella.arg("db"), stella.public_key());
+    let args = ["export", "verify", &db, "--key", &key, "-o", "json", "--progress", "none"];
+    let outcome = stella.run(&[&args[..], more].concat());
+    (outcome.code, serde_json::from_str(&outcome.stdout).unwrap_or_default(), outcome.stderr)
+}
+
+fn check<'r>(report: &'r Value, code: &str) -> &'r Value {
+    let checks = report["checks"].as_array().expect("checks");
+    checks.iter().find(|check| check["check"] == code).expect("is there")
+}
+
+fn follows_schema(name: &str, document: &Value) {
+    let path = stella_testkit::workspace_root().join(format!("docs/schemas/{name}.schema.json"));
+    let schema = fs::read_to_string(path).expect("a schema");
+    let schema = serde_json::from_str(&schema).expect("JSON");
+    let validator = jsonschema::draft202012::new(&schema).expect("a schema of draft 2020-12");
+    let errors: Vec<String> =
+        validator.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
+#[test]
+fn a_database_that_the_adapter_writes_is_in_order() {
+    let stella = with_database(ADVISORIES);
+    let (code, report, _) = verify(&stella, &[]);
+    assert_eq!(code, 0, "{report:#}");
+    for code in ["scanner-packaging", "scanner-database", "scanner-report"] {
+        assert_eq!(check(&report, code)["state"], "pass");
+    }
+    assert_eq!(check(&report, "scanner-canary")["state"], "not-used");
+    follows_schema("verify-report.v1", &report);
+    let manifest = fs::read(stella.path("db/export.json")).expect("readable");
+    follows_schema("export.v1", &serde_json::from_slice(&manifest).expect("JSON"));
+}
+
+#[test]
+fn a_database_that_is_not_complete_is_refused() {
+    let stella = with_database(&ADVISORIES[..2]);
+    let metadata = stella.path("db/trivy/cache/db/metadata.json");
+    let text = fs::read_to_string(&metadata).expect("readable");
+    fs::write(&metadata, text.replace("\"Version\":2", "\"Version\":1")).expect("writable");
+    let (code, report, _) = verify(&stella, &[]);
+    assert_eq!(code, 8);
+    assert_eq!(check(&report, "scanner-packaging")["state"], "fail");
+    fs::remove_file(&metadata).expect("is there");
+    let (code, report, _) = verify(&stella, &[]);
+    assert_eq!(code, 8);
+    assert_eq!(check(&report, "files-listed")["state"], "fail");
+}
+
+#[test]
+fn peer_trivy_finds_what_was_planted_and_nothing_else() {
+    let stella = with_database(ADVISORIES);
+    for (version, planted) in [("0.59.1", 23), ("0.67.2", 25), ("0.76.0", 25)] {
+        let Some(trivy) = stella_peers::trivy(version) else { continue };
+        let trivy = trivy.to_str().expect("UTF-8");
+        let (code, report, stderr) = verify(&stella, &["--scanner", trivy]);
+        assert_eq!(code, 0, "{version}: {report:#}{stderr}");
+        let canary = check(&report, "scanner-canary");
+        let found =
+            format!("Trivy {version} finds {planted} of {planted}, none of {planted} unaffected");
+        let detail = canary["detail"].as_str().expect("text");
+        assert!(detail.starts_with(&found), "{detail}");
+        assert!(detail.contains("k8s"), "{detail}");
+    }
+}
+
+#[test]
+fn peer_trivy_that_is_told_to_look_away_is_not_influenced() {
+    let Some(trivy) = stella_peers::trivy("0.76.0") else { return };
+    let stella = with_database(&ADVISORIES[..1]);
+    stella.file(".trivyignore", b"CVE-2090-0000\n");
+    stella.file("trivy.yaml", b"severity: [CRITICAL]\n");
+    let (db, key, trivy) = (stella.arg("db"), stella.public_key(), trivy.to_str().expect("UTF-8"));
+    let mut command = stella.command(&["export", "verify", &db, "--key", &key, "--scanner", trivy]);
+    command.env("TRIVY_SEVERITY", "CRITICAL").env("TRIVY_IGNORE_UNFIXED", "true");
+    let output = command.output().expect("stella starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[cfg(unix)]
+fn script(stella: &Stella, name: &str, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = stella.file(name, format!("#!/bin/sh\n{text}\n").as_bytes());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("ours");
+    path
+}
+
+#[cfg(unix)]
+#[test]
+fn scanners_that_prove_nothing_are_told_apart() {
+    let stella = with_database(&ADVISORIES[..1]);
+    let version = "[ \"$1\" = --version ] && echo 'Version: 0.76.0' && exit 0";
+    let blind = script(&stella, "blind", &format!("{version}\necho '{{}}'"));
+    let crashing = script(&stella, "crashing", &format!("{version}\necho panic >&2; exit 2"));
+    let silent = script(&stella, "silent", version);
+    let slow = script(&stella, "slow", &format!("{version}\nexec sleep 60"));
+    let other = script(&stella, "other", "echo 'grype 1.0'");
+    let missing = stella.arg("missing");
+    for (program, code, says) in [
+        (&blind, 8, "misses pkg:npm/%40acme/left-pad@"),
+        (&crashing, 8, "panic"),
+        (&silent, 8, "wrote no report"),
+        (&slow, 124, "did not end within 1 s"),
+        (&other, 2, "is not Trivy"),
+        (&missing, 3, "cannot be run"),
+    ] {
+        let more = ["--scanner", program, "--scanner-timeout", "1s"];
+        let (found, report, stderr) = verify(&stella, &more);
+        assert_eq!(found, code, "{program}: {stderr}");
+        if code == 8 {
+            let canary = check(&report, "scanner-canary");
+            assert_eq!(canary["state"], "fail", "{program}");
+            assert!(canary["problems"].to_string().contains(says), "{program}: {canary:#}");
+        } else {
+            assert!(stderr.contains(says), "{program}: {stderr}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_proven_where_nothing_can_be_planted() {
+    let stella = with_database(&[("Kubernetes", "k8s.io/apiserver", "1.2.3")]);
+    let never = script(&stella, "never", "[ \"$1\" = --version ] && echo 'Version: 0.76.0'");
+    let (code, report, _) = verify(&stella, &["--scanner", &never]);
+    assert_eq!(code, 8);
+    assert_eq!(check(&report, "scanner-canary")["state"], "not-checked");
+    // A scanner is given no database that is not verified.
+    let readme = stella.path("db/README.md");
+    fs::write(&readme, "changed").expect("writable");
+    let (code, report, _) = verify(&stella, &["--scanner", &never]);
+    assert_eq!(code, 8);
+    assert_eq!(check(&report, "scanner-canary")["state"], "not-used");
+}
+
+fn sbom(folder: &Path, name: &str, purls: &[&str]) {
+    let components: Vec<Value> = purls
+        .iter()
+        .map(|purl| json!({ "type": "library", "name": "x", "version": "1", "purl": purl }))
+        .collect();
+    let bom = json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "serialNumber": "urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79",
+        "components": components,
+    });
+    fs::create_dir_all(folder).expect("writable");
+    fs::write(folder.join(name), bom.to_string()).expect("writable");
+}
+
+#[test]
+fn coverage_tells_which_sboms_would_be_scanned_blind() {
+    let stella = with_database(ADVISORIES);
+    let (db, sboms) = (stella.arg("db"), stella.path("sboms"));
+    sbom(&sboms, "seen.json", &["pkg:npm/a@1", "pkg:deb/debian/curl@7?distro=debian-12"]);
+    let run = |more: &[&str]| {
+        let sboms = stella.arg("sboms");
+        stella.run(
+            &[&["export", "coverage", &db, "--sbom", &sboms, "--progress", "none"], more].concat(),
+        )
+    };
+    let outcome = run(&[]);
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("Everything in 1 SBOM is covered."), "{}", outcome.stdout);
+    sbom(&sboms, "blind.json", &["pkg:npm/a@1", "pkg:deb/debian/curl@7?distro=debian-11"]);
+    fs::write(sboms.join("broken.json"), "{").expect("writable");
+    let outcome = run(&[]);
+    assert_eq!(outcome.code, 10, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("1 of 2 SBOMs would be scanned blind"), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("not looked at: "), "{}", outcome.stderr);
+    let report: Value = serde_json::from_str(&run(&["-o", "json"]).stdout).expect("JSON");
+    assert_eq!(report["worst"], "absent");
+    let blind = &report["sboms"][0]["ecosystems"][0];
+    assert_eq!(blind, &json!({ "ecosystem": "debian 11", "packages": 1, "state": "absent" }));
+    let raw = stella.bundle("json:raw", "raw");
+    let raw = raw.to_str().expect("UTF-8");
+    assert_eq!(stella.run(&["export", "coverage", raw, "--sbom", &stella.arg("sboms")]).code, 2);
+    let none = stella.file("none/a.json", b"{");
+    assert_eq!(stella.run(&["export", "coverage", &db, "--sbom", &none]).code, 2);
+}
