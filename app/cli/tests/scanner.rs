@@ -162,7 +162,7 @@ fn scanners_that_prove_nothing_are_told_apart() {
     let version = "[ \"$1\" = --version ] && echo 'Version: 0.76.0' && exit 0";
     let blind = script(&stella, "blind", &format!("{version}\necho '{{}}'"));
     let crashing = script(&stella, "crashing", &format!("{version}\necho panic >&2; exit 2"));
-    let silent = script(&stella, "silent", version);
+    let silent = script(&stella, "silent", &format!("{version}\nexit 0"));
     let slow = script(&stella, "slow", &format!("{version}\nexec sleep 60"));
     let other = script(&stella, "other", "echo 'grype 1.0'");
     let missing = stella.arg("missing");

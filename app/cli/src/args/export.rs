@@ -23,7 +23,7 @@ pub(crate) enum ExportCommand {
     Verify(VerifyArgs),
     /// Show what a bundle says of itself; needs no key and proves nothing
     Inspect(InspectArgs),
-    /// Say which SBOMs would be scanned blind with the database of a bundle (exit 10 if any)
+    /// Say which SBOMs would be scanned blind (exit 10 if any)
     Coverage(CoverageArgs),
     /// Say which records two bundles differ in (exit 10 if they do)
     Diff(DiffArgs),

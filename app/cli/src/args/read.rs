@@ -60,8 +60,7 @@ pub(crate) struct InspectArgs {
 /// Arguments of `export coverage`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exits 10 if anything is absent: a scanner with this database finds nothing of it, whatever \
-                        there is.\n\nExamples:\n  \
+    after_help = "Exits 10 if anything is absent: the scanner then finds nothing of it, whatever there is.\n\nExamples:\n  \
                         stella export coverage out/db --sbom sboms/\n  \
                         stella export coverage out/db --sbom a.cdx.json b.spdx.json --strict -o json"
 )]

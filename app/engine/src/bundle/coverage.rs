@@ -58,7 +58,7 @@ pub struct CoveredSbom {
     pub path: String,
     /// Its ecosystems and distributions, by name.
     pub ecosystems: Vec<SbomEcosystem>,
-    /// Components without a package URL, which no scanner looks for.
+    /// Components that no scanner looks for: those without a package URL, and images.
     pub unnamed: u64,
     /// The worst of its ecosystems; `None` if it names no package.
     pub worst: Option<CoverageState>,
@@ -168,6 +168,9 @@ struct Packages {
     system: Option<(String, String)>,
 }
 
+/// Types of package URLs that name images and no packages.
+const IMAGES: [&str; 2] = ["docker", "oci"];
+
 /// Where the advisories for a package would lie.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
@@ -187,7 +190,11 @@ impl Packages {
             }
             return;
         };
-        *self.counts.entry(place(purl)).or_default() += 1;
+        match place(purl) {
+            // What an SBOM is about, or lies on; its packages have package URLs of their own.
+            Place::Ecosystem(kind) if IMAGES.contains(&kind.as_str()) => self.unnamed += 1,
+            place => *self.counts.entry(place).or_default() += 1,
+        }
     }
 
     fn covered(self, path: &str, seen: &Seen<'_>) -> CoveredSbom {
@@ -317,9 +324,10 @@ mod tests {
         packages.take(Some("pkg:deb/debian/curl@7"), "curl", "7");
         packages.take(None, "debian", "12.5");
         packages.take(None, "a file", "");
+        packages.take(Some("pkg:oci/x@sha256%3Aabc"), "x", "");
         let covered = packages.covered("x", &seen);
         assert_eq!(covered.ecosystems[0].ecosystem, "debian 12");
-        assert_eq!((covered.worst, covered.unnamed), (Some(CoverageState::Partial), 1));
+        assert_eq!((covered.worst, covered.unnamed), (Some(CoverageState::Partial), 2));
         let mut alone = Packages::default();
         alone.take(Some("pkg:deb/debian/curl@7"), "curl", "7");
         assert_eq!(alone.covered("x", &seen).ecosystems[0].ecosystem, "Debian");
