@@ -519,10 +519,10 @@ fn what_is_known_of_a_vulnerability_is_told_once() {
     );
 }
 
-/// The documents of the real data.
-fn real() -> Option<Vec<Vec<u8>>> {
+/// The documents of an archive of the real data.
+fn real(archive: &str) -> Option<Vec<Vec<u8>>> {
     let data = stella_testkit::data_dir()?;
-    let file = File::open(data.join("csaf/redhat-csaf.tar.zst")).expect("the archive");
+    let file = File::open(data.join(archive)).expect("the archive");
     let mut bytes = Vec::new();
     zstd::Decoder::new(file).expect("zstd").read_to_end(&mut bytes).expect("reads");
     let mut documents = Vec::new();
@@ -540,7 +540,7 @@ fn real() -> Option<Vec<Vec<u8>>> {
 
 #[test]
 fn real_advisories_give_rows_and_every_gap_has_a_reason() {
-    let Some(documents) = real() else { return };
+    let Some(documents) = real("csaf/redhat-csaf.tar.zst") else { return };
     assert_eq!(documents.len(), 10);
     let built = Built::of(&documents);
     let mut notices: BTreeMap<&str, usize> = BTreeMap::new();
@@ -626,8 +626,45 @@ fn facts_of(document: &[u8], facts: &mut BTreeSet<Fact>) {
 }
 
 #[test]
+fn real_vex_gives_rows_and_every_gap_has_a_reason() {
+    let Some(documents) = real("vex/csaf-vex.tar.zst") else { return };
+    let built = Built::of(&documents);
+    let of_cves: Vec<&str> = built.rows().into_iter().filter(|row| row.contains("/CVE-")).collect();
+    assert_eq!(of_cves, EXPECTED_UNFIXED);
+    let reasons: Vec<(&str, u64)> =
+        built.contents.tally.reasons.iter().map(|(reason, count)| (*reason, *count)).collect();
+    assert_eq!(reasons, EXPECTED_VEX_REASONS, "{}", built.report);
+    // One notice that VEX and nothing else tells of.
+    let row = built.json("Red Hat/cri-o/RHSA-2024:3676");
+    let cves = &row["Entries"][0]["Cves"];
+    assert_eq!(*cves, json!([{"ID": "CVE-2024-5154", "Severity": 3}]));
+    // Out of support.
+    let row = built.json("Red Hat/cri-o/CVE-2024-5154");
+    let entry = &row["Entries"][0];
+    assert_eq!((&entry["Status"], &entry["Cves"]), (&json!(7), &json!([{"Severity": 3}])));
+    assert_eq!(built.cpes(&entry["Affected"]), ["cpe:/a:redhat:openshift:3.11"]);
+}
+
+/// Packages without a fix, in VEX of the real data.
+const EXPECTED_UNFIXED: &[&str] = &[
+    "cri-o/CVE-2024-5154",
+    "mediawiki/CVE-2024-34500",
+    "mediawiki/CVE-2024-34502",
+    "mediawiki/CVE-2024-34507",
+];
+
+/// Lines of the report on VEX of the real data, by reason: source packages of OpenShift 3.11, that
+/// product and JBoss, another publisher's documents, and images and libraries.
+const EXPECTED_VEX_REASONS: &[(&str, u64)] = &[
+    ("binaries-unknown", 4),
+    ("content-set-unknown", 7),
+    ("format-not-mapped", 4),
+    ("not-an-rpm", 16),
+];
+
+#[test]
 fn real_rows_say_what_the_documents_say_fact_by_fact() {
-    let Some(documents) = real() else { return };
+    let Some(documents) = real("csaf/redhat-csaf.tar.zst") else { return };
     let mut expected = BTreeSet::new();
     documents.iter().for_each(|document| facts_of(document, &mut expected));
     let built = Built::of(&documents);
