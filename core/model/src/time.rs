@@ -43,6 +43,12 @@ impl Instant {
         self.0.as_nanosecond().div_euclid(1_000_000_000) as i64
     }
 
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn unix_nanoseconds(self) -> i128 {
+        self.0.as_nanosecond()
+    }
+
     /// The same instant with the fraction of a second cut off.
     #[must_use]
     pub fn to_seconds(self) -> Instant {

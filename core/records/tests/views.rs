@@ -280,6 +280,49 @@ fn a_line_of_a_jar_list_is_an_sbom_of_one_jar() {
         assert_eq!(components(&evidence, false), std::slice::from_ref(&expected));
         assert_eq!(components(&evidence, true), [expected]);
     }
+fn statements_tell_their_time_and_what_narrows_them() {
+    let openvex = r#"{"@context":"https://openvex.dev/ns/v0.2.0","@id":"v","timestamp":"2024-01-01","statements":[
+      {"vulnerability":"CVE-1","status":"affected","action_statement":"act","status_notes":"note","timestamp":"2025-01-01",
+       "products":[{"@id":"pkg:npm/x","subcomponents":[{"@id":"other"}]}]},
+      {"vulnerability":"CVE-2","status":"not_affected","impact_statement":"none","products":["pkg:npm/y"]}]}"#;
+    let csaf = r#"{"document":{"category":"csaf_vex","csaf_version":"2.0","title":"T","publisher":{"namespace":"n"},
+      "tracking":{"id":"t","version":"1","current_release_date":"2024-02-02"}},
+      "product_tree":{"full_product_names":[
+        {"product_id":"os","product_identification_helper":{"purl":"pkg:oci/os"}},{"product_id":"cpe"},
+        {"product_id":"c","product_identification_helper":{"purl":"pkg:npm/c"}}],
+       "relationships":[
+        {"product_reference":"c","relates_to_product_reference":"os","full_product_name":{"product_id":"os:c"}},
+        {"product_reference":"c","relates_to_product_reference":"cpe","full_product_name":{"product_id":"cpe:c"}},
+        {"product_reference":"c","relates_to_product_reference":"os:c","full_product_name":{"product_id":"os:c:c"}}]},
+      "vulnerabilities":[{"cve":"CVE-3","product_status":{"fixed":["c","os:c","cpe:c","os:c:c"]}}]}"#;
+    let mut told = Vec::new();
+    for document in [openvex, csaf] {
+        let draft = draft(document);
+        let evidence =
+            Evidence::open(draft.format, &draft.content, &Limits::DEFAULT).expect("valid");
+        evidence.vex().expect("a VEX").each_statement(&mut |statement| {
+            let texts =
+                [&statement.updated, &statement.impact, &statement.action, &statement.notes];
+            let texts: Vec<&str> = texts.iter().filter_map(|text| text.as_deref()).collect();
+            let products: Vec<String> = statement
+                .products
+                .iter()
+                .map(|product| match &product.part_of {
+                    Some(whole) => format!("in {} {:?}", whole.id, whole.purl.as_deref()),
+                    None => format!("nameless {}", product.nameless_subcomponents),
+                })
+                .collect();
+            told.push(format!("{}: {}", texts.join(" "), products.join(", ")));
+        });
+    }
+    assert_eq!(
+        told,
+        [
+            "2025-01-01 act note: nameless 1",
+            "2024-01-01 none: nameless 0",
+            "2024-02-02: nameless 0, in os Some(\"pkg:oci/os\"), in cpe None, in os:c None",
+        ]
+    );
 }
 
 /// Statements as `vulnerability aliases status justification [product purl +subcomponents, …]`.

@@ -22,7 +22,7 @@ pub use csaf::{CsafProduct, CsafView, CsafVulnerability, ProductIds, Products, R
 pub use finding::FindingView;
 pub use sbom::{Component, SbomView};
 pub use sha1::Sha1;
-pub use vex::{Product, Statement, Status, VexView};
+pub use vex::{Product, Statement, Status, VexView, Whole};
 
 use crate::format::Format;
 use crate::formats::cyclonedx_xml::XmlBom;

@@ -45,6 +45,14 @@ pub struct Statement<'t> {
     pub status: Option<Status>,
     /// Why it is not affected, in the words of the format.
     pub justification: Option<Cow<'t, str>>,
+    /// Why it does not matter, in a sentence (OpenVEX, CycloneDX).
+    pub impact: Option<Cow<'t, str>>,
+    /// What to do about it, in a sentence (OpenVEX, CycloneDX).
+    pub action: Option<Cow<'t, str>>,
+    /// How the status was found (OpenVEX).
+    pub notes: Option<Cow<'t, str>>,
+    /// When it was made or last changed, as the statement tells it, else the document.
+    pub updated: Option<Cow<'t, str>>,
     /// The products that the statement is about.
     pub products: Vec<Product<'t>>,
 }
@@ -58,6 +66,22 @@ pub struct Product<'t> {
     pub purl: Option<Cow<'t, str>>,
     /// Package URLs of the parts of the product that the statement is about (OpenVEX).
     pub subcomponents: Vec<Cow<'t, str>>,
+    /// How many such parts have no package URL. The statement is about nothing else if there are
+    /// some and `subcomponents` is empty.
+    pub nameless_subcomponents: usize,
+    /// What it must be a part of for the statement to hold (CSAF relationships).
+    pub part_of: Option<Whole<'t>>,
+    /// Whether the document may limit the statement to versions that are not told here (CycloneDX).
+    pub limited_to_versions: bool,
+}
+
+/// A product that another is a part of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Whole<'t> {
+    /// What the document calls it.
+    pub id: Cow<'t, str>,
+    /// Its package URL.
+    pub purl: Option<Cow<'t, str>>,
 }
 
 impl<'t> VexView<'t> {
@@ -82,7 +106,10 @@ impl<'t> VexView<'t> {
     pub fn each_statement(self, found: &mut dyn FnMut(Statement<'t>)) {
         match self.0 {
             Source::OpenVex(root) => {
-                items(root, &["statements"]).map(openvex_statement).for_each(found);
+                let updated = openvex_updated(root);
+                items(root, &["statements"])
+                    .map(|statement| openvex_statement(statement, updated.as_ref()))
+                    .for_each(found);
             }
             Source::Csaf(root) => csaf_statements(root, found),
             Source::CycloneDx(root) => cyclonedx_statements(root, found),
@@ -158,7 +185,14 @@ impl<'t> VexView<'t> {
 
 // OpenVEX
 
-fn openvex_statement(statement: Value<'_>) -> Statement<'_> {
+fn openvex_updated(value: Value<'_>) -> Option<Cow<'_, str>> {
+    value.str_at(&["last_updated"]).or_else(|| value.str_at(&["timestamp"]))
+}
+
+fn openvex_statement<'t>(
+    statement: Value<'t>,
+    of_document: Option<&Cow<'t, str>>,
+) -> Statement<'t> {
     let (name, aliases) = openvex_vulnerability(statement);
     Statement {
         vulnerability: name.unwrap_or_default(),
@@ -171,6 +205,10 @@ fn openvex_statement(statement: Value<'_>) -> Statement<'_> {
             _ => None,
         },
         justification: statement.str_at(&["justification"]),
+        impact: statement.str_at(&["impact_statement"]),
+        action: statement.str_at(&["action_statement"]),
+        notes: statement.str_at(&["status_notes"]),
+        updated: openvex_updated(statement).or_else(|| of_document.cloned()),
         products: items(statement, &["products"]).map(openvex_product).collect(),
     }
 }
@@ -189,10 +227,14 @@ fn openvex_vulnerability<'t>(
 fn openvex_product(product: Value<'_>) -> Product<'_> {
     let purl = openvex_purl(product);
     let id = product.as_str().or_else(|| product.str_at(&["@id"]));
+    let subcomponents: Vec<_> =
+        items(product, &["subcomponents"]).filter_map(openvex_purl).collect();
     Product {
         id: id.or_else(|| purl.clone()).unwrap_or_default(),
         purl,
-        subcomponents: items(product, &["subcomponents"]).filter_map(openvex_purl).collect(),
+        nameless_subcomponents: items(product, &["subcomponents"]).count() - subcomponents.len(),
+        subcomponents,
+        ..Product::default()
     }
 }
 
@@ -285,21 +327,39 @@ fn csaf_statements<'t>(root: Value<'t>, found: &mut dyn FnMut(Statement<'t>)) {
         purls.entry(id).or_insert(purl);
     });
     // A relationship (a component as part of a product) is known by its component's purl.
+    let mut wholes = BTreeMap::new();
     for relationship in items(root, &["product_tree", "relationships"]) {
         let id = relationship.str_at(&["full_product_name", "product_id"]);
         let part = relationship.str_at(&["product_reference"]);
-        if let (Some(id), Some(purl)) = (id, part.and_then(|part| purls.get(&part).cloned())) {
-            purls.entry(id).or_insert(purl);
+        let Some(id) = id.filter(|id| !purls.contains_key(id)) else { continue };
+        let whole = relationship.str_at(&["relates_to_product_reference"]).unwrap_or_default();
+        // A whole that is itself a part has no purl that says all of it.
+        let purl = purls.get(&whole).filter(|_| !wholes.contains_key(&whole)).cloned();
+        if let Some(purl) = part.and_then(|part| purls.get(&part).cloned()) {
+            purls.insert(id.clone(), purl);
         }
+        wholes.insert(id, Whole { id: whole, purl });
     }
+    let tree = CsafTree {
+        purls,
+        wholes,
+        updated: root.str_at(&["document", "tracking", "current_release_date"]),
+    };
     for vulnerability in items(root, &["vulnerabilities"]) {
-        csaf_vulnerability(vulnerability, &purls, found);
+        csaf_vulnerability(vulnerability, &tree, found);
     }
+}
+
+/// What a document says of the products that its vulnerabilities name by their ids.
+struct CsafTree<'t> {
+    purls: BTreeMap<Cow<'t, str>, Cow<'t, str>>,
+    wholes: BTreeMap<Cow<'t, str>, Whole<'t>>,
+    updated: Option<Cow<'t, str>>,
 }
 
 fn csaf_vulnerability<'t>(
     vulnerability: Value<'t>,
-    purls: &BTreeMap<Cow<'t, str>, Cow<'t, str>>,
+    tree: &CsafTree<'t>,
     found: &mut dyn FnMut(Statement<'t>),
 ) {
     let mut names = csaf_vulnerability_ids(vulnerability);
@@ -316,8 +376,9 @@ fn csaf_vulnerability<'t>(
         let mut by_label: BTreeMap<Option<Cow<'t, str>>, Vec<Product<'t>>> = BTreeMap::new();
         for id in texts(vulnerability, &["product_status", list]) {
             let label = labels.get(&id).filter(|_| status == Status::NotAffected).cloned();
-            let purl = purls.get(&id).cloned();
-            let product = Product { id, purl, subcomponents: Vec::new() };
+            let purl = tree.purls.get(&id).cloned();
+            let part_of = tree.wholes.get(&id).cloned();
+            let product = Product { id, purl, part_of, ..Product::default() };
             by_label.entry(label).or_default().push(product);
         }
         for (justification, products) in by_label {
@@ -326,7 +387,9 @@ fn csaf_vulnerability<'t>(
                 aliases: aliases.clone(),
                 status: Some(status),
                 justification,
+                updated: tree.updated.clone(),
                 products,
+                ..Statement::default()
             });
         }
     }
@@ -354,9 +417,17 @@ fn cyclonedx_statements<'t>(root: Value<'t>, found: &mut dyn FnMut(Statement<'t>
     for vulnerability in items(root, &["vulnerabilities"]) {
         let state = vulnerability.str_at(&["analysis", "state"]);
         let products = items(vulnerability, &["affects"])
-            .filter_map(|target| target.str_at(&["ref"]))
-            .map(|id| product_of_reference(id, &purls))
+            .filter_map(|target| {
+                let product = product_of_reference(target.str_at(&["ref"])?, &purls);
+                let limited_to_versions = items(target, &["versions"]).next().is_some();
+                Some(Product { limited_to_versions, ..product })
+            })
             .collect();
+        let responses: Vec<_> = texts(vulnerability, &["analysis", "response"]).collect();
+        let updated = vulnerability
+            .str_at(&["analysis", "lastUpdated"])
+            .or_else(|| vulnerability.str_at(&["updated"]))
+            .or_else(|| root.str_at(&["metadata", "timestamp"]));
         found(Statement {
             vulnerability: vulnerability.str_at(&["id"]).unwrap_or_default(),
             aliases: items(vulnerability, &["references"])
@@ -364,7 +435,11 @@ fn cyclonedx_statements<'t>(root: Value<'t>, found: &mut dyn FnMut(Statement<'t>
                 .collect(),
             status: state.and_then(|state| cyclonedx_status(&state)),
             justification: vulnerability.str_at(&["analysis", "justification"]),
+            impact: vulnerability.str_at(&["analysis", "detail"]),
+            action: (!responses.is_empty()).then(|| Cow::Owned(responses.join(", "))),
+            updated,
             products,
+            ..Statement::default()
         });
     }
 }
@@ -390,7 +465,7 @@ fn product_of_reference<'t>(
 ) -> Product<'t> {
     let own = || id.starts_with("pkg:").then(|| id.clone());
     let purl = purls.get(&id).cloned().or_else(own);
-    Product { id, purl, subcomponents: Vec::new() }
+    Product { id, purl, ..Product::default() }
 }
 
 fn xml_statements<'t>(bom: &'t XmlBom, found: &mut dyn FnMut(Statement<'t>)) {
@@ -410,8 +485,13 @@ fn xml_statements<'t>(bom: &'t XmlBom, found: &mut dyn FnMut(Statement<'t>)) {
             justification: (!justification.is_empty()).then_some(Cow::Borrowed(justification)),
             products: vulnerability
                 .affects()
-                .map(|reference| product_of_reference(Cow::Borrowed(reference), &purls))
+                .map(|reference| Product {
+                    // Versions are not read, so there may be some.
+                    limited_to_versions: true,
+                    ..product_of_reference(Cow::Borrowed(reference), &purls)
+                })
                 .collect(),
+            ..Statement::default()
         });
     }
 }
