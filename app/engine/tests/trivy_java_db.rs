@@ -60,6 +60,7 @@ fn run(
 #[track_caller]
 fn check_bundle(bundle: &Path) {
     let request = VerifyRequest {
+        scanner: None,
         path: bundle.to_owned(),
         keys: Vec::new(),
         store: None,

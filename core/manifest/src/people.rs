@@ -32,6 +32,15 @@ pub struct Facts<'a> {
     pub left_out: u64,
     /// Databases of Trivy in the bundle.
     pub databases: &'a [Database],
+    /// The VEX repository of Trivy in the bundle.
+    pub vex: Option<VexRepository>,
+}
+
+/// A VEX repository that Trivy reads, in `trivy/vex/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VexRepository {
+    /// Whether its files name the address that it will be served from.
+    pub has_address: bool,
 }
 
 /// A database that Trivy loads, as a layer of the bundle's image layout.
@@ -73,6 +82,10 @@ pub fn readme(facts: &Facts<'_>) -> String {
     }
     if !facts.databases.is_empty() {
         text.push_str(&trivy(facts.databases));
+    }
+    if let Some(vex) = facts.vex {
+        text.push_str(VEX);
+        text.push_str(if vex.has_address { VEX_SERVED } else { VEX_NOT_SERVED });
     }
     let _ = writeln!(text, "\nRedaction: {}", redaction(facts));
     text.push_str("\nLicences and attributions: see `NOTICE.md`.\n");
@@ -153,6 +166,49 @@ The databases stand in the place of the public ones, for Trivy 0.59.1 and later.
 signature: check the bundle first. What could not be said in a database is listed with a reason in
 `trivy/*.report.jsonl`.
 
+";
+
+const VEX: &str = "
+## What is not affected
+
+`trivy/vex/` is a VEX repository: Trivy 0.59.1 and later hides findings that it calls `not_affected`
+or `fixed`. Trivy checks no signature: check the bundle first. What could not be said in it is listed
+with a reason in `trivy/vex.report.jsonl`.
+
+Without a web server, into the cache folder that holds the databases:
+
+```
+mkdir -p \"$CACHE/vex/repositories\" \"$HOME/.trivy/vex\"
+tar -xzf trivy/vex/vex-repository.tar.gz -C \"$CACHE/vex/repositories\"
+cp trivy/vex/repository.yaml \"$HOME/.trivy/vex/repository.yaml\"
+trivy image --cache-dir \"$CACHE\" --vex repo --skip-vex-repo-update --show-suppressed IMAGE
+```
+
+If you have a `repository.yaml` already, add the entry to it: the first repository that knows a
+package decides.
+";
+
+const VEX_SERVED: &str = "
+From a web server at the address that `repository.yaml` names, with these files under it:
+
+```
+.well-known/vex-repository.json   trivy/vex/vex-repository.json
+vex-repository.tar.gz             trivy/vex/vex-repository.tar.gz
+```
+
+Then `trivy vex repo download`, and scan with `--vex repo`.
+";
+
+const VEX_NOT_SERVED: &str = "
+From a web server: put its address in place of `https://vex.invalid` in copies of `repository.yaml`
+and `vex-repository.json` (or name it in the profile, `trivy.vex-url`), and serve under it:
+
+```
+.well-known/vex-repository.json   the changed trivy/vex/vex-repository.json
+vex-repository.tar.gz             trivy/vex/vex-repository.tar.gz
+```
+
+Then `trivy vex repo download`, and scan with `--vex repo`.
 ";
 
 fn redaction(facts: &Facts<'_>) -> String {

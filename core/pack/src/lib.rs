@@ -11,6 +11,7 @@ pub mod part;
 pub mod rows;
 pub mod trivy_db;
 pub mod trivy_java_db;
+pub mod trivy_vex;
 
 pub use codec::Compressor;
 pub use part::{PackError, Part, PartBuilder, Scratch, SourceRecord};
@@ -34,6 +35,7 @@ pub const ADAPTERS: &[&Adapter] = &[
     &mirror_full::MIRROR_FULL,
     &trivy_db::TRIVY_DB,
     &trivy_java_db::TRIVY_JAVA_DB,
+    &trivy_vex::TRIVY_VEX,
 ];
 
 /// The adapter with this name.

@@ -8,7 +8,7 @@
 mod assemble;
 mod blobs;
 mod claims;
-mod code;
+pub(crate) mod code;
 mod coverage;
 mod detail;
 mod ecosystems;

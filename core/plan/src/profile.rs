@@ -26,6 +26,7 @@
 //!
 //! [trivy]                            # for the outputs trivy:*
 //! precedence = ["acme-own", "ghsa"]  # who is believed first; the rest follow
+//! vex-url = "https://vex.example"     # where trivy:vex will be served from
 //!
 //! [trivy.floors]                     # least packages with advisories
 //! npm = 100
@@ -106,6 +107,8 @@ pub struct Profile {
 pub struct Trivy {
     /// Ids of data sources, the most believed first; those that are not named follow.
     pub precedence: Vec<String>,
+    /// Address from which the VEX repository will be served, without a slash at its end.
+    pub vex_url: Option<String>,
     /// Least number of packages with advisories, by ecosystem or distribution. Decides no byte.
     pub floors: BTreeMap<String, u64>,
 }
@@ -117,6 +120,9 @@ impl Trivy {
         let mut options = BTreeMap::new();
         if !self.precedence.is_empty() {
             options.insert("precedence".to_owned(), self.precedence.join(","));
+        }
+        if let Some(url) = &self.vex_url {
+            options.insert("vex-url".to_owned(), url.clone());
         }
         options
     }
@@ -272,6 +278,12 @@ impl Profile {
         if !written.trivy.precedence.iter().all(named) {
             return Err(member("trivy.precedence", "must be ids of data sources without commas"));
         }
+        if !written.trivy.vex_url.as_deref().is_none_or(is_address) {
+            return Err(member(
+                "trivy.vex-url",
+                "must be an http or https address such as https://vex.example",
+            ));
+        }
         let floors = written.floors.iter().map(|(key, least)| Ok((set("floors", key)?, *least)));
         let allow_empty = written.allow_empty.iter().map(|key| set("allow-empty", key));
         Ok(Profile {
@@ -346,6 +358,18 @@ impl Select {
             severity: self.severity,
         })
     }
+}
+
+/// Whether a text is an address that stands for itself in YAML and before a path.
+fn is_address(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |c: u8| c.is_ascii_alphanumeric() || b"-._~/:@%+[]".contains(&c);
+    rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.contains("//")
+            && !rest.ends_with(['/', ':'])
+            && rest.bytes().all(plain)
+    })
 }
 
 /// A package as facets name it: a package URL in its normal form, or `ecosystem/name`.
@@ -513,6 +537,9 @@ mod tests {
             ("name='x'\noutputs=['json:raw']\n[codec]\nlevel=99", "1 to 19"),
             ("name='x'\noutputs=['json:raw']\nallow-empty=['vex']", "KIND/FEED"),
             ("name='x'\noutputs=['json:raw']\nmax-drop=101", "0 to 100"),
+            ("name='x'\noutputs=['json:raw']\n[trivy]\nvex-url='ftp://x'", "trivy.vex-url"),
+            ("name='x'\noutputs=['json:raw']\n[trivy]\nvex-url='https://x/a//b'", "trivy.vex-url"),
+            ("name='x'\noutputs=['json:raw']\n[trivy]\nvex-url='https://x: y'", "trivy.vex-url"),
         ];
         for (text, expected) in cases {
             let error = read(text).expect_err(text);

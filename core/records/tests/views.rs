@@ -280,6 +280,9 @@ fn a_line_of_a_jar_list_is_an_sbom_of_one_jar() {
         assert_eq!(components(&evidence, false), std::slice::from_ref(&expected));
         assert_eq!(components(&evidence, true), [expected]);
     }
+}
+
+#[test]
 fn statements_tell_their_time_and_what_narrows_them() {
     let openvex = r#"{"@context":"https://openvex.dev/ns/v0.2.0","@id":"v","timestamp":"2024-01-01","statements":[
       {"vulnerability":"CVE-1","status":"affected","action_statement":"act","status_notes":"note","timestamp":"2025-01-01",

@@ -73,6 +73,7 @@ pub(crate) fn assemble(
         redacted_values: redaction.counts.values().sum(),
         left_out,
         databases: &databases,
+        vex: outputs.iter().find_map(|output| output.vex),
     };
     listing.text(layout::README, "text/markdown", people::readme(&facts))?;
     listing.text(layout::NOTICE, "text/markdown", people::notice(&facts))?;

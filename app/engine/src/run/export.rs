@@ -157,7 +157,7 @@ pub fn export(
 }
 
 fn databases(outputs: &[OutputEntry]) -> Vec<DatabaseReport> {
-    let made = outputs.iter().filter(|output| output.scanner.is_some());
+    let made = outputs.iter().filter(|output| !output.keys.is_empty());
     let report = |output: &OutputEntry| DatabaseReport {
         adapter: output.adapter.clone(),
         keys: output.keys.values().sum(),

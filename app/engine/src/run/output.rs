@@ -5,12 +5,13 @@ mod records;
 mod trivy;
 mod trivy_db;
 mod trivy_java_db;
+mod trivy_vex;
 
 use std::collections::BTreeMap;
 
 use stella_depot::{Depot, StoredFile};
 use stella_distribute::oci::{self, Artifact};
-use stella_manifest::people::Database;
+use stella_manifest::people::{Database, VexRepository};
 use stella_manifest::{Coverage, Scanner};
 use stella_model::{ErrorCode, PartName};
 
@@ -28,6 +29,8 @@ pub(crate) struct Output {
     pub(crate) artifacts: Vec<Artifact>,
     /// What the bundle's README tells of using it with Trivy.
     pub(crate) database: Option<Database>,
+    /// The same of a VEX repository.
+    pub(crate) vex: Option<VexRepository>,
     /// What the manifest tells of it.
     pub(crate) facts: OutputFacts,
     /// What a scanner sees with it.
@@ -72,6 +75,9 @@ pub(crate) fn build(
             id if id == stella_pack::trivy_java_db::TRIVY_JAVA_DB.spec.id => {
                 outputs.push(trivy_java_db::build(prepared, depot, threads, progress, cancel)?);
             }
+            id if id == stella_pack::trivy_vex::TRIVY_VEX.spec.id => {
+                outputs.push(trivy_vex::build(prepared, depot, threads, progress, cancel)?);
+            }
             _ => {}
         }
     }
@@ -102,6 +108,7 @@ fn layout(outputs: &[Output], depot: &Depot) -> Result<Option<Output>, EngineErr
         files: files.collect::<Result<_, EngineError>>()?,
         artifacts: Vec::new(),
         database: None,
+        vex: None,
         facts: OutputFacts::default(),
         coverage: Vec::new(),
     }))

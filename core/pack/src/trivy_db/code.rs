@@ -5,33 +5,33 @@ use std::io;
 
 /// Appends to a value.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Writer {
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn clear(&mut self) -> &mut Writer {
+    pub(crate) fn clear(&mut self) -> &mut Writer {
         self.bytes.clear();
         self
     }
 
-    pub(super) fn byte(&mut self, byte: u8) -> &mut Writer {
+    pub(crate) fn byte(&mut self, byte: u8) -> &mut Writer {
         self.bytes.push(byte);
         self
     }
 
-    pub(super) fn number(&mut self, number: u64) -> &mut Writer {
+    pub(crate) fn number(&mut self, number: u64) -> &mut Writer {
         self.bytes.extend_from_slice(&number.to_le_bytes());
         self
     }
 
-    pub(super) fn text(&mut self, text: &str) -> &mut Writer {
+    pub(crate) fn text(&mut self, text: &str) -> &mut Writer {
         self.bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
         self.bytes.extend_from_slice(text.as_bytes());
         self
     }
 
-    pub(super) fn list<S: AsRef<str>>(&mut self, texts: &[S]) -> &mut Writer {
+    pub(crate) fn list<S: AsRef<str>>(&mut self, texts: &[S]) -> &mut Writer {
         self.bytes.extend_from_slice(&(texts.len() as u32).to_le_bytes());
         for text in texts {
             self.text(text.as_ref());
@@ -42,30 +42,30 @@ impl Writer {
 
 /// Reads what [`Writer`] wrote.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(rest: &'a [u8]) -> Reader<'a> {
+    pub(crate) fn new(rest: &'a [u8]) -> Reader<'a> {
         Reader { rest }
     }
 
-    pub(super) fn byte(&mut self) -> io::Result<u8> {
+    pub(crate) fn byte(&mut self) -> io::Result<u8> {
         Ok(self.take(1)?[0])
     }
 
-    pub(super) fn number(&mut self) -> io::Result<u64> {
+    pub(crate) fn number(&mut self) -> io::Result<u64> {
         let bytes = self.take(8)?.first_chunk().ok_or_else(damaged)?;
         Ok(u64::from_le_bytes(*bytes))
     }
 
-    pub(super) fn text(&mut self) -> io::Result<&'a str> {
+    pub(crate) fn text(&mut self) -> io::Result<&'a str> {
         let length = self.length()?;
         std::str::from_utf8(self.take(length)?).map_err(|_| damaged())
     }
 
-    pub(super) fn list(&mut self) -> io::Result<Vec<&'a str>> {
+    pub(crate) fn list(&mut self) -> io::Result<Vec<&'a str>> {
         let count = self.length()?;
         (0..count).map(|_| self.text()).collect()
     }
@@ -83,6 +83,6 @@ impl<'a> Reader<'a> {
 }
 
 /// The spool gave back other bytes than it took.
-pub(super) fn damaged() -> io::Error {
+pub(crate) fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a temporary file of the run is damaged")
 }

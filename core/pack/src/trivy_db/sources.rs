@@ -78,7 +78,7 @@ pub struct Precedence {
 
 impl Precedence {
     /// The place of a source: smaller is believed more.
-    pub(super) fn rank(&self, id: &str) -> u16 {
+    pub(crate) fn rank(&self, id: &str) -> u16 {
         /// More names than anybody writes.
         const NAMED: usize = 1 << 12;
         if let Some(place) = self.first.iter().take(NAMED).position(|named| named == id) {

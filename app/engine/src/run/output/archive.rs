@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use stella_manifest::tar::{END, header, padding};
 use stella_model::PartName;
@@ -21,32 +22,60 @@ pub(super) enum Member<'a> {
 
 /// Writes an archive of these members in their order.
 pub(super) fn tar_gz<W: Write>(out: W, members: &mut [(PartName, Member<'_>)]) -> io::Result<W> {
-    let mut gzip =
-        GzBuilder::new().mtime(0).operating_system(NO_SYSTEM).write(out, Compression::new(LEVEL));
+    let mut archive = Archive::new(out);
     for (name, member) in members {
-        let size = match member {
-            Member::Bytes(bytes) => bytes.len() as u64,
-            Member::File(file) => file.seek(SeekFrom::End(0))?,
-        };
-        gzip.write_all(&header(name, size).map_err(io::Error::other)?)?;
         match member {
-            Member::Bytes(bytes) => gzip.write_all(bytes)?,
-            Member::File(file) => copy(file, &mut gzip)?,
+            Member::Bytes(bytes) => archive.member(name, bytes.len() as u64, &mut &**bytes)?,
+            Member::File(file) => {
+                let size = file.seek(SeekFrom::End(0))?;
+                file.seek(SeekFrom::Start(0))?;
+                archive.member(name, size, *file)?;
+            }
         }
-        gzip.write_all(&END[..padding(size)])?;
     }
-    gzip.write_all(&END)?;
-    gzip.finish()
+    archive.finish()
 }
 
-fn copy(file: &mut File, out: &mut dyn Write) -> io::Result<()> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(()),
-            read => out.write_all(&buffer[..read])?,
+/// An archive that is written member by member.
+pub(super) struct Archive<W: Write> {
+    gzip: GzEncoder<W>,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> Archive<W> {
+    pub(super) fn new(out: W) -> Archive<W> {
+        let level = Compression::new(LEVEL);
+        let gzip = GzBuilder::new().mtime(0).operating_system(NO_SYSTEM).write(out, level);
+        Archive { gzip, buffer: vec![0; 256 << 10] }
+    }
+
+    /// Adds a file of so many bytes.
+    pub(super) fn member(
+        &mut self,
+        name: &PartName,
+        size: u64,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
+        self.gzip.write_all(&header(name, size).map_err(io::Error::other)?)?;
+        let mut left = size;
+        loop {
+            let read = content.read(&mut self.buffer)?;
+            if read == 0 {
+                break;
+            }
+            self.gzip.write_all(&self.buffer[..read])?;
+            left = left.wrapping_sub(read as u64);
         }
+        if left != 0 {
+            return Err(io::Error::other(format!("{name} has another size than its header tells")));
+        }
+        self.gzip.write_all(&END[..padding(size)])
+    }
+
+    /// Ends the archive.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        self.gzip.write_all(&END)?;
+        self.gzip.finish()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use stella_ledger::{IdRange, Ledger, Seq};
-use stella_model::{ErrorCode, FeedName, RecordId, SetKey};
+use stella_model::{ErrorCode, FeedName, Instant, RecordId, SetKey};
 use stella_plan::{AdapterSpec, PartPlan};
 use stella_records::view::Evidence;
 
@@ -28,6 +28,8 @@ pub(super) struct Taken<'r> {
     /// That of the feed.
     pub(super) publisher: Option<&'r str>,
     pub(super) id: &'r RecordId,
+    /// Its revision time.
+    pub(super) modified: Option<Instant>,
     pub(super) evidence: &'r Evidence<'r>,
 }
 
@@ -144,6 +146,7 @@ impl<'a> Reading<'a> {
                         feed: &set.feed,
                         publisher,
                         id: &record.id,
+                        modified: record.modified,
                         evidence: &evidence,
                     })
                     .map_err(not_written),

@@ -66,6 +66,7 @@ pub(super) fn build(
         files,
         artifacts: vec![artifact],
         database: Some(database),
+        vex: None,
         coverage: coverage(&contents)
             .into_iter()
             .map(|(ecosystem, state)| Coverage { ecosystem, state: state.as_str().to_owned() })

@@ -58,6 +58,7 @@ pub(super) fn build(
         files,
         artifacts: vec![artifact],
         database: Some(database),
+        vex: None,
         facts: facts(contents),
         // Which packages a scanner knows advisories for, `trivy:db` tells; this one finds packages.
         coverage: Vec::new(),

@@ -1,0 +1,140 @@
+//! `trivy:vex`: a VEX repository, as one archive for a web server and for a cache folder.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Read, Write};
+
+use stella_depot::{Depot, SpoolFile};
+use stella_manifest::people::VexRepository;
+use stella_model::{ErrorCode, PartName};
+use stella_pack::trivy_db::Precedence;
+use stella_pack::trivy_vex::{
+    Contents, Mapper, Options, Origin, SPEC_VERSION, Shelf, Spools, TRIVY_VEX, assemble, manifest,
+};
+
+use super::archive::Archive;
+use super::records::{Reading, Taken, Taker};
+use super::{Output, OutputFacts, OutputFile, file};
+use crate::run::prepare::Prepared;
+use crate::{Cancel, EngineError, Progress};
+
+/// The repository's name in Trivy's configuration and its folder in Trivy's cache.
+const NAME: &str = "export-center";
+
+/// The archive's name under the address of the repository.
+const ARCHIVE: &str = "vex-repository.tar.gz";
+
+/// The address when the profile gives none: one that can never answer.
+const NO_ADDRESS: &str = "https://vex.invalid";
+
+const ARCHIVE_TYPE: &str = "application/gzip";
+
+/// Makes the repository of a plan.
+pub(super) fn build(
+    prepared: &Prepared,
+    depot: &Depot,
+    threads: usize,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Output, EngineError> {
+    let trivy = &prepared.profile.trivy;
+    let options = Options { precedence: Precedence { first: trivy.precedence.clone() } };
+    let rooms: Vec<(SpoolFile, SpoolFile)> = (0..threads.max(1))
+        .map(|_| Ok((depot.spool()?, depot.spool()?)))
+        .collect::<Result<_, EngineError>>()?;
+    let mappers =
+        rooms.iter().map(|(rows, report)| Mapper::new(&options, Spools { rows, report })).collect();
+    let mappers = Reading::new(prepared, &TRIVY_VEX.spec, progress, cancel).give(mappers)?;
+    cancel.check()?;
+    let address = trivy.vex_url.as_deref().unwrap_or(NO_ADDRESS).trim_end_matches('/');
+    let manifest = manifest(NAME, &format!("{address}/{ARCHIVE}//{NAME}/{SPEC_VERSION}"));
+    let mut report = BufWriter::new(depot.blob_writer()?);
+    let mut folder =
+        Folder { archive: Archive::new(BufWriter::with_capacity(256 << 10, depot.blob_writer()?)) };
+    // Without its manifest Trivy takes the folder for broken, and deletes it.
+    folder
+        .file("vex-repository.json", manifest.len() as u64, &mut &manifest[..])
+        .map_err(not_written)?;
+    let (as_of, spool) = (prepared.plan.as_of, depot.spool()?);
+    let contents =
+        assemble(mappers, as_of, &spool, &mut folder, &mut report).map_err(not_written)?;
+    let archive = finish(folder.archive.finish().map_err(not_written)?)?.finish()?;
+    let report = finish(report)?.finish()?;
+    check_floor(&contents)?;
+    let lines = contents.reasons.values().sum();
+    let report = file("trivy/vex.report.jsonl", "application/x-ndjson", report)?;
+    let settings = depot.put_blob(settings(address).as_bytes())?;
+    let manifest = depot.put_blob(&manifest)?;
+    Ok(Output {
+        adapter: TRIVY_VEX.spec.id,
+        files: vec![
+            OutputFile { records: Some(lines), ..report },
+            file("trivy/vex/repository.yaml", "application/yaml", settings)?,
+            file("trivy/vex/vex-repository.json", "application/json", manifest)?,
+            file(&format!("trivy/vex/{ARCHIVE}"), ARCHIVE_TYPE, archive)?,
+        ],
+        artifacts: Vec::new(),
+        database: None,
+        vex: Some(VexRepository { has_address: trivy.vex_url.is_some() }),
+        coverage: Vec::new(),
+        facts: facts(contents),
+    })
+}
+
+impl Taker for Mapper<'_> {
+    fn take(&mut self, record: &Taken<'_>) -> io::Result<()> {
+        let Taken { feed, publisher, id, modified, evidence } = *record;
+        self.record(Origin { feed, publisher, id, modified }, evidence)
+    }
+}
+
+fn facts(contents: Contents) -> OutputFacts {
+    let reasons = contents.reasons.into_iter();
+    OutputFacts {
+        keys: BTreeMap::from([("packages".to_owned(), contents.packages)]),
+        not_represented: reasons.map(|(reason, count)| (reason.to_owned(), count)).collect(),
+        scanner: None,
+    }
+}
+
+/// INV-EMPTY: statements of which none could be said are an error.
+fn check_floor(contents: &Contents) -> Result<(), EngineError> {
+    if contents.records == 0 || contents.packages > 0 {
+        return Ok(());
+    }
+    let reasons: Vec<&str> = contents.reasons.keys().copied().collect();
+    let message =
+        format!("none of the selected statements could be said to Trivy: {}", reasons.join(", "));
+    Err(EngineError::new(ErrorCode::Empty, message)
+        .hint("Trivy knows products by package URLs alone: look at the feeds that are selected"))
+}
+
+/// `repository.yaml`, Trivy's list of repositories.
+fn settings(address: &str) -> String {
+    format!("repositories:\n  - name: {NAME}\n    url: {address}\n    enabled: true\n")
+}
+
+/// The archive as the folder of the repository.
+struct Folder<W: Write> {
+    archive: Archive<W>,
+}
+
+impl<W: Write> Folder<W> {
+    fn file(&mut self, name: &str, size: u64, content: &mut dyn Read) -> io::Result<()> {
+        let name = PartName::new(&format!("{NAME}/{name}")).map_err(io::Error::other)?;
+        self.archive.member(&name, size, content)
+    }
+}
+
+impl<W: Write> Shelf for Folder<W> {
+    fn put(&mut self, name: &PartName, size: u64, content: &mut dyn Read) -> io::Result<()> {
+        self.file(&format!("{SPEC_VERSION}/{name}"), size, content)
+    }
+}
+
+fn finish<W: Write>(writer: BufWriter<W>) -> Result<W, EngineError> {
+    writer.into_inner().map_err(|error| not_written(error.into_error()))
+}
+
+fn not_written(source: io::Error) -> EngineError {
+    EngineError::new(ErrorCode::Io, "cannot write the VEX repository").because(source)
+}
