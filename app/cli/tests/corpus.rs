@@ -146,7 +146,12 @@ fn as_expected(one: &Ingested) {
         }
         // Each line wraps an advisory in where it was found.
         "advisories" => unread(),
-        "advisories-raw" | "java" | "policy" | "attestations" => unread(),
+        "advisories-raw" | "policy" | "attestations" => unread(),
+        // Each line of a jar list is one jar.
+        "java" => {
+            only("sbom");
+            assert_eq!(records["sbom"], one.row.documents, "{path}: all are distinct");
+        }
         "csaf" => only("advisory"),
         "vex" => assert!(kinds.contains(&"vex"), "{path}: {:#}", one.report),
         "sbom" => assert!(kinds.contains(&"sbom"), "{path}: {:#}", one.report),

@@ -95,8 +95,13 @@ impl Reason {
         Reason::IntroducedNotExpressible,
         Reason::LastAffectedNotExpressible,
         Reason::VersionNotUnderstood,
+        Reason::LostOnOldest,
         Reason::RangeWithoutBeginning,
         Reason::ModuleStreamUnknown,
+        Reason::NotAnRpm,
+        Reason::ProductWithoutCpe,
+        Reason::ContentSetUnknown,
+        Reason::BinariesUnknown,
         Reason::FormatNotMapped,
     ];
 

@@ -288,9 +288,9 @@ mod tests {
                 "pkg:deb/debian/libstdc%2B%2B6@1%3A2?a=1&b=2",
             ),
             (
-                "pkg:oci/trivy@sha256:ab?repository_url=ghcr.io/aquasecurity/trivy&arch=amd64",
-                "pkg:oci/trivy?repository_url=ghcr.io%2Faquasecurity%2Ftrivy",
-                "pkg:oci/trivy@sha256%3Aab?arch=amd64&repository_url=ghcr.io%2Faquasecurity%2Ftrivy",
+                "pkg:oci/trivy@sha256:ab?repository_url=registry.example/aquasecurity/trivy&arch=amd64",
+                "pkg:oci/trivy?repository_url=registry.example%2Faquasecurity%2Ftrivy",
+                "pkg:oci/trivy@sha256%3Aab?arch=amd64&repository_url=registry.example%2Faquasecurity%2Ftrivy",
             ),
         ] {
             let purl = purl(text);

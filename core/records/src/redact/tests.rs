@@ -143,7 +143,7 @@ fn a_record_whose_identity_is_denied_is_not_redactable() {
         ),
         (Format::CycloneDxJson, r#"{"metadata":{"component":{"name":"/home/jane/app"}}}"#),
         (Format::JarList, r#"{"groupID":"jane@example.com","artifactID":"a"}"#),
-        (Format::JarList, r#"{"artifactID":"a","version":"1-build01.corp"}"#),
+        (Format::JarList, r#"{"artifactID":"a","version":"jane@example.com"}"#),
         (Format::TrivyFinding, r#"{"report":{"ArtifactName":"registry.corp:5000/app"}}"#),
         (Format::TrivyFinding, r#"{"match":{"PkgPath":"/home/jane/app.jar"}}"#),
         (Format::GrypeFinding, r#"{"report":{"source":{"target":{"userInput":"/home/jane"}}}}"#),
