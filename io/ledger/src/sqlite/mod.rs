@@ -17,7 +17,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode as Sqlite, OptionalExtension as _, params};
 use stella_model::TenantId;
@@ -118,8 +118,19 @@ impl SqliteLedger {
     }
 
     fn prepare_file(&self) -> Result<(), LedgerError> {
+        const PAUSE: Duration = Duration::from_millis(5);
+        let begin = Instant::now();
         let db = self.connect()?;
-        schema::prepare(&db, &self.path)?;
+        loop {
+            match schema::prepare(&db, &self.path) {
+                // Where several make a new file at once, SQLite does not wait by itself.
+                Err(LedgerError::Busy { .. }) if begin.elapsed() < self.busy => {
+                    std::thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(error),
+                Ok(()) => break,
+            }
+        }
         self.put_back(db);
         Ok(())
     }
