@@ -309,7 +309,7 @@ impl Bench<'_> {
             .goal(Goal::at_most(
                 "of the first run, both without scrypt",
                 share,
-                0.05 + 1.2 * dirty.stored,
+                0.05 + 1.2 * dirty.canonical,
             )),
         );
         Ok(())
