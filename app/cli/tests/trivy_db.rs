@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use stella_testkit::Osv;
 use support::{Random, Stella, listing, same_files};
 use trivy::{
-    Finding, Planted, Registry, Scan, System, Trivy, advised, documented, export, ingest, planted,
-    readme, run, sbom, systems, write,
+    Finding, Planted, Registry, Scan, System, Trivy, advised, documented, export, feeds, ingest,
+    planted, readme, run, sbom, systems, write,
 };
 
 /// A bundle, and a cache folder made from it by the commands of the page.
@@ -40,6 +40,13 @@ impl Site {
         write(&self.stella.path(name), sbom)
     }
 
+    /// What is planted among the languages, and its SBOM.
+    fn languages(&self) -> (Vec<Planted>, PathBuf) {
+        let rows = languages();
+        let path = self.sbom("languages.cdx.json", &sbom(None, &rows));
+        (rows, path)
+    }
+
     /// A copy of the cache folder.
     fn cache_for(&self, name: &str) -> PathBuf {
         let cache = self.stella.path(name);
@@ -58,6 +65,10 @@ fn without_advisories() -> Site {
     let path = stella.file("cran.json", Osv::new("RSEC-1").affects("CRAN", "p", "1").bytes());
     ingest(&stella, "cran", &path);
     Site::new(stella)
+}
+
+fn languages() -> Vec<Planted> {
+    planted().into_iter().filter(|row| row.system.is_none()).collect()
 }
 
 /// Fails unless exactly what is planted was found.
@@ -116,8 +127,7 @@ fn peer_pulls_the_database_from_a_registry() {
     let Some(program) = stella_peers::program("docker-registry", "2.8.2") else { return };
     let site = Site::new(advised());
     let registry = Registry::start(&program, &site.stella.path("."));
-    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
-    let path = site.sbom("languages.cdx.json", &sbom(None, &rows));
+    let (rows, path) = site.languages();
     let address = PathBuf::from(registry.address());
     for trivy in Trivy::all() {
         let cache = site.stella.path(&format!("pulled-{}", trivy.version));
@@ -162,8 +172,7 @@ fn peer_does_as_the_readme_of_the_bundle_says() {
     let Some(program) = stella_peers::program("docker-registry", "2.8.2") else { return };
     let site = Site::new(advised());
     let registry = Registry::start(&program, &site.stella.path("."));
-    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
-    let path = site.sbom("languages.cdx.json", &sbom(None, &rows));
+    let (rows, path) = site.languages();
     // By this name oras takes it for one without TLS.
     let address = PathBuf::from(registry.address().replace("127.0.0.1", "localhost"));
     for trivy in Trivy::all() {
@@ -223,8 +232,7 @@ fn peer_loads_a_database_without_advisories() {
 #[test]
 fn peer_shows_one_finding_for_an_issue_with_the_source_that_told_it() {
     let site = Site::new(advised());
-    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
-    let path = site.sbom("languages.cdx.json", &sbom(None, &rows));
+    let (rows, path) = site.languages();
     let number = |purl: &str| {
         let row = rows.iter().position(|row| row.vulnerable == purl).expect("is planted");
         format!("vulnerable-{row}")
@@ -253,8 +261,7 @@ fn peer_shows_one_finding_for_an_issue_with_the_source_that_told_it() {
 #[test]
 fn peer_takes_the_metadata_with_and_without_a_flag() {
     let site = Site::new(advised());
-    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
-    let path = site.sbom("languages.cdx.json", &sbom(None, &rows));
+    let (rows, path) = site.languages();
     let as_of = support::manifest(&site.bundle)["asOf"].as_str().expect("a time").to_owned();
     for trivy in Trivy::all() {
         let cache = site.cache_for(&format!("cache-{}", trivy.version));
@@ -289,8 +296,7 @@ const READS_ONLY: &str = "0.68.2";
 #[test]
 fn peer_reads_a_cache_folder_that_others_use() {
     let site = Site::new(advised());
-    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
-    let path = site.sbom("languages.cdx.json", &sbom(None, &rows));
+    let (_, path) = site.languages();
     let database = File::open(site.cache.join("db/trivy.db")).expect("a database");
     database.lock_shared().expect("a lock");
     for trivy in Trivy::all().into_iter().filter(|trivy| trivy.is_since("0.67.2")) {
@@ -307,7 +313,7 @@ fn peer_reads_a_cache_folder_that_it_cannot_write() {
         return stella_testkit::skip("only root can become somebody who may not write");
     }
     let site = Site::new(advised());
-    let rows: Vec<Planted> = planted().into_iter().filter(|row| row.system.is_none()).collect();
+    let rows = languages();
     let allow = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("own file");
     };
@@ -357,24 +363,13 @@ fn the_bytes_depend_on_the_records_alone() {
 /// Every advisory with its feed.
 fn advisories() -> Vec<(String, PathBuf)> {
     let mut files = Vec::new();
-    for (feed, folders) in stella_testkit::SAMPLE_FEEDS {
-        for folder in folders.iter().filter(|folder| folder.starts_with("advisories/")) {
-            add_files(&mut files, feed, &stella_testkit::samples().join(folder));
+    for (feed, folder) in feeds() {
+        for file in fs::read_dir(folder).expect("a folder of advisories") {
+            files.push((feed.clone(), file.expect("an advisory").path()));
         }
-    }
-    for folder in fs::read_dir(trivy::data().join("advisories")).expect("the advisories") {
-        let folder = folder.expect("a folder of advisories").path();
-        let feed = folder.file_name().expect("a folder").to_string_lossy().into_owned();
-        add_files(&mut files, &feed, &folder);
     }
     files.sort();
     files
-}
-
-fn add_files(files: &mut Vec<(String, PathBuf)>, feed: &str, folder: &Path) {
-    for file in fs::read_dir(folder).expect("a folder of advisories") {
-        files.push((feed.to_owned(), file.expect("an advisory").path()));
-    }
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! as sorted runs, which are merged: memory does not grow with the number of rows (INV-LIMIT).
 //! Keys should be distinct; rows with equal keys come in an order that depends on the threads.
 
+#[cfg(test)]
+pub(crate) mod memory;
 mod merge;
 mod sort;
 
@@ -128,42 +130,10 @@ pub fn merge(sorters: Vec<Sorter<'_>>) -> io::Result<Merged<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use proptest::prelude::*;
 
+    use super::memory::Memory;
     use super::*;
-
-    /// A spool in memory that fails once it holds so many bytes.
-    struct Memory {
-        bytes: Mutex<Vec<u8>>,
-        limit: usize,
-    }
-
-    impl Memory {
-        fn new(limit: usize) -> Memory {
-            Memory { bytes: Mutex::default(), limit }
-        }
-    }
-
-    impl Spool for Memory {
-        fn append(&self, bytes: &[u8]) -> io::Result<u64> {
-            let mut held = self.bytes.lock().expect("no thread panicked");
-            if held.len() + bytes.len() > self.limit {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            let at = held.len() as u64;
-            held.extend_from_slice(bytes);
-            Ok(at)
-        }
-
-        fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-            let held = self.bytes.lock().expect("no thread panicked");
-            let at = offset as usize;
-            out.copy_from_slice(&held[at..at + out.len()]);
-            Ok(())
-        }
-    }
 
     fn read(mut merged: Merged<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut rows = Vec::new();
@@ -185,7 +155,7 @@ mod tests {
             sorters in 1_usize..4,
             budget in 1_usize..4000,
         ) {
-            let spool = Memory::new(usize::MAX);
+            let spool = Memory::default();
             let mut all: Vec<Sorter<'_>> =
                 (0..sorters).map(|_| Sorter::new(&spool, budget)).collect();
             let mut order: Vec<_> = rows.iter().collect();
@@ -202,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_spool_that_fails_is_an_error_and_no_row_is_lost_in_silence() {
-        let spool = Memory::new(100);
+        let spool = Memory::with_limit(100);
         let mut sorter = Sorter::new(&spool, 64);
         let mut failed = false;
         for number in 0_u32..100 {
@@ -213,7 +183,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let spool = Memory::new(usize::MAX);
+        let spool = Memory::default();
         let mut sorter = Sorter::new(&spool, 10_000);
         for number in 0_u32..10_000 {
             sorter.push(&number.to_be_bytes(), &[0; 16]).expect("the spool writes");

@@ -3,69 +3,17 @@
 
 #![expect(clippy::disallowed_types, reason = "a test reads files; INV-PURE binds the crate")]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::sync::Mutex;
+use std::io::Read as _;
 
 use serde_json::{Value, json};
-use stella_model::{FeedName, Instant, Limits};
-use stella_pack::rows::Spool;
-use stella_pack::trivy_db::{
-    Contents, Coverage, Mapper, Options, Spools, Tree, assemble, coverage,
-};
-use stella_records::view::Evidence;
-use stella_records::{Recognised, recognise};
+use stella_pack::trivy_db::{Contents, Coverage, Options, coverage};
+use support::{AS_OF, build_with};
 
-/// A spool in memory.
-#[derive(Default)]
-struct Memory(Mutex<Vec<u8>>);
-
-impl Spool for Memory {
-    fn append(&self, bytes: &[u8]) -> io::Result<u64> {
-        let mut held = self.0.lock().expect("no thread panicked");
-        let at = held.len() as u64;
-        held.extend_from_slice(bytes);
-        Ok(at)
-    }
-
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let held = self.0.lock().expect("no thread panicked");
-        out.copy_from_slice(&held[offset as usize..offset as usize + out.len()]);
-        Ok(())
-    }
-}
-
-/// A tree that keeps what it is given, by the path of keys.
-#[derive(Default)]
-struct Kept {
-    path: Vec<String>,
-    keys: BTreeMap<String, String>,
-}
-
-impl Tree for Kept {
-    fn enter(&mut self, key: &[u8]) -> io::Result<()> {
-        self.path.push(text(key));
-        Ok(())
-    }
-
-    fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        let path = format!("{}/{}", self.path.join("/"), text(key));
-        assert!(self.keys.insert(path, text(value)).is_none(), "a key came twice");
-        Ok(())
-    }
-
-    fn leave(&mut self) -> io::Result<()> {
-        self.path.pop();
-        Ok(())
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
-
-/// A database of documents.
+/// A database of documents, its keys by their whole path.
 struct Built {
     keys: BTreeMap<String, String>,
     contents: Contents,
@@ -74,25 +22,15 @@ struct Built {
 
 impl Built {
     fn of<D: AsRef<[u8]>>(documents: &[D]) -> Built {
-        let spools: [Memory; 5] = Default::default();
-        let [entries, claims, pending, report, texts] = &spools;
-        let options = Options::default();
-        let as_of = Instant::parse("2026-11-23T15:59:00Z").expect("a time");
-        let room = Spools { entries, claims, pending, report, texts };
-        let mut mapper = Mapper::new(&options, as_of, 0, room);
-        let feed = FeedName::new("redhat").expect("a feed name");
-        for document in documents {
-            let recognised = recognise("record.json", document.as_ref(), &Limits::DEFAULT);
-            let Ok(Recognised::Records(drafts)) = recognised else { panic!("not a record") };
-            for draft in drafts {
-                let evidence = Evidence::open(draft.format, &draft.content, &Limits::DEFAULT);
-                let evidence = evidence.expect("reads");
-                mapper.record(&feed, None, &draft.id, &evidence).expect("the spool works");
-            }
-        }
-        let (mut tree, mut report) = (Kept::default(), Vec::new());
-        let contents = assemble(vec![mapper], &mut tree, &mut report).expect("the spool works");
-        Built { keys: tree.keys, contents, report: text(&report) }
+        let documents =
+            documents.iter().map(|document| ("redhat".to_owned(), document.as_ref().to_vec()));
+        let built = build_with(&Options::default(), AS_OF, 1, documents);
+        let path = |((top, package, key), value): ((String, String, String), String)| {
+            let names = [top, package, key].into_iter().filter(|name| !name.is_empty());
+            (names.collect::<Vec<_>>().join("/"), value)
+        };
+        let report = String::from_utf8(built.report).expect("UTF-8");
+        Built { keys: built.keys.into_iter().map(path).collect(), contents: built.contents, report }
     }
 
     fn json(&self, path: &str) -> Value {

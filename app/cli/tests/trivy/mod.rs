@@ -27,20 +27,29 @@ pub(crate) fn data() -> PathBuf {
 /// A store with all advisories that the planted packages are judged by.
 pub(crate) fn advised() -> Stella {
     let stella = Stella::new();
-    for (feed, folders) in SAMPLE_FEEDS {
-        for folder in folders.iter().filter(|folder| folder.starts_with("advisories/")) {
-            ingest(&stella, feed, &samples().join(folder));
-        }
-    }
-    let folders = fs::read_dir(data().join("advisories")).expect("the advisories");
-    let mut folders: Vec<PathBuf> =
-        folders.map(|folder| folder.expect("a folder of advisories").path()).collect();
-    folders.sort();
-    for folder in folders {
-        let feed = folder.file_name().expect("a folder").to_string_lossy().into_owned();
+    for (feed, folder) in feeds() {
         ingest(&stella, &feed, &folder);
     }
     stella
+}
+
+/// Folders of those advisories, each with its feed.
+pub(crate) fn feeds() -> Vec<(String, PathBuf)> {
+    let of_advisories = |folder: &&&str| folder.starts_with("advisories/");
+    let mut feeds = Vec::new();
+    for (feed, folders) in SAMPLE_FEEDS {
+        let folders = folders.iter().filter(of_advisories);
+        feeds.extend(folders.map(|folder| (feed.to_string(), samples().join(folder))));
+    }
+    let own = fs::read_dir(data().join("advisories")).expect("the advisories");
+    let mut own: Vec<PathBuf> =
+        own.map(|folder| folder.expect("a folder of advisories").path()).collect();
+    own.sort();
+    feeds.extend(own.into_iter().map(|folder| {
+        let feed = folder.file_name().expect("a folder").to_string_lossy().into_owned();
+        (feed, folder)
+    }));
+    feeds
 }
 
 pub(crate) fn ingest(stella: &Stella, feed: &str, path: &Path) {

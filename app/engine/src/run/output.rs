@@ -8,6 +8,7 @@ mod trivy_java_db;
 mod trivy_vex;
 
 use std::collections::BTreeMap;
+use std::io::{self, BufWriter, IntoInnerError, Write};
 
 use stella_depot::{Depot, StoredFile};
 use stella_distribute::oci::{self, Artifact};
@@ -114,10 +115,19 @@ fn layout(outputs: &[Output], depot: &Depot) -> Result<Option<Output>, EngineErr
     }))
 }
 
+/// What stands behind a buffer, with all bytes written.
+fn flushed<W: Write>(writer: BufWriter<W>) -> io::Result<W> {
+    writer.into_inner().map_err(IntoInnerError::into_error)
+}
+
 fn file(path: &str, media_type: &str, stored: StoredFile) -> Result<OutputFile, EngineError> {
-    let path = PartName::new(path).map_err(|error| {
+    let path = part_name(path)?;
+    Ok(OutputFile { path, media_type: media_type.to_owned(), stored, records: None })
+}
+
+fn part_name(text: &str) -> Result<PartName, EngineError> {
+    PartName::new(text).map_err(|error| {
         EngineError::new(ErrorCode::Internal, "a file of an output has no usable name")
             .because(error)
-    })?;
-    Ok(OutputFile { path, media_type: media_type.to_owned(), stored, records: None })
+    })
 }

@@ -99,30 +99,13 @@ fn damaged() -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
-    use std::sync::Mutex;
 
     use stella_model::Limits;
     use stella_records::Format;
     use stella_records::view::Evidence;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Memory(Mutex<Vec<u8>>);
-
-    impl Spool for Memory {
-        fn append(&self, bytes: &[u8]) -> io::Result<u64> {
-            let mut held = self.0.lock().expect("no thread panicked");
-            held.extend_from_slice(bytes);
-            Ok((held.len() - bytes.len()) as u64)
-        }
-
-        fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-            let held = self.0.lock().expect("no thread panicked");
-            out.copy_from_slice(&held[offset as usize..][..out.len()]);
-            Ok(())
-        }
-    }
+    use crate::rows::memory::Memory;
 
     /// Rows as lines; fails at the line with this number.
     struct Listing(String, usize);

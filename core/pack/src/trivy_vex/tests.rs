@@ -2,32 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Mutex;
 
 use stella_model::{Digest, FeedName, Instant, Limits, PartName, RecordId};
 use stella_records::Format;
 use stella_records::view::Evidence;
 
 use super::*;
-use crate::rows::Spool;
-
-#[derive(Default)]
-struct Memory(Mutex<Vec<u8>>);
-
-impl Spool for Memory {
-    fn append(&self, bytes: &[u8]) -> io::Result<u64> {
-        let mut held = self.0.lock().expect("no thread panicked");
-        held.extend_from_slice(bytes);
-        Ok((held.len() - bytes.len()) as u64)
-    }
-
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let held = self.0.lock().expect("no thread panicked");
-        let at = offset as usize;
-        out.copy_from_slice(&held[at..at + out.len()]);
-        Ok(())
-    }
-}
+use crate::rows::memory::Memory;
 
 #[derive(Default)]
 struct Files(Vec<(String, String)>);

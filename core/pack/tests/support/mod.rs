@@ -73,7 +73,8 @@ impl Tree for Kept {
         let mut path = self.path.iter();
         let top = path.next().cloned().unwrap_or_default();
         let package = path.next().cloned().unwrap_or_default();
-        self.keys.insert((top, package, key), text(value));
+        let key = (top, package, key);
+        assert!(self.keys.insert(key, text(value)).is_none(), "a key came twice");
         Ok(())
     }
 

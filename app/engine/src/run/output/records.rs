@@ -39,6 +39,8 @@ pub(super) struct Reading<'a> {
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
     tasks: Vec<(&'a SetKey, &'a PartPlan)>,
+    /// Records of all tasks.
+    total: u64,
     publishers: BTreeMap<&'a FeedName, &'a str>,
     next: AtomicUsize,
     records: AtomicU64,
@@ -54,13 +56,15 @@ impl<'a> Reading<'a> {
     ) -> Reading<'a> {
         let wanted = |set: &SetKey| adapter.kinds.contains(&set.kind.as_str());
         let sets = prepared.sets.iter().filter(|set| wanted(&set.set));
-        let tasks = sets.flat_map(|set| set.parts.iter().map(move |part| (&set.set, part)));
+        let tasks: Vec<_> =
+            sets.flat_map(|set| set.parts.iter().map(move |part| (&set.set, part))).collect();
         let feeds = prepared.plan.feeds.iter();
         Reading {
             prepared,
             progress,
             cancel,
-            tasks: tasks.collect(),
+            total: tasks.iter().map(|(_, part)| part.records).sum(),
+            tasks,
             publishers: feeds
                 .filter_map(|feed| Some((&feed.feed, feed.publisher.as_deref()?)))
                 .collect(),
@@ -104,7 +108,7 @@ impl<'a> Reading<'a> {
             self.progress.update(&StageUpdate {
                 stage: Stage::Pack,
                 done,
-                total: Some(self.tasks.iter().map(|(_, part)| part.records).sum()),
+                total: Some(self.total),
                 bytes: 0,
                 unit: "records",
                 finished: None,

@@ -8,10 +8,10 @@ use stella_depot::Depot;
 use stella_distribute::oci::{Artifact, Layer};
 use stella_manifest::Scanner;
 use stella_manifest::people::Database;
-use stella_model::{ErrorCode, Instant, PartName};
+use stella_model::{ErrorCode, Instant};
 
 use super::archive::{Member, tar_gz};
-use super::{OCI, OutputFile, file};
+use super::{OCI, OutputFile, file, flushed, part_name};
 use crate::EngineError;
 
 const ARTIFACT_TYPE: &str = "application/vnd.aquasec.trivy.config.v1+json";
@@ -109,20 +109,13 @@ impl Form {
         let fresh = as_of.unix_seconds().checked_add(self.fresh_seconds);
         let next = fresh.and_then(Instant::from_unix_seconds).unwrap_or(as_of);
         let metadata = self.metadata(as_of, &next.to_string(), NO_TIME);
-        let name = |text: &str| {
-            PartName::new(text).map_err(|error| {
-                EngineError::new(ErrorCode::Internal, "a file of the database has no usable name")
-                    .because(error)
-            })
-        };
         let mut members = [
-            (name("metadata.json")?, Member::Bytes(metadata.as_bytes())),
-            (name(self.file_name)?, Member::File(database)),
+            (part_name("metadata.json")?, Member::Bytes(metadata.as_bytes())),
+            (part_name(self.file_name)?, Member::File(database)),
         ];
         let writer = BufWriter::with_capacity(256 << 10, depot.blob_writer()?);
         let writer = tar_gz(writer, &mut members).map_err(not_written)?;
-        let writer = writer.into_inner().map_err(|error| not_written(error.into_error()))?;
-        let stored = writer.finish()?;
+        let stored = flushed(writer).map_err(not_written)?.finish()?;
         file(&format!("{OCI}blobs/sha256/{}", stored.digest), self.layer_type, stored)
     }
 

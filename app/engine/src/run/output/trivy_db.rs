@@ -13,7 +13,7 @@ use stella_pack::trivy_db::{
 
 use super::records::{Reading, Taken, Taker};
 use super::trivy::{Form, Packed, not_written};
-use super::{Output, OutputFacts, OutputFile, file};
+use super::{Output, OutputFacts, OutputFile, file, flushed};
 use crate::run::prepare::Prepared;
 use crate::{Cancel, EngineError, Progress};
 
@@ -54,7 +54,7 @@ pub(super) fn build(
     let mut database = depot.unnamed_file()?;
     let mut report = BufWriter::new(depot.blob_writer()?);
     let contents = write(mappers, &mut database, &mut report).map_err(not_written)?;
-    let report = report.into_inner().map_err(|error| not_written(error.into_error()))?.finish()?;
+    let report = flushed(report).map_err(not_written)?.finish()?;
     cancel.check()?;
     check_floors(prepared, &contents)?;
     let Packed { mut files, artifact, database } = FORM.pack(depot, as_of, &mut database)?;

@@ -13,7 +13,7 @@ use stella_pack::trivy_vex::{
 
 use super::archive::Archive;
 use super::records::{Reading, Taken, Taker};
-use super::{Output, OutputFacts, OutputFile, file};
+use super::{Output, OutputFacts, OutputFile, file, flushed};
 use crate::run::prepare::Prepared;
 use crate::{Cancel, EngineError, Progress};
 
@@ -57,8 +57,8 @@ pub(super) fn build(
     let (as_of, spool) = (prepared.plan.as_of, depot.spool()?);
     let contents =
         assemble(mappers, as_of, &spool, &mut folder, &mut report).map_err(not_written)?;
-    let archive = finish(folder.archive.finish().map_err(not_written)?)?.finish()?;
-    let report = finish(report)?.finish()?;
+    let archive = folder.archive.finish().and_then(flushed).map_err(not_written)?.finish()?;
+    let report = flushed(report).map_err(not_written)?.finish()?;
     check_floor(&contents)?;
     let lines = contents.reasons.values().sum();
     let report = file("trivy/vex.report.jsonl", "application/x-ndjson", report)?;
@@ -129,10 +129,6 @@ impl<W: Write> Shelf for Folder<W> {
     fn put(&mut self, name: &PartName, size: u64, content: &mut dyn Read) -> io::Result<()> {
         self.file(&format!("{SPEC_VERSION}/{name}"), size, content)
     }
-}
-
-fn finish<W: Write>(writer: BufWriter<W>) -> Result<W, EngineError> {
-    writer.into_inner().map_err(|error| not_written(error.into_error()))
 }
 
 fn not_written(source: io::Error) -> EngineError {
