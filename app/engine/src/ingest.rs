@@ -179,7 +179,8 @@ impl Item<'_> {
     }
 }
 
-fn class(name: &str) -> Class {
+/// What a file is by its name.
+pub(crate) fn class(name: &str) -> Class {
     match by_name(name) {
         NameClass::Document => Class::Document,
         NameClass::Companion => Class::Companion,

@@ -14,6 +14,7 @@ use stella_model::{ErrorCode, Instant as Time};
 use stella_verify::{Canary, CanaryOutcome, CanaryScan, Problem};
 use tempfile::TempDir;
 
+use crate::run::cache_metadata;
 use crate::{Cancel, EngineError};
 
 /// A scanner to try with a database.
@@ -220,10 +221,7 @@ fn fill_cache(folder: &Path, database: &mut File, now: Time) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     database.seek(SeekFrom::Start(0))?;
     io::copy(database, &mut File::create(folder.join("trivy.db"))?)?;
-    let metadata = format!(
-        "{{\"Version\":2,\"NextUpdate\":\"2999-12-31T23:59:59Z\",\"UpdatedAt\":\"{now}\",\"DownloadedAt\":\"{now}\"}}\n"
-    );
-    fs::write(folder.join("metadata.json"), metadata)
+    fs::write(folder.join("metadata.json"), cache_metadata(now))
 }
 
 fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {

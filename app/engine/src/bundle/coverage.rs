@@ -8,11 +8,12 @@ use serde::Serialize;
 use stella_manifest::ExportManifest;
 use stella_model::{ErrorCode, Instant};
 use stella_records::view::Evidence;
-use stella_records::{NameClass, Recognised, by_name, recognise};
-use stella_sources::{Class, Event, Input, Options, walk};
+use stella_records::{Recognised, recognise};
+use stella_sources::{Event, Input, Options, walk};
 use stella_verify::{bucket_of_release, language_of_purl};
 
 use super::read::ReadBundle;
+use crate::ingest::class;
 use crate::{Cancel, EngineError, LIMITS};
 
 /// A bundle and the SBOMs of a site.
@@ -122,14 +123,6 @@ pub fn coverage(request: &CoverageRequest, cancel: &Cancel) -> Result<CoverageRe
     }
     report.worst = report.sboms.iter().filter_map(|sbom| sbom.worst).max();
     Ok(report)
-}
-
-fn class(name: &str) -> Class {
-    match by_name(name) {
-        NameClass::Document => Class::Document,
-        NameClass::Companion => Class::Companion,
-        NameClass::Ignored => Class::Ignored,
-    }
 }
 
 /// Reads a document; nothing if it is no evidence at all.

@@ -13,6 +13,8 @@ mod record;
 mod request;
 mod seal;
 
+pub(crate) use output::cache_metadata;
+
 pub use export::{DatabaseReport, RunReport, export};
 pub use plan::{Change, PlanReport, PlannedSet, plan};
 pub use profile::{adapter_specs, read_profile, validate_profile};

@@ -16,6 +16,8 @@ use stella_manifest::people::{Database, VexRepository};
 use stella_manifest::{Coverage, Scanner};
 use stella_model::{ErrorCode, PartName};
 
+pub(crate) use trivy_db::cache_metadata;
+
 use super::prepare::Prepared;
 use crate::{Cancel, EngineError, Progress};
 

@@ -1,17 +1,15 @@
 //! Stage pack: every planned part, from the depot or built anew, on several threads.
 
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use stella_depot::{Depot, PartRecord, StoredPart};
-use stella_ledger::{IdRange, Ledger, Seq};
 use stella_model::screen::Safe;
 use stella_model::{Digest, DigestBuilder, ErrorCode, SetKey};
 use stella_pack::{Compressor, PackError, PartBuilder, Scratch, SourceRecord};
 use stella_plan::{PartPlan, SetSummary};
 
-use super::prepare::{Prepared, with_facets};
+use super::prepare::Prepared;
 use crate::budget::Budget;
 use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate};
 
@@ -188,20 +186,10 @@ impl Shop<'_> {
         scratch: &'s mut Scratch,
     ) -> Result<PartBuilder<'s>, EngineError> {
         let set = &self.prepared.sets[task.set].set;
-        let selectors = &self.prepared.selectors;
-        let wanted = match selectors.take_whole_sets() {
-            true => None,
-            false => Some(self.selected_ids(task)?),
-        };
         let rules = &self.prepared.rules;
         let mut builder = PartBuilder::new(set, rules, &LIMITS, task.part.bytes, scratch);
-        let range = range_of(task.part);
         let mut check = RangeCheck { records: 0, key: task.summary.part_key() };
-        let mut failure = None;
-        self.prepared.ledger.read(Seq(self.prepared.sequence), set, &range, &mut |record| {
-            if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&record.id)) {
-                return ControlFlow::Continue(());
-            }
+        self.prepared.read_part(set, task.part, &mut |record| {
             check.take(record.id.as_str(), &record.content_digest);
             let source = SourceRecord {
                 id: &record.id,
@@ -210,41 +198,9 @@ impl Shop<'_> {
                 format: record.format,
                 content: &record.content,
             };
-            match builder.push(&source) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
-                }
-            }
+            builder.push(&source).map_err(pack_failed)
         })?;
-        match failure {
-            Some(error) => Err(pack_failed(error)),
-            None => check.against(task, set).map(|()| builder),
-        }
-    }
-
-    /// Ids of the selected records of a part, when the selection leaves out some between them.
-    fn selected_ids(
-        &self,
-        task: &Task<'_>,
-    ) -> Result<std::collections::BTreeSet<stella_model::RecordId>, EngineError> {
-        let selectors = &self.prepared.selectors;
-        let mut ids = std::collections::BTreeSet::new();
-        let range = range_of(task.part);
-        self.prepared.ledger.scan(
-            Seq(self.prepared.sequence),
-            &task.summary.set,
-            &range,
-            with_facets(selectors),
-            &mut |row| {
-                if selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
-                    ids.insert(row.id);
-                }
-                ControlFlow::Continue(())
-            },
-        )?;
-        Ok(ids)
+        check.against(task, set).map(|()| builder)
     }
 
     fn tell(&self, part: &PartPlan) {
@@ -274,10 +230,6 @@ impl Shop<'_> {
             packed_bytes: self.packed_bytes.into_inner(),
         })
     }
-}
-
-fn range_of(part: &PartPlan) -> IdRange {
-    IdRange { first: Some(part.first_id.clone()), last: Some(part.last_id.clone()) }
 }
 
 /// Holds the records that were read against the plan (INV-PLAN).

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use stella_ledger::{FeedInfo, IdRange, Ledger, Seq, SqliteLedger, WithFacets};
+use stella_ledger::{FeedInfo, IdRange, Ledger, Seq, SqliteLedger, StoredRecord, WithFacets};
 use stella_model::{
     Digest, ErrorCode, FeedName, Instant, Kind, PRODUCT_VERSION, SetKey, TenantId, rfc8785,
 };
@@ -13,8 +13,8 @@ use stella_pack::trivy_db::TRIVY_DB;
 use stella_plan::floors::{FloorBroken, Floors};
 use stella_plan::run_plan::FORMAT_VERSION;
 use stella_plan::{
-    AdapterSpec, FeedEntry, OutputPlan, Profile, ProfileId, RedactionId, RunPlan, Selectors,
-    SetEntry, SetPlan, SetSummary, Unmatched,
+    AdapterSpec, FeedEntry, OutputPlan, PartPlan, Profile, ProfileId, RedactionId, RunPlan,
+    Selectors, SetEntry, SetPlan, SetSummary, Unmatched,
 };
 use stella_records::redact::RuleSet;
 
@@ -119,6 +119,45 @@ impl Prepared {
         let carries =
             |id: &str| stella_pack::adapter(id).is_some_and(|found| found.carries_records);
         self.profile.outputs.iter().any(|spec| carries(spec.id))
+    }
+
+    /// Gives the selected records of a planned part in their order, as they were when the run was
+    /// decided. The first error ends it.
+    pub(super) fn read_part(
+        &self,
+        set: &SetKey,
+        part: &PartPlan,
+        take: &mut dyn FnMut(&StoredRecord) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let at = Seq(self.sequence);
+        let range =
+            IdRange { first: Some(part.first_id.clone()), last: Some(part.last_id.clone()) };
+        let selectors = &self.selectors;
+        // None if no record between the first and the last one is left out.
+        let mut wanted = None;
+        if !selectors.take_whole_sets() {
+            let ids = wanted.insert(BTreeSet::new());
+            self.ledger.scan(at, set, &range, with_facets(selectors), &mut |row| {
+                if selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
+                    ids.insert(row.id);
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        let mut failure = None;
+        self.ledger.read(at, set, &range, &mut |record| {
+            if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&record.id)) {
+                return ControlFlow::Continue(());
+            }
+            match take(record) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        failure.map_or(Ok(()), Err)
     }
 
     /// INV-EMPTY: what was selected.
@@ -308,7 +347,7 @@ struct Scan<'a> {
 }
 
 /// Facets cost a second look-up, so they are read only for selectors that ask for them.
-pub(super) fn with_facets(selectors: &Selectors) -> WithFacets {
+fn with_facets(selectors: &Selectors) -> WithFacets {
     if selectors.need_facets() { WithFacets::Yes } else { WithFacets::No }
 }
 

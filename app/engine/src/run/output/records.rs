@@ -1,18 +1,16 @@
 //! The selected records of some kinds, read by several threads for whatever is made of all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use stella_ledger::{IdRange, Ledger, Seq};
 use stella_model::{ErrorCode, FeedName, Instant, RecordId, SetKey};
 use stella_plan::{AdapterSpec, PartPlan};
 use stella_records::view::Evidence;
 
 use super::trivy::not_written;
-use crate::run::prepare::{Prepared, with_facets};
+use crate::run::prepare::Prepared;
 use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate};
 
 /// Takes records in any order. Each works on a thread of its own, and which takes what must not
@@ -122,51 +120,21 @@ impl<'a> Reading<'a> {
         part: &PartPlan,
         taker: &mut dyn Taker,
     ) -> Result<(), EngineError> {
-        let prepared = self.prepared;
-        let range =
-            IdRange { first: Some(part.first_id.clone()), last: Some(part.last_id.clone()) };
-        let sequence = Seq(prepared.sequence);
-        let selectors = &prepared.selectors;
-        let mut wanted = None;
-        if !selectors.take_whole_sets() {
-            let ids = wanted.insert(BTreeSet::new());
-            let facets = with_facets(selectors);
-            prepared.ledger.scan(sequence, set, &range, facets, &mut |row| {
-                if selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
-                    ids.insert(row.id);
-                }
-                ControlFlow::Continue(())
-            })?;
-        }
         let publisher = self.publishers.get(&set.feed).copied();
-        let mut failure = None;
-        prepared.ledger.read(sequence, set, &range, &mut |record| {
-            if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&record.id)) {
-                return ControlFlow::Continue(());
-            }
-            let taken = match Evidence::open(record.format, &record.content, &LIMITS) {
-                Ok(evidence) => taker
-                    .take(&Taken {
-                        feed: &set.feed,
-                        publisher,
-                        id: &record.id,
-                        modified: record.modified,
-                        evidence: &evidence,
-                    })
-                    .map_err(not_written),
-                Err(rejection) => Err(EngineError::new(
-                    ErrorCode::RunFailed,
-                    format!("record {} of {set} cannot be read: {rejection}", record.id),
-                )),
+        self.prepared.read_part(set, part, &mut |record| {
+            let evidence = Evidence::open(record.format, &record.content, &LIMITS);
+            let evidence = evidence.map_err(|rejection| {
+                let message = format!("record {} of {set} cannot be read: {rejection}", record.id);
+                EngineError::new(ErrorCode::RunFailed, message)
+            })?;
+            let taken = Taken {
+                feed: &set.feed,
+                publisher,
+                id: &record.id,
+                modified: record.modified,
+                evidence: &evidence,
             };
-            match taken {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
-                }
-            }
-        })?;
-        failure.map_or(Ok(()), Err)
+            taker.take(&taken).map_err(not_written)
+        })
     }
 }

@@ -73,8 +73,7 @@ impl Form {
         database: &mut File,
     ) -> Result<Packed, EngineError> {
         let layer = self.layer(depot, as_of, database)?;
-        let metadata = self.metadata(as_of, NEVER, &as_of.to_string());
-        let metadata = depot.put_blob(metadata.as_bytes())?;
+        let metadata = depot.put_blob(self.cache_metadata(as_of).as_bytes())?;
         let artifact = Artifact::new(
             self.layout_tag,
             ARTIFACT_TYPE,
@@ -117,6 +116,11 @@ impl Form {
         let writer = tar_gz(writer, &mut members).map_err(not_written)?;
         let stored = flushed(writer).map_err(not_written)?.finish()?;
         file(&format!("{OCI}blobs/sha256/{}", stored.digest), self.layer_type, stored)
+    }
+
+    /// `metadata.json` beside a database in a cache folder, as if it had been downloaded then.
+    pub(super) fn cache_metadata(&self, as_of: Instant) -> String {
+        self.metadata(as_of, NEVER, &as_of.to_string())
     }
 
     /// `metadata.json` as Trivy reads it.

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use stella_bolt::{PageSize, Writer};
 use stella_depot::{Depot, SpoolFile};
 use stella_manifest::Coverage;
-use stella_model::ErrorCode;
+use stella_model::{ErrorCode, Instant};
 use stella_pack::trivy_db::{
     Contents, Mapper, Options, Precedence, SCHEMA, Spools, TRIVY_DB, Tree, assemble, coverage,
 };
@@ -30,6 +30,11 @@ const FORM: Form = Form {
     skip_flag: "--skip-db-update",
     fresh_seconds: 86_400,
 };
+
+/// `metadata.json` beside the database in a cache folder.
+pub(crate) fn cache_metadata(as_of: Instant) -> String {
+    FORM.cache_metadata(as_of)
+}
 
 /// Makes the database of a plan.
 pub(super) fn build(
