@@ -95,8 +95,6 @@ pub struct Tally {
     pub rows: BTreeMap<String, u64>,
     /// Statements about packages that a scanner misses something of, by ecosystem.
     pub gaps: BTreeMap<String, u64>,
-    /// Lines of the report by reason.
-    pub reasons: BTreeMap<&'static str, u64>,
 }
 
 /// What a database holds.
@@ -106,6 +104,8 @@ pub struct Contents {
     pub tally: Tally,
     /// Number of keys by bucket at the top.
     pub keys: BTreeMap<String, u64>,
+    /// Lines of the report by reason.
+    pub reasons: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
@@ -130,9 +130,6 @@ impl Tally {
             for (name, count) in theirs {
                 *mine.entry(name.clone()).or_default() += count;
             }
-        }
-        for (reason, count) in &other.reasons {
-            *self.reasons.entry(reason).or_default() += count;
         }
     }
 }

@@ -489,7 +489,7 @@ fn real_advisories_give_rows_and_every_gap_has_a_reason() {
     let notices: Vec<(&str, usize)> = notices.into_iter().collect();
     assert_eq!(notices, EXPECTED_ROWS, "{:#?}", built.contents.tally);
     let reasons: Vec<(&str, u64)> =
-        built.contents.tally.reasons.iter().map(|(reason, count)| (*reason, *count)).collect();
+        built.contents.reasons.iter().map(|(reason, count)| (*reason, *count)).collect();
     assert_eq!(reasons, EXPECTED_REASONS);
     // What the document says, counted by hand in it: 74 vulnerabilities, 5 products.
     let row = built.json("Red Hat/kernel-core/RHSA-2024:2394");
@@ -570,7 +570,7 @@ fn real_vex_gives_rows_and_every_gap_has_a_reason() {
     let of_cves: Vec<&str> = built.rows().into_iter().filter(|row| row.contains("/CVE-")).collect();
     assert_eq!(of_cves, EXPECTED_UNFIXED);
     let reasons: Vec<(&str, u64)> =
-        built.contents.tally.reasons.iter().map(|(reason, count)| (*reason, *count)).collect();
+        built.contents.reasons.iter().map(|(reason, count)| (*reason, *count)).collect();
     assert_eq!(reasons, EXPECTED_VEX_REASONS, "{}", built.report);
     // One notice that VEX and nothing else tells of.
     let row = built.json("Red Hat/cri-o/RHSA-2024:3676");

@@ -149,8 +149,22 @@ pub fn maven(purl: &str) -> Option<Maven<'_>> {
 
 /// Resolves escapes; a text with one that cannot be resolved is left as it is.
 fn decode(text: &str) -> Cow<'_, str> {
+    unescaped(text).unwrap_or(Cow::Borrowed(text))
+}
+
+/// Resolves the escapes of a part of a purl; `None` if it has one without two hex digits, or if
+/// what they stand for is not UTF-8.
+///
+/// # Examples
+/// ```
+/// use stella_records::purl::unescaped;
+/// assert_eq!(unescaped("%40a").as_deref(), Some("@a"));
+/// assert_eq!((unescaped("%4"), unescaped("%ff")), (None, None));
+/// ```
+#[must_use]
+pub fn unescaped(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
-        return Cow::Borrowed(text);
+        return Some(Cow::Borrowed(text));
     }
     let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
     let bytes = text.as_bytes();
@@ -162,13 +176,11 @@ fn decode(text: &str) -> Cow<'_, str> {
             at += 1;
             continue;
         }
-        let (Some(high), Some(low)) = (digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) else {
-            return Cow::Borrowed(text);
-        };
+        let (high, low) = (digit(bytes.get(at + 1))?, digit(bytes.get(at + 2))?);
         decoded.push((high << 4 | low) as u8);
         at += 3;
     }
-    String::from_utf8(decoded).map_or(Cow::Borrowed(text), Cow::Owned)
+    String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
 /// Cuts the version: what follows the last `@` that is no scope, which would begin a segment.

@@ -124,11 +124,11 @@ fn compare_releases(a: &[Box<str>], b: &[Box<str>]) -> Ordering {
         .unwrap_or(Ordering::Equal)
 }
 
-/// Words of a local part sort before numbers, and what is longer after what it begins with.
-fn compare_locals(a: Option<&str>, b: Option<&str>) -> Ordering {
+/// Compares local parts, which are cut at these characters. Words sort before numbers, and what is
+/// longer after what it begins with.
+pub(crate) fn compare_locals(a: Option<&str>, b: Option<&str>, cuts: &[char]) -> Ordering {
     let (Some(a), Some(b)) = (a, b) else { return a.is_some().cmp(&b.is_some()) };
-    let parts = |local| str::split(local, ['.', '-', '_']);
-    let (mut a, mut b) = (parts(a), parts(b));
+    let (mut a, mut b) = (a.split(cuts), b.split(cuts));
     loop {
         let order = match (a.next(), b.next()) {
             (None, None) => return Ordering::Equal,
@@ -143,7 +143,7 @@ fn compare_locals(a: Option<&str>, b: Option<&str>) -> Ordering {
 }
 
 /// Compares two parts of a local version.
-pub(crate) fn compare_local_parts(a: &str, b: &str) -> Ordering {
+fn compare_local_parts(a: &str, b: &str) -> Ordering {
     match (number::is_number(a), number::is_number(b)) {
         (true, true) => number::compare(a, b),
         (false, false) => a.cmp(b),
@@ -153,8 +153,9 @@ pub(crate) fn compare_local_parts(a: &str, b: &str) -> Ordering {
 
 impl Ord for Pep440 {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.compare_public(other)
-            .then_with(|| compare_locals(self.local.as_deref(), other.local.as_deref()))
+        self.compare_public(other).then_with(|| {
+            compare_locals(self.local.as_deref(), other.local.as_deref(), &['.', '-', '_'])
+        })
     }
 }
 

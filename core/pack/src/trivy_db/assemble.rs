@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::blobs::Blobs;
-use super::claims::Package;
+use super::claims::{Claim, Package};
 use super::code::damaged;
 use super::mapper::{DetailRow, Mapper, NameKey, decode_fix, join, tag};
 use super::ranges::{Fix, widest};
@@ -32,7 +32,7 @@ pub fn assemble<T: Tree>(
     for mapper in mappers {
         rows.add(mapper);
     }
-    rows.contents.tally.reasons = write_report(std::mem::take(&mut rows.report), report)?;
+    rows.contents.reasons = write_report(std::mem::take(&mut rows.report), report)?;
     rows.names.sort_unstable();
     rows.names.dedup();
     rows.resolve()?;
@@ -102,13 +102,9 @@ impl<'s> Rows<'s> {
         let mut key = Vec::new();
         while let Some((old, value)) = waiting.next_row()? {
             let (top, package, _, tail) = split(old)?;
-            let sorters = match value.first() {
-                Some(&tag::CLAIM) => &mut self.claims,
-                _ => &mut self.entries,
-            };
-            let others = match value.first() {
-                Some(&tag::CLAIM) => super::claims::Claim::read(value)?.others,
-                _ => DetailRow::read(value)?.1.list()?,
+            let (sorters, others) = match value.first() {
+                Some(&tag::CLAIM) => (&mut self.claims, Claim::read(value)?.others),
+                _ => (&mut self.entries, DetailRow::read(value)?.1.list()?),
             };
             let mut ids: Vec<&str> =
                 others.iter().flat_map(|name| cves_of(&self.names, name)).collect();

@@ -130,24 +130,24 @@ pub(super) fn source_row((id, name, url): (&str, &str, &str)) -> Vec<u8> {
 
 /// The value of a row: everything that any record says is vulnerable is.
 fn write(claims: &[Claim<'_>], id: &str, comparer: Comparer, out: &mut Vec<u8>) {
-    let all = |list: fn(&Claim<'_>) -> Vec<String>| {
-        let mut texts: Vec<String> = Vec::new();
+    let all = |list: for<'v> fn(&'v Claim<'_>) -> &'v [&'v str]| {
+        let mut texts: Vec<&str> = Vec::new();
         for text in claims.iter().flat_map(list) {
-            if !texts.contains(&text) {
+            if !texts.contains(text) {
                 texts.push(text);
             }
         }
         texts
     };
     // A row that one record does not narrow down is not narrowed down.
-    let narrowed = |list: fn(&Claim<'_>) -> Vec<String>| {
+    let narrowed = |list: for<'v> fn(&'v Claim<'_>) -> &'v [&'v str]| {
         if claims.iter().any(|claim| list(claim).is_empty()) { Vec::new() } else { all(list) }
     };
-    let mut names = all(|claim| owned(&claim.others));
-    names.retain(|name| name != id);
+    let mut names = all(|claim| &claim.others);
+    names.retain(|name| *name != id);
     let mut object = Object::new(out);
-    object.texts("Arches", &narrowed(|claim| owned(&claim.arch)));
-    object.texts("OSes", &narrowed(|claim| owned(&claim.os)));
+    object.texts("Arches", &narrowed(|claim| &claim.arch));
+    object.texts("OSes", &narrowed(|claim| &claim.os));
     match claims {
         // Whoever wrote both lists means both.
         [one] => object.texts("PatchedVersions", &one.patched),
@@ -156,13 +156,9 @@ fn write(claims: &[Claim<'_>], id: &str, comparer: Comparer, out: &mut Vec<u8>) 
     object.texts("VendorIDs", &names);
     match claims {
         [one] => object.texts("VulnerableVersions", &one.vulnerable),
-        _ => object.texts("VulnerableVersions", &all(|claim| owned(&claim.vulnerable))),
+        _ => object.texts("VulnerableVersions", &all(|claim| &claim.vulnerable)),
     }
     object.end();
-}
-
-fn owned(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
 /// Versions with the fix that no other record calls vulnerable: Trivy clears whatever is listed.

@@ -9,7 +9,7 @@ use stella_records::view::{AdvisoryView, Vector};
 use stella_records::{CvssScore, CvssVersion, Severity};
 
 use super::code::{Reader, Writer};
-use super::json::{Object, string};
+use super::json::Object;
 
 /// Encodes what an advisory says of its vulnerabilities. `source` is the id of its data source.
 pub(super) fn encode(out: &mut Writer, source: &str, advisory: AdvisoryView<'_>) {
@@ -225,28 +225,14 @@ impl Detail {
 /// Vectors of versions 4, 3 and 2 with their scores.
 fn write_scores(out: &mut Vec<u8>, scores: &[(String, String); 3]) {
     let [v4, v3, v2] = scores;
-    out.push(b'{');
-    let mut first = true;
-    let mut member = |name: &str, value: &str, quoted: bool| {
-        if value.is_empty() {
-            return;
-        }
-        if !std::mem::replace(&mut first, false) {
-            out.push(b',');
-        }
-        string(out, name);
-        out.push(b':');
-        if quoted {
-            string(out, value);
-        } else {
-            out.extend_from_slice(value.as_bytes());
-        }
-    };
+    let mut object = Object::new(out);
     for (name, (vector, _)) in [("V2Vector", v2), ("V3Vector", v3), ("V40Vector", v4)] {
-        member(name, vector, true);
+        object.text(name, vector);
     }
     for (name, (_, score)) in [("V2Score", v2), ("V3Score", v3), ("V40Score", v4)] {
-        member(name, score, false);
+        if !score.is_empty() {
+            object.member(name).extend_from_slice(score.as_bytes());
+        }
     }
-    out.push(b'}');
+    object.end();
 }

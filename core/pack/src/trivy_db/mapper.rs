@@ -136,12 +136,6 @@ impl<'s> Mapper<'s> {
         }
     }
 
-    /// Its number.
-    #[must_use]
-    pub fn number(&self) -> u16 {
-        self.number
-    }
-
     /// Takes a record. `publisher` is that of its feed.
     ///
     /// # Errors
@@ -417,7 +411,6 @@ impl<'s> Mapper<'s> {
         reason: Reason,
         detail: &str,
     ) -> io::Result<()> {
-        *self.tally.reasons.entry(reason.as_str()).or_default() += 1;
         let line = ReportLine {
             detail: (!detail.is_empty()).then_some(detail),
             feed: feed.as_str(),

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use stella_model::{Digest, PartName};
+use stella_records::purl::unescaped;
 
 use super::LOCATION_BYTES;
 
@@ -200,21 +201,10 @@ enum Colon {
     Plain,
 }
 
-/// Takes `%XX` apart. Control characters are in no name.
+/// Resolves escapes. Control characters are in no name.
 fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                (digit()? << 4 | digit()?) as u8
-            }
-            byte => byte,
-        });
-    }
-    let text = String::from_utf8(bytes).ok()?;
-    (!text.chars().any(char::is_control)).then_some(text)
+    let text = unescaped(text)?;
+    (!text.chars().any(char::is_control)).then(|| text.into_owned())
 }
 
 fn encode(out: &mut String, text: &str, colon: Colon) {

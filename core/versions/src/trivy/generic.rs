@@ -90,20 +90,8 @@ impl Lenient {
 }
 
 impl Bound for Lenient {
-    const OPERATORS: Spellings = &[
-        ("==", Operator::Equal),
-        ("!=", Operator::NotEqual),
-        (">=", Operator::GreaterOrEqual),
-        ("=>", Operator::GreaterOrEqual),
-        ("<=", Operator::LessOrEqual),
-        ("=<", Operator::LessOrEqual),
-        ("~>", Operator::Pessimistic),
-        ("=", Operator::Equal),
-        (">", Operator::Greater),
-        ("<", Operator::Less),
-        ("~", Operator::Tilde),
-        ("^", Operator::Caret),
-    ];
+    const MORE_OPERATORS: Spellings =
+        &[("~>", Operator::Pessimistic), ("~", Operator::Tilde), ("^", Operator::Caret)];
 
     fn matched(text: &str) -> usize {
         extent(text).map_or(0, |extent| extent.end)

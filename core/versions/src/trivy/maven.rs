@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::scan::{Bound, Operator, Spellings, alternatives, malformed};
+use super::scan::{Bound, Operator, alternatives, malformed};
 use super::{Alternatives, Comparer, ConstraintError};
 use crate::maven::{Item, Rules, compare_lists, read};
 use crate::{VersionError, bounded, number};
@@ -34,18 +34,6 @@ fn held(digits: &str) -> &str {
 }
 
 impl Bound for Items {
-    const OPERATORS: Spellings = &[
-        ("==", Operator::Equal),
-        ("!=", Operator::NotEqual),
-        (">=", Operator::GreaterOrEqual),
-        ("=>", Operator::GreaterOrEqual),
-        ("<=", Operator::LessOrEqual),
-        ("=<", Operator::LessOrEqual),
-        ("=", Operator::Equal),
-        (">", Operator::Greater),
-        ("<", Operator::Less),
-    ];
-
     fn matched(text: &str) -> usize {
         number::run(text.as_bytes(), |byte| {
             byte.is_ascii_alphanumeric() || b"-~._+".contains(&byte)

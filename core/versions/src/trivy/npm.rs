@@ -124,20 +124,8 @@ impl Triple {
 }
 
 impl Bound for Triple {
-    const OPERATORS: Spellings = &[
-        ("==", Operator::Equal),
-        (">=", Operator::GreaterOrEqual),
-        ("=>", Operator::GreaterOrEqual),
-        ("<=", Operator::LessOrEqual),
-        ("=<", Operator::LessOrEqual),
-        // For Bitnami alone; see `constraint`.
-        ("!=", Operator::NotEqual),
-        ("=", Operator::Equal),
-        (">", Operator::Greater),
-        ("<", Operator::Less),
-        ("~", Operator::Tilde),
-        ("^", Operator::Caret),
-    ];
+    // Of the comparisons, `!=` is for Bitnami alone; see `constraint`.
+    const MORE_OPERATORS: Spellings = &[("~", Operator::Tilde), ("^", Operator::Caret)];
 
     fn matched(text: &str) -> usize {
         pieces(text).map_or(0, |(_, end)| end)

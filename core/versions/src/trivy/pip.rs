@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::part::parse_u64;
 use super::scan::{Operator, Spellings, malformed, spaces};
 use super::{Alternatives, Comparer, ConstraintError};
-use crate::pep440::{Pep440, compare_local_parts};
+use crate::pep440::{Pep440, compare_locals};
 use crate::rubygems::dotted;
 use crate::{VersionError, number};
 
@@ -52,7 +52,8 @@ impl Python {
 
     pub(super) fn compare(&self, other: &Self) -> Ordering {
         self.version.compare_public(&other.version).then_with(|| {
-            compare_locals(self.version.local.as_deref(), other.version.local.as_deref())
+            // Trivy cuts local parts at dots alone.
+            compare_locals(self.version.local.as_deref(), other.version.local.as_deref(), &['.'])
         })
     }
 
@@ -163,23 +164,6 @@ fn compatible_prefix(bound: &Python) -> String {
     pieces.truncate(pieces.iter().position(special).unwrap_or(pieces.len()));
     pieces.pop();
     pieces.join(".")
-}
-
-/// Trivy cuts local parts at dots alone.
-fn compare_locals(a: Option<&str>, b: Option<&str>) -> Ordering {
-    let (Some(a), Some(b)) = (a, b) else { return a.is_some().cmp(&b.is_some()) };
-    let (mut a, mut b) = (a.split('.'), b.split('.'));
-    loop {
-        let order = match (a.next(), b.next()) {
-            (None, None) => return Ordering::Equal,
-            (Some(_), None) => return Ordering::Greater,
-            (None, Some(_)) => return Ordering::Less,
-            (Some(a), Some(b)) => compare_local_parts(a, b),
-        };
-        if order.is_ne() {
-            return order;
-        }
-    }
 }
 
 impl Specifier {

@@ -106,18 +106,7 @@ fn last<T>(items: &[T], null: impl Fn(&T) -> bool) -> usize {
 }
 
 impl Bound for Segments {
-    const OPERATORS: Spellings = &[
-        ("==", Operator::Equal),
-        ("!=", Operator::NotEqual),
-        (">=", Operator::GreaterOrEqual),
-        ("=>", Operator::GreaterOrEqual),
-        ("<=", Operator::LessOrEqual),
-        ("=<", Operator::LessOrEqual),
-        ("~>", Operator::Pessimistic),
-        ("=", Operator::Equal),
-        (">", Operator::Greater),
-        ("<", Operator::Less),
-    ];
+    const MORE_OPERATORS: Spellings = &[("~>", Operator::Pessimistic)];
 
     fn matched(text: &str) -> usize {
         matched(text)

@@ -49,9 +49,23 @@ impl Operator {
 /// How operators are written, the longer spellings before those that begin them.
 pub(super) type Spellings = &'static [(&'static str, Operator)];
 
+/// What all grammars have that are read here.
+const COMPARISONS: Spellings = &[
+    ("==", Operator::Equal),
+    ("!=", Operator::NotEqual),
+    (">=", Operator::GreaterOrEqual),
+    ("=>", Operator::GreaterOrEqual),
+    ("<=", Operator::LessOrEqual),
+    ("=<", Operator::LessOrEqual),
+    ("=", Operator::Equal),
+    (">", Operator::Greater),
+    ("<", Operator::Less),
+];
+
 /// A bound of a comparison in the grammar of one comparer.
 pub(super) trait Bound: Sized {
-    const OPERATORS: Spellings;
+    /// Operators besides the [`COMPARISONS`], none of which begins like one of those.
+    const MORE_OPERATORS: Spellings = &[];
 
     /// How many bytes at the start of the text are a version, as the comparer's expression finds
     /// them; 0 if it does not begin with one.
@@ -95,8 +109,9 @@ pub(super) fn terms<B: Bound>(
 }
 
 fn term<B: Bound>(text: &str) -> Option<(Operator, &str, &str)> {
-    let spelt = B::OPERATORS
+    let spelt = COMPARISONS
         .iter()
+        .chain(B::MORE_OPERATORS)
         .find_map(|(spelling, operator)| Some((*operator, text.strip_prefix(spelling)?)));
     let (operator, rest) = spelt.unwrap_or((Operator::Equal, text));
     let rest = spaces(rest);

@@ -63,7 +63,7 @@ pub(super) fn build(
     cancel.check()?;
     check_floors(prepared, &contents)?;
     let Packed { mut files, artifact, database } = FORM.pack(depot, as_of, &mut database)?;
-    let lines = contents.tally.reasons.values().sum();
+    let lines = contents.reasons.values().sum();
     let report = file("trivy/db.report.jsonl", "application/x-ndjson", report)?;
     files.push(OutputFile { records: Some(lines), ..report });
     Ok(Output {
@@ -81,7 +81,7 @@ pub(super) fn build(
 }
 
 fn facts(contents: Contents) -> OutputFacts {
-    let reasons = contents.tally.reasons.into_iter();
+    let reasons = contents.reasons.into_iter();
     OutputFacts {
         keys: contents.keys,
         not_represented: reasons.map(|(reason, count)| (reason.to_owned(), count)).collect(),
