@@ -252,17 +252,30 @@ impl<'t> Value<'t> {
     /// The member of an object with this name; `None` for every other shape.
     #[must_use]
     pub fn get(self, name: &str) -> Option<Value<'t>> {
+        /// So few names are found faster by their lengths than by their order.
+        const FEW: usize = 16;
         let object = self.node();
         if object.tag != Tag::Object {
             return None;
         }
         let names = self.document.names(object);
-        let compare = |&index: &u32| {
-            let node = self.document.nodes[index as usize];
-            compare_with_name(self.document.inner(node), node.tag == Tag::Escaped, name)
+        let found = if names.len() <= FEW {
+            let is_named = |index: &&u32| {
+                let node = self.document.nodes[**index as usize];
+                match node.tag {
+                    Tag::Escaped => self.document.string(node) == name,
+                    _ => self.document.inner(node) == name,
+                }
+            };
+            *names.iter().find(is_named)?
+        } else {
+            let compare = |&index: &u32| {
+                let node = self.document.nodes[index as usize];
+                compare_with_name(self.document.inner(node), node.tag == Tag::Escaped, name)
+            };
+            names[names.binary_search_by(compare).ok()?]
         };
-        let found = names.binary_search_by(compare).ok()?;
-        Some(self.at(names[found] + 1))
+        Some(self.at(found + 1))
     }
 
     /// The value at a path of member names.

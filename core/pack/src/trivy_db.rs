@@ -12,6 +12,7 @@ pub(crate) mod code;
 mod coverage;
 mod detail;
 mod ecosystems;
+mod fixes;
 mod json;
 mod mapper;
 mod ranges;

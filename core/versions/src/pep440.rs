@@ -13,15 +13,26 @@ use crate::{VersionError, bounded, number};
 /// normalised spelling.
 #[derive(Debug, Clone)]
 pub struct Pep440 {
-    /// Digits without leading zeros.
-    pub(crate) epoch: Box<str>,
-    /// Digits of the release without leading zeros; at least one number.
-    pub(crate) release: Vec<Box<str>>,
-    pub(crate) pre: Option<(PreRelease, Box<str>)>,
-    pub(crate) post: Option<Box<str>>,
-    pub(crate) dev: Option<Box<str>>,
-    /// In lower case, with the separators as read.
-    pub(crate) local: Option<Box<str>>,
+    /// In lower case, without spaces around it; the spans lie in it.
+    text: Box<str>,
+    /// Digits, or nothing.
+    epoch: Span,
+    /// Digits between dots; at least one number.
+    release: Span,
+    /// Digits after the stage, or nothing; so are those that follow.
+    pre: Option<(PreRelease, Span)>,
+    post: Option<Span>,
+    dev: Option<Span>,
+    /// With the separators as read.
+    local: Option<Span>,
+}
+
+/// A piece of the text of a version. Reading hundreds of versions of a package costs one allocation
+/// each this way.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u16,
+    end: u16,
 }
 
 /// Stage before a release.
@@ -50,10 +61,43 @@ impl Pep440 {
     /// # Errors
     /// If the text is too long or malformed.
     pub fn parse(text: &str) -> Result<Self, VersionError> {
-        let lower = bounded(text)?.trim().to_ascii_lowercase();
-        let mut cursor = Cursor { rest: &lower };
-        let version = cursor.version().filter(|_| cursor.rest.is_empty());
-        version.ok_or_else(|| VersionError::malformed("Pep440", text))
+        let text = bounded(text)?;
+        let cursor = Cursor { text: text.trim().to_ascii_lowercase().into(), at: 0 };
+        cursor.version().ok_or_else(|| VersionError::malformed("Pep440", text))
+    }
+
+    fn piece(&self, span: Span) -> &str {
+        &self.text[usize::from(span.start)..usize::from(span.end)]
+    }
+
+    /// Numbers of the release.
+    pub(crate) fn release(&self) -> impl Iterator<Item = &str> {
+        self.piece(self.release).split('.')
+    }
+
+    /// Digits of the post-release, empty for none: `1.post` is `1.post0`.
+    pub(crate) fn post(&self) -> Option<&str> {
+        self.post.map(|span| self.piece(span))
+    }
+
+    /// Digits of the development release.
+    pub(crate) fn dev(&self) -> Option<&str> {
+        self.dev.map(|span| self.piece(span))
+    }
+
+    /// The local part, with the separators as read.
+    pub(crate) fn local(&self) -> Option<&str> {
+        self.local.map(|span| self.piece(span))
+    }
+
+    fn pre(&self) -> Option<&str> {
+        self.pre.map(|(_, span)| self.piece(span))
+    }
+
+    /// All numbers as digits.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = &str> {
+        let optional = [self.pre(), self.post(), self.dev()].into_iter().flatten();
+        std::iter::once(self.piece(self.epoch)).chain(self.release()).chain(optional)
     }
 
     /// The version without its local part.
@@ -63,7 +107,24 @@ impl Pep440 {
 
     /// Whether the release is equal: epoch and numbers, trailing zeros apart.
     pub(crate) fn same_release(&self, other: &Self) -> bool {
-        self.epoch == other.epoch && compare_releases(&self.release, &other.release).is_eq()
+        self.compare_releases(other).is_eq()
+    }
+
+    fn compare_releases(&self, other: &Self) -> Ordering {
+        let order = number::compare(self.piece(self.epoch), other.piece(other.epoch));
+        if order.is_ne() {
+            return order;
+        }
+        let (mut a, mut b) = (self.release(), other.release());
+        loop {
+            let order = match (a.next(), b.next()) {
+                (None, None) => return Ordering::Equal,
+                (a, b) => number::compare(a.unwrap_or_default(), b.unwrap_or_default()),
+            };
+            if order.is_ne() {
+                return order;
+            }
+        }
     }
 
     /// Whether it is a pre-release or a development release.
@@ -73,15 +134,14 @@ impl Pep440 {
 
     /// Compares everything but the local part.
     pub(crate) fn compare_public(&self, other: &Self) -> Ordering {
-        number::compare(&self.epoch, &other.epoch)
-            .then_with(|| compare_releases(&self.release, &other.release))
+        self.compare_releases(other)
             .then_with(|| self.stage().cmp(&other.stage()))
-            .then_with(|| compare_numbers(self.pre.as_ref(), other.pre.as_ref()))
-            .then_with(|| compare_optional(self.post.as_deref(), other.post.as_deref()))
-            .then_with(|| match (&self.dev, &other.dev) {
+            .then_with(|| compare_optional(self.pre(), other.pre()))
+            .then_with(|| compare_optional(self.post(), other.post()))
+            .then_with(|| match (self.dev(), other.dev()) {
                 (None, Some(_)) => Ordering::Greater,
                 (Some(_), None) => Ordering::Less,
-                (a, b) => compare_optional(a.as_deref(), b.as_deref()),
+                (a, b) => compare_optional(a, b),
             })
     }
 
@@ -98,30 +158,12 @@ impl Pep440 {
     }
 }
 
-fn compare_numbers(
-    a: Option<&(PreRelease, Box<str>)>,
-    b: Option<&(PreRelease, Box<str>)>,
-) -> Ordering {
-    compare_optional(a.map(|(_, n)| n.as_ref()), b.map(|(_, n)| n.as_ref()))
-}
-
 /// Nothing sorts before zero.
 fn compare_optional(a: Option<&str>, b: Option<&str>) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) => number::compare(a, b),
         (a, b) => a.is_some().cmp(&b.is_some()),
     }
-}
-
-fn compare_releases(a: &[Box<str>], b: &[Box<str>]) -> Ordering {
-    let at = |release: &'_ [Box<str>], at: usize| release.get(at).map_or(0, |n| n.len());
-    (0..a.len().max(b.len()))
-        .map(|i| match (a.get(i), b.get(i)) {
-            (Some(a), Some(b)) => number::compare(a, b),
-            _ => at(a, i).cmp(&at(b, i)),
-        })
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
 }
 
 /// Compares local parts, which are cut at these characters. Words sort before numbers, and what is
@@ -153,9 +195,8 @@ fn compare_local_parts(a: &str, b: &str) -> Ordering {
 
 impl Ord for Pep440 {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.compare_public(other).then_with(|| {
-            compare_locals(self.local.as_deref(), other.local.as_deref(), &['.', '-', '_'])
-        })
+        self.compare_public(other)
+            .then_with(|| compare_locals(self.local(), other.local(), &['.', '-', '_']))
     }
 }
 
@@ -175,29 +216,32 @@ impl Eq for Pep440 {}
 
 impl fmt::Display for Pep440 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number =
-            |digits: &'_ str| if digits.is_empty() { "0".to_owned() } else { digits.to_owned() };
-        if !self.epoch.is_empty() {
-            write!(f, "{}!", self.epoch)?;
+        let number = |digits| match number::significant(digits) {
+            "" => "0",
+            digits => digits,
+        };
+        let epoch = number::significant(self.piece(self.epoch));
+        if !epoch.is_empty() {
+            write!(f, "{epoch}!")?;
         }
-        for (at, digits) in self.release.iter().enumerate() {
+        for (at, digits) in self.release().enumerate() {
             write!(f, "{}{}", if at == 0 { "" } else { "." }, number(digits))?;
         }
-        if let Some((stage, digits)) = &self.pre {
+        if let Some((stage, digits)) = self.pre {
             let letter = match stage {
                 PreRelease::Alpha => "a",
                 PreRelease::Beta => "b",
                 PreRelease::Candidate => "rc",
             };
-            write!(f, "{letter}{}", number(digits))?;
+            write!(f, "{letter}{}", number(self.piece(digits)))?;
         }
-        if let Some(digits) = &self.post {
+        if let Some(digits) = self.post() {
             write!(f, ".post{}", number(digits))?;
         }
-        if let Some(digits) = &self.dev {
+        if let Some(digits) = self.dev() {
             write!(f, ".dev{}", number(digits))?;
         }
-        if let Some(local) = &self.local {
+        if let Some(local) = self.local() {
             write!(f, "+{local}")?;
         }
         Ok(())
@@ -205,71 +249,97 @@ impl fmt::Display for Pep440 {
 }
 
 /// Reads the parts of a version in lower case from the start of a text.
-struct Cursor<'a> {
-    rest: &'a str,
+struct Cursor {
+    text: Box<str>,
+    at: usize,
 }
 
-impl<'a> Cursor<'a> {
-    fn version(&mut self) -> Option<Pep440> {
+impl Cursor {
+    fn version(mut self) -> Option<Pep440> {
         self.take("v");
         let mut first = self.digits()?;
-        let mut epoch = "";
+        let mut epoch = Span { start: 0, end: 0 };
         if self.take("!") {
             epoch = first;
             first = self.digits()?;
         }
-        let mut release = vec![first.into()];
-        while let Some(after) = self.rest.strip_prefix('.')
-            && after.starts_with(|c: char| c.is_ascii_digit())
+        let mut release = first;
+        while let Some(after) = self.rest().strip_prefix('.')
+            && begins_with_digit(after)
         {
-            self.rest = after;
-            release.push(self.digits()?.into());
+            self.at += 1;
+            release.end = self.digits()?.end;
         }
-        let pre = STAGES.iter().find_map(|(name, stage)| Some((*stage, self.labelled(&[name])?)));
+        let pre = self.pre_release();
         let post = self.implicit_post().or_else(|| self.labelled(&["post", "rev", "r"]));
         let dev = self.labelled(&["dev"]);
-        Some(Pep440 { epoch: epoch.into(), release, pre, post, dev, local: self.local() })
+        let local = self.local();
+        let is_whole = self.at == self.text.len();
+        let Cursor { text, .. } = self;
+        is_whole.then_some(Pep440 { text, epoch, release, pre, post, dev, local })
+    }
+
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
     }
 
     fn take(&mut self, wanted: &str) -> bool {
-        let after = self.rest.strip_prefix(wanted);
-        self.rest = after.unwrap_or(self.rest);
-        after.is_some()
+        let found = self.rest().starts_with(wanted);
+        self.at += if found { wanted.len() } else { 0 };
+        found
     }
 
-    /// Digits without leading zeros.
-    fn digits(&mut self) -> Option<&'a str> {
-        let (digits, rest) = number::split_digits(self.rest);
-        self.rest = rest;
-        (!digits.is_empty()).then(|| number::significant(digits))
+    /// The next bytes; a text is shorter than what 16 bits count.
+    fn span(&mut self, bytes: usize) -> Span {
+        let start = self.at;
+        self.at += bytes;
+        Span { start: start as u16, end: self.at as u16 }
+    }
+
+    fn digits(&mut self) -> Option<Span> {
+        let count = number::split_digits(self.rest()).0.len();
+        (count > 0).then(|| self.span(count))
+    }
+
+    fn pre_release(&mut self) -> Option<(PreRelease, Span)> {
+        if self.rest().is_empty() {
+            return None;
+        }
+        STAGES.iter().find_map(|(name, stage)| Some((*stage, self.labelled(&[name])?)))
     }
 
     /// A label between optional separators, with an optional number.
-    fn labelled(&mut self, labels: &[&str]) -> Option<Box<str>> {
+    fn labelled(&mut self, labels: &[&str]) -> Option<Span> {
         let separators = ['-', '_', '.'];
-        let start = self.rest.strip_prefix(separators).unwrap_or(self.rest);
+        let rest = self.rest();
+        let start = rest.strip_prefix(separators).unwrap_or(rest);
         let after = labels.iter().find_map(|label| start.strip_prefix(label))?;
-        self.rest = after.strip_prefix(separators).unwrap_or(after);
-        Some(self.digits().unwrap_or_default().into())
+        let after = after.strip_prefix(separators).unwrap_or(after);
+        self.at = self.text.len() - after.len();
+        Some(self.digits().unwrap_or_else(|| self.span(0)))
     }
 
     /// `-N` is a post-release.
-    fn implicit_post(&mut self) -> Option<Box<str>> {
-        let after = self.rest.strip_prefix('-')?;
-        if !after.starts_with(|c: char| c.is_ascii_digit()) {
+    fn implicit_post(&mut self) -> Option<Span> {
+        if !begins_with_digit(self.rest().strip_prefix('-')?) {
             return None;
         }
-        self.rest = after;
-        self.digits().map(Into::into)
+        self.at += 1;
+        self.digits()
     }
 
-    fn local(&mut self) -> Option<Box<str>> {
-        let after = self.rest.strip_prefix('+')?;
+    fn local(&mut self) -> Option<Span> {
+        let after = self.rest().strip_prefix('+')?;
         let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric());
         if !after.split(['-', '_', '.']).all(part) {
             return None;
         }
-        self.rest = "";
-        Some(after.into())
+        let bytes = after.len();
+        self.at += 1;
+        Some(self.span(bytes))
     }
+}
+
+fn begins_with_digit(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
 }

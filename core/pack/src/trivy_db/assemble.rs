@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::blobs::Blobs;
+use super::blobs::{BlobRef, Blobs};
 use super::claims::{Claim, Package};
 use super::code::damaged;
-use super::mapper::{DetailRow, Mapper, NameKey, decode_fix, join, tag};
-use super::ranges::{Fix, widest};
+use super::detail::Detail;
+use super::fixes;
+use super::mapper::{DetailRow, Mapper, NameKey, join, tag};
 use super::redhat::content_sets::{DEFAULT_CONTENT_SETS, table};
 use super::redhat::entries::{self, write_indices, write_text};
 use super::report::Reason;
-use super::{Contents, RED_HAT_CPE, Tree, VULNERABILITIES, detail::Detail, json::Object};
+use super::{Contents, RED_HAT_CPE, Tree, VULNERABILITIES};
 use crate::rows::{Sorter, merge};
 
 /// The bucket that describes the others.
@@ -181,16 +182,16 @@ impl<'s> Rows<'s> {
         let mut rows = merge(entries)?;
         let mut walk = Walk { tree, keys: &mut contents.keys, top: None, package: None };
         let mut group = Group::default();
-        let (mut value, mut blob) = (Vec::new(), Vec::new());
+        let settled = Settled { indices: &indices, texts: &texts, rejected: &rejected };
         while let Some((key, row)) = rows.next_row()? {
             let (top, package, id, _) = split(key)?;
             if !group.is(top, package, id) {
-                group.put(&mut walk, &indices, &rejected, &mut value)?;
-                group.begin(top, package, id, &rejected);
+                group.put(&mut walk, &settled)?;
+                group.begin(top, package, id);
             }
-            group.take(row, &texts, &rejected, &mut blob)?;
+            group.take(row, &rejected)?;
         }
-        group.put(&mut walk, &indices, &rejected, &mut value)?;
+        group.put(&mut walk, &settled)?;
         walk.leave()?;
         Ok(contents)
     }
@@ -224,19 +225,31 @@ fn split(key: &[u8]) -> io::Result<(&str, &str, &str, &[u8])> {
     Ok((text(top)?, text(package)?, text(id)?, tail))
 }
 
-/// All rows of one key of the database.
+/// What is known before the first key is written.
+#[derive(Clone, Copy)]
+struct Settled<'a, 's> {
+    /// All products of Red Hat.
+    indices: &'a [String],
+    texts: &'a [Blobs<'s>],
+    /// Ids that have no row.
+    rejected: &'a BTreeSet<String>,
+}
+
+/// All rows of one key of the database, or of one package of a distribution.
 #[derive(Default)]
 struct Group {
     top: String,
     package: String,
     id: String,
-    /// A rejected id has no row.
-    rejected: bool,
     json: Option<Vec<u8>>,
-    fix: Option<(u8, Fix)>,
+    fixes: fixes::Package,
     red_hat: Vec<Vec<u8>>,
-    detail: Option<Detail>,
+    /// Mapper and place of each text.
+    details: Vec<(u16, BlobRef)>,
     bucket: bool,
+    /// The texts, and the value that is made of them.
+    blob: Vec<u8>,
+    value: Vec<u8>,
 }
 
 impl Group {
@@ -244,7 +257,7 @@ impl Group {
         self.id == id && self.package == package && self.top == top
     }
 
-    fn begin(&mut self, top: &str, package: &str, id: &str, rejected: &BTreeSet<String>) {
+    fn begin(&mut self, top: &str, package: &str, id: &str) {
         for (held, name) in [(&mut self.top, top), (&mut self.package, package), (&mut self.id, id)]
         {
             if held != name {
@@ -252,38 +265,23 @@ impl Group {
                 held.push_str(name);
             }
         }
-        self.rejected = rejected.contains(id);
-        (self.json, self.fix, self.detail, self.bucket) = (None, None, None, false);
+        (self.json, self.bucket) = (None, false);
         self.red_hat.clear();
+        self.details.clear();
     }
 
     /// Takes the next row, the most believed first.
-    fn take(
-        &mut self,
-        row: &[u8],
-        texts: &[Blobs<'_>],
-        rejected: &BTreeSet<String>,
-        blob: &mut Vec<u8>,
-    ) -> io::Result<()> {
+    fn take(&mut self, row: &[u8], rejected: &BTreeSet<String>) -> io::Result<()> {
         match row.first() {
             Some(&tag::JSON) => {
                 self.json.get_or_insert_with(|| row[1..].to_vec());
             }
-            Some(&tag::FIX) => {
-                let (distribution, fix) = decode_fix(row)?;
-                let scheme = super::distribution(distribution)?.scheme;
-                self.fix = Some(match self.fix.take() {
-                    Some((_, held)) => (distribution, widest(scheme, held, fix)),
-                    None => (distribution, fix),
-                });
-            }
+            Some(&tag::FIXES) => self.fixes.take(row),
             Some(&tag::DETAIL) => {
                 let (row, mut rest) = DetailRow::read(row)?;
                 let spare = row.spare && !rest.list()?.iter().all(|cve| rejected.contains(*cve));
                 if !spare {
-                    let mapper = texts.get(usize::from(row.mapper)).ok_or_else(damaged)?;
-                    mapper.read(row.blob, blob)?;
-                    self.detail.get_or_insert_default().take(blob)?;
+                    self.details.push((row.mapper, row.blob));
                 }
             }
             Some(&tag::RED_HAT) => {
@@ -298,45 +296,45 @@ impl Group {
         Ok(())
     }
 
-    /// Writes the key, if there is anything to write.
+    /// Writes the keys, if there is anything to write.
     fn put<T: Tree>(
         &mut self,
         walk: &mut Walk<'_, T>,
-        cpes: &[String],
-        rejected: &BTreeSet<String>,
-        value: &mut Vec<u8>,
+        settled: &Settled<'_, '_>,
     ) -> io::Result<()> {
-        value.clear();
         if self.bucket {
             return walk.enter(&self.top, None);
         }
-        if self.rejected {
-            return Ok(());
-        }
-        if let Some(json) = &self.json {
-            value.extend_from_slice(json);
-        } else if let Some((_, fix)) = &self.fix {
-            write_fix(fix, value);
-        } else if let Some(detail) = &self.detail {
-            detail.write(value);
-        } else {
-            entries::write(&self.red_hat, cpes, rejected, value)?;
-        }
-        if value.is_empty() {
-            return Ok(());
-        }
         let package = (!self.package.is_empty()).then_some(self.package.as_str());
+        if !self.fixes.is_empty() {
+            let top = &self.top;
+            return self.fixes.settle(settled.rejected, &mut |id, value| {
+                walk.enter(top, package)?;
+                walk.put(id, value)
+            });
+        }
+        if settled.rejected.contains(&self.id) {
+            return Ok(());
+        }
+        self.value.clear();
+        if let Some(json) = &self.json {
+            self.value.extend_from_slice(json);
+        } else if !self.details.is_empty() {
+            self.blob.clear();
+            for (mapper, blob) in &self.details {
+                let texts = settled.texts.get(usize::from(*mapper)).ok_or_else(damaged)?;
+                texts.append(*blob, &mut self.blob)?;
+            }
+            Detail::read(&self.blob)?.write(&mut self.value);
+        } else {
+            entries::write(&self.red_hat, settled.indices, settled.rejected, &mut self.value)?;
+        }
+        if self.value.is_empty() {
+            return Ok(());
+        }
         walk.enter(&self.top, package)?;
-        walk.put(&self.id, value)
+        walk.put(&self.id, &self.value)
     }
-}
-
-fn write_fix(fix: &Fix, out: &mut Vec<u8>) {
-    let mut object = Object::new(out);
-    object.text("AffectedVersion", fix.introduced.as_deref().unwrap_or_default());
-    object.text("FixedVersion", fix.fixed.as_deref().unwrap_or_default());
-    object.number("Severity", fix.severity);
-    object.end();
 }
 
 /// Where in the tree the next key goes.

@@ -36,7 +36,7 @@ impl<'s> Blobs<'s> {
 
     pub(super) fn add(&mut self, bytes: &[u8]) -> io::Result<BlobRef> {
         if self.open.len() >= BLOCK {
-            let full = std::mem::take(&mut self.open);
+            let full = std::mem::replace(&mut self.open, Vec::with_capacity(BLOCK + (BLOCK >> 3)));
             self.closed.push(if self.closed.len() < self.budget {
                 Block::Memory(full)
             } else {
@@ -55,14 +55,14 @@ impl<'s> Blobs<'s> {
         Ok(BlobRef { block, at, bytes: length })
     }
 
-    /// Puts a text in place of what `out` holds.
-    pub(super) fn read(&self, blob: BlobRef, out: &mut Vec<u8>) -> io::Result<()> {
+    /// Appends a text.
+    pub(super) fn append(&self, blob: BlobRef, out: &mut Vec<u8>) -> io::Result<()> {
         let (at, bytes) = (blob.at as usize, blob.bytes as usize);
-        out.clear();
         let memory = match self.closed.get(blob.block as usize) {
             Some(Block::Spooled(offset)) => {
-                out.resize(bytes, 0);
-                return self.spool.read_at(offset + u64::from(blob.at), out);
+                let start = out.len();
+                out.resize(start + bytes, 0);
+                return self.spool.read_at(offset + u64::from(blob.at), &mut out[start..]);
             }
             Some(Block::Memory(block)) => block,
             None => &self.open,

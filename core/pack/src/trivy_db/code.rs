@@ -26,13 +26,27 @@ impl Writer {
     }
 
     pub(crate) fn text(&mut self, text: &str) -> &mut Writer {
-        self.bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.length(text.len()).bytes.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// Whatever `write` appends.
+    pub(crate) fn sized(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &mut Writer {
+        let at = self.bytes.len();
+        self.length(0);
+        write(&mut self.bytes);
+        let length = (self.bytes.len() - at - 4) as u32;
+        self.bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
+        self
+    }
+
+    fn length(&mut self, length: usize) -> &mut Writer {
+        self.bytes.extend_from_slice(&(length as u32).to_le_bytes());
         self
     }
 
     pub(crate) fn list<S: AsRef<str>>(&mut self, texts: &[S]) -> &mut Writer {
-        self.bytes.extend_from_slice(&(texts.len() as u32).to_le_bytes());
+        self.length(texts.len());
         for text in texts {
             self.text(text.as_ref());
         }
@@ -51,6 +65,10 @@ impl<'a> Reader<'a> {
         Reader { rest }
     }
 
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     pub(crate) fn byte(&mut self) -> io::Result<u8> {
         Ok(self.take(1)?[0])
     }
@@ -66,8 +84,23 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn list(&mut self) -> io::Result<Vec<&'a str>> {
-        let count = self.length()?;
-        (0..count).map(|_| self.text()).collect()
+        let mut texts = Vec::new();
+        self.each_text(&mut |text| texts.push(text))?;
+        Ok(texts)
+    }
+
+    /// The texts of a list.
+    pub(crate) fn each_text(&mut self, found: &mut dyn FnMut(&'a str)) -> io::Result<()> {
+        for _ in 0..self.length()? {
+            found(self.text()?);
+        }
+        Ok(())
+    }
+
+    /// What [`Writer::sized`] wrote.
+    pub(crate) fn bytes(&mut self) -> io::Result<&'a [u8]> {
+        let length = self.length()?;
+        self.take(length)
     }
 
     fn length(&mut self) -> io::Result<usize> {

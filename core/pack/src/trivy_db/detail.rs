@@ -1,7 +1,7 @@
 //! What is known of a vulnerability whatever the package: rows of the bucket `vulnerability`.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 
 use stella_model::Instant;
@@ -9,7 +9,7 @@ use stella_records::view::{AdvisoryView, Vector};
 use stella_records::{CvssScore, CvssVersion, Severity};
 
 use super::code::{Reader, Writer};
-use super::json::Object;
+use super::json::{Object, string, texts};
 
 /// Encodes what an advisory says of its vulnerabilities. `source` is the id of its data source.
 pub(super) fn encode(out: &mut Writer, source: &str, advisory: AdvisoryView<'_>) {
@@ -44,22 +44,39 @@ pub(super) struct Told<'t> {
     pub(super) modified: Option<Instant>,
 }
 
-/// Encodes what a source says.
+/// Encodes what a source says: JSON already, since a vulnerability of many ids is written often.
 pub(super) fn encode_told(out: &mut Writer, told: &Told<'_>) {
     let time = |instant: Option<Instant>| {
         // Some feeds write the year 1 for "never".
         let told = instant.filter(|instant| instant.unix_seconds() > 0);
         told.map_or_else(String::new, |instant| instant.to_seconds().to_string())
     };
-    out.clear().text(&told.source).text(&told.title).text(&told.details).byte(told.severity);
-    for (_, slot) in told.scores.slots() {
-        match slot {
-            Some((vector, score)) => out.text(vector).text(&score.to_string()),
-            None => out.text("").text(""),
-        };
+    let optional = |out: &mut Vec<u8>, text: &str| {
+        if !text.is_empty() {
+            string(out, text);
+        }
+    };
+    out.clear().text(&told.source).byte(told.severity);
+    out.sized(|out| optional(out, &told.title)).sized(|out| optional(out, &told.details));
+    out.sized(|out| told.scores.write(out));
+    out.sized(|out| {
+        if !told.weaknesses.is_empty() {
+            texts(out, &told.weaknesses);
+        }
+    });
+    for instant in [told.published, told.modified] {
+        out.sized(|out| optional(out, &time(instant)));
     }
-    out.list(&told.weaknesses).list(&told.references);
-    out.text(&time(told.published)).text(&time(told.modified));
+    let mut references: Vec<&str> = told
+        .references
+        .iter()
+        .flat_map(|reference| reference.lines())
+        .map(str::trim)
+        .filter(|reference| !reference.is_empty())
+        .collect();
+    references.sort_unstable();
+    references.dedup();
+    out.list(&references);
 }
 
 /// The severity by the publisher's word, else by the newest kind of score. AlmaLinux and Rocky put
@@ -134,105 +151,109 @@ impl Scores {
         slot.get_or_insert_with(|| (text.to_owned(), found.score));
     }
 
+    /// Vectors with their scores, as an object; nothing if there are none.
+    fn write(&self, out: &mut Vec<u8>) {
+        let slots = [("V2", &self.v2), ("V3", &self.v3), ("V40", &self.v4)];
+        if slots.iter().all(|(_, slot)| slot.is_none()) {
+            return;
+        }
+        let known = || slots.iter().filter_map(|(name, slot)| Some((name, slot.as_ref()?)));
+        let mut object = Object::new(out);
+        for (name, (vector, _)) in known() {
+            object.text(&format!("{name}Vector"), vector);
+        }
+        for (name, (_, score)) in known() {
+            object.json(&format!("{name}Score"), score.to_string().as_bytes());
+        }
+        object.end();
+    }
+
     /// Newest version first.
     fn slots(&self) -> [(CvssVersion, &Option<(String, f64)>); 3] {
         [(CvssVersion::V4, &self.v4), (CvssVersion::V3, &self.v3), (CvssVersion::V2, &self.v2)]
     }
 }
 
-/// A vulnerability in the making. Takes what the sources say, the most believed first.
-#[derive(Debug, Default)]
-pub(super) struct Detail {
-    title: String,
-    description: String,
-    weaknesses: Vec<String>,
+/// A vulnerability, of what [`encode`] wrote for each of its sources, the most believed first.
+/// Texts but references are JSON; what a source that is believed more said stays.
+#[derive(Default)]
+pub(super) struct Detail<'b> {
+    title: &'b [u8],
+    description: &'b [u8],
+    weaknesses: &'b [u8],
     severity: u8,
-    vendors: BTreeMap<String, u8>,
-    scores: BTreeMap<String, [(String, String); 3]>,
-    references: BTreeSet<String>,
-    published: String,
-    modified: String,
+    /// By source, as the following.
+    severities: BTreeMap<&'b str, u8>,
+    scores: BTreeMap<&'b str, &'b [u8]>,
+    references: Vec<&'b str>,
+    published: &'b [u8],
+    modified: &'b [u8],
 }
 
-impl Detail {
-    /// Takes what [`encode`] wrote. What a source that is believed more said stays.
-    pub(super) fn take(&mut self, blob: &[u8]) -> io::Result<()> {
-        let mut read = Reader::new(blob);
-        let fill = |slot: &mut String, text: &str| {
+impl<'b> Detail<'b> {
+    pub(super) fn read(blobs: &'b [u8]) -> io::Result<Detail<'b>> {
+        let mut detail = Detail::default();
+        let mut read = Reader::new(blobs);
+        let mut sources = 0;
+        while !read.is_at_end() {
+            detail.take(&mut read)?;
+            sources += 1;
+        }
+        if sources > 1 {
+            detail.references.sort_unstable();
+            detail.references.dedup();
+        }
+        Ok(detail)
+    }
+
+    fn take(&mut self, read: &mut Reader<'b>) -> io::Result<()> {
+        let fill = |slot: &mut &'b [u8], told: &'b [u8]| {
             if slot.is_empty() {
-                slot.push_str(text);
+                *slot = told;
             }
         };
         let source = read.text()?;
-        fill(&mut self.title, read.text()?);
-        fill(&mut self.description, read.text()?);
         let severity = read.byte()?;
         if severity > 0 {
             self.severity = if self.severity == 0 { severity } else { self.severity };
-            self.vendors.entry(source.to_owned()).or_insert(severity);
+            self.severities.entry(source).or_insert(severity);
         }
-        let mut scores: [(String, String); 3] = Default::default();
-        for slot in &mut scores {
-            *slot = (read.text()?.to_owned(), read.text()?.to_owned());
+        fill(&mut self.title, read.bytes()?);
+        fill(&mut self.description, read.bytes()?);
+        let scores = read.bytes()?;
+        if !scores.is_empty() {
+            self.scores.entry(source).or_insert(scores);
         }
-        if scores.iter().any(|(vector, _)| !vector.is_empty()) {
-            self.scores.entry(source.to_owned()).or_insert(scores);
-        }
-        let weaknesses = read.list()?;
-        if self.weaknesses.is_empty() {
-            self.weaknesses = weaknesses.into_iter().map(str::to_owned).collect();
-        }
-        for reference in read.list()?.into_iter().flat_map(str::lines) {
-            let reference = reference.trim();
-            if !reference.is_empty() && !self.references.contains(reference) {
-                self.references.insert(reference.to_owned());
-            }
-        }
-        fill(&mut self.published, read.text()?);
-        fill(&mut self.modified, read.text()?);
-        Ok(())
+        fill(&mut self.weaknesses, read.bytes()?);
+        fill(&mut self.published, read.bytes()?);
+        fill(&mut self.modified, read.bytes()?);
+        read.each_text(&mut |reference| self.references.push(reference))
     }
 
     /// The value of the row.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let mut object = Object::new(out);
-        object.text("Title", &self.title);
-        object.text("Description", &self.description);
+        object.json("Title", self.title);
+        object.json("Description", self.description);
         object.text("Severity", SEVERITIES[usize::from(self.severity.min(4))]);
-        object.texts("CweIDs", &self.weaknesses);
-        if !self.vendors.is_empty() {
-            let mut vendors = Object::new(object.member("VendorSeverity"));
-            for (source, severity) in &self.vendors {
-                vendors.number(source, (*severity).min(4));
+        object.json("CweIDs", self.weaknesses);
+        if !self.severities.is_empty() {
+            let mut sources = Object::new(object.member("VendorSeverity"));
+            for (source, severity) in &self.severities {
+                sources.number(source, (*severity).min(4));
             }
-            vendors.end();
+            sources.end();
         }
         if !self.scores.is_empty() {
             let mut sources = Object::new(object.member("CVSS"));
             for (source, scores) in &self.scores {
-                write_scores(sources.member(source), scores);
+                sources.json(source, scores);
             }
             sources.end();
         }
-        let references: Vec<&String> = self.references.iter().collect();
-        object.texts("References", &references);
-        object.text("PublishedDate", &self.published);
-        object.text("LastModifiedDate", &self.modified);
+        object.texts("References", &self.references);
+        object.json("PublishedDate", self.published);
+        object.json("LastModifiedDate", self.modified);
         object.end();
     }
-}
-
-/// Vectors of versions 4, 3 and 2 with their scores.
-fn write_scores(out: &mut Vec<u8>, scores: &[(String, String); 3]) {
-    let [v4, v3, v2] = scores;
-    let mut object = Object::new(out);
-    for (name, (vector, _)) in [("V2Vector", v2), ("V3Vector", v3), ("V40Vector", v4)] {
-        object.text(name, vector);
-    }
-    for (name, (_, score)) in [("V2Score", v2), ("V3Score", v3), ("V40Score", v4)] {
-        if !score.is_empty() {
-            object.member(name).extend_from_slice(score.as_bytes());
-        }
-    }
-    object.end();
 }

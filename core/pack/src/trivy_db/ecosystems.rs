@@ -78,6 +78,14 @@ pub struct Distribution {
     pub source: (&'static str, &'static str, &'static str),
 }
 
+impl Distribution {
+    /// Its place among the distributions.
+    pub(super) fn number(&self) -> u8 {
+        let place = DISTRIBUTIONS.iter().position(|known| known.osv == self.osv);
+        place.unwrap_or_default() as u8
+    }
+}
+
 /// What a row of a distribution can say besides the version with the fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CanSay {

@@ -1,48 +1,78 @@
 //! Values of the database, as Go's `encoding/json` writes them: upstream's builder is in Go, and
 //! equal bytes are the easiest to compare.
 
+/// What is to be done about a byte of a string: nothing, or look at it. Of U+2028 and U+2029 it is
+/// the first byte.
+const PLAIN: [bool; 256] = {
+    let mut plain = [true; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        plain[byte] = false;
+        byte += 1;
+    }
+    let others = [b'"', b'\\', b'<', b'>', b'&', 0xe2];
+    let mut place = 0;
+    while place < others.len() {
+        plain[others[place] as usize] = false;
+        place += 1;
+    }
+    plain
+};
+
 /// Appends a string with the escapes of Go: those of JSON, and `<`, `>`, `&`, U+2028 and U+2029.
 pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let mut plain = 0;
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        let byte = bytes[at];
-        let (escape, length) = match byte {
-            b'"' => (Some("\\\""), 1),
-            b'\\' => (Some("\\\\"), 1),
-            b'\n' => (Some("\\n"), 1),
-            b'\r' => (Some("\\r"), 1),
-            b'\t' => (Some("\\t"), 1),
-            0x08 => (Some("\\b"), 1),
-            0x0c => (Some("\\f"), 1),
-            b'<' => (Some("\\u003c"), 1),
-            b'>' => (Some("\\u003e"), 1),
-            b'&' => (Some("\\u0026"), 1),
-            0xe2 if bytes[at..].starts_with("\u{2028}".as_bytes()) => (Some("\\u2028"), 3),
-            0xe2 if bytes[at..].starts_with("\u{2029}".as_bytes()) => (Some("\\u2029"), 3),
-            0..0x20 => (None, 1),
-            _ => {
-                at += 1;
-                continue;
-            }
-        };
-        out.extend_from_slice(&bytes[plain..at]);
-        match escape {
-            Some(escape) => out.extend_from_slice(escape.as_bytes()),
-            None => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
-        }
-        at += length;
-        plain = at;
+    let mut rest = text.as_bytes();
+    while let Some(plain) = rest.iter().position(|byte| !PLAIN[usize::from(*byte)]) {
+        out.extend_from_slice(&rest[..plain]);
+        rest = &rest[plain..];
+        rest = &rest[escape(out, rest)..];
     }
-    out.extend_from_slice(&bytes[plain..]);
+    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Appends what stands for the first character, which is not plain, and gives its length in bytes.
+fn escape(out: &mut Vec<u8>, text: &[u8]) -> usize {
+    let (escape, length) = match text[0] {
+        b'"' => ("\\\"", 1),
+        b'\\' => ("\\\\", 1),
+        b'\n' => ("\\n", 1),
+        b'\r' => ("\\r", 1),
+        b'\t' => ("\\t", 1),
+        0x08 => ("\\b", 1),
+        0x0c => ("\\f", 1),
+        b'<' => ("\\u003c", 1),
+        b'>' => ("\\u003e", 1),
+        b'&' => ("\\u0026", 1),
+        _ if text.starts_with("\u{2028}".as_bytes()) => ("\\u2028", 3),
+        _ if text.starts_with("\u{2029}".as_bytes()) => ("\\u2029", 3),
+        byte @ 0..0x20 => {
+            const HEX: &[u8; 16] = b"0123456789abcdef";
+            out.extend_from_slice(b"\\u00");
+            out.push(HEX[usize::from(byte >> 4)]);
+            out.push(HEX[usize::from(byte & 15)]);
+            return 1;
+        }
+        byte => {
+            out.push(byte);
+            return 1;
+        }
+    };
+    out.extend_from_slice(escape.as_bytes());
+    length
+}
+
+/// Appends a list of strings.
+pub(super) fn texts<S: AsRef<str>>(out: &mut Vec<u8>, texts: &[S]) {
+    out.push(b'[');
+    for (place, text) in texts.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        string(out, text.as_ref());
+    }
+    out.push(b']');
 }
 
 /// Writes an object member by member.
@@ -74,6 +104,13 @@ impl<'o> Object<'o> {
         }
     }
 
+    /// A member of JSON, unless there is none.
+    pub(super) fn json(&mut self, name: &str, json: &[u8]) {
+        if !json.is_empty() {
+            self.member(name).extend_from_slice(json);
+        }
+    }
+
     /// A number member, unless it is zero.
     pub(super) fn number(&mut self, name: &str, number: u8) {
         if number != 0 {
@@ -86,15 +123,7 @@ impl<'o> Object<'o> {
         if texts.is_empty() {
             return;
         }
-        let out = self.member(name);
-        out.push(b'[');
-        for (place, text) in texts.iter().enumerate() {
-            if place > 0 {
-                out.push(b',');
-            }
-            string(out, text.as_ref());
-        }
-        out.push(b']');
+        self::texts(self.member(name), texts);
     }
 
     pub(super) fn end(self) {

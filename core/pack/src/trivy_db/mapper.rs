@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::rc::Rc;
 
 use stella_model::{Digest, FeedName, Instant, RecordId, rfc8785};
 use stella_records::Format;
@@ -11,8 +12,9 @@ use stella_records::view::{AdvisoryView, Affected, Evidence};
 use super::blobs::{BlobRef, Blobs};
 use super::claims::source_row;
 use super::code::{Reader, Writer, damaged};
-use super::ecosystems::{DISTRIBUTIONS, Distribution, Ids, Language, NoTarget, Target, target};
-use super::ranges::{self, Fix, Ranges, is_modular, module_stream, usable_key, widest};
+use super::ecosystems::{Distribution, Ids, Language, NoTarget, Target, target};
+use super::fixes::{self, Fix};
+use super::ranges::{self, Ranges, is_modular, module_stream, usable_key};
 use super::redhat;
 use super::report::Reason;
 use super::sources::{Source, of_record};
@@ -45,8 +47,8 @@ pub struct Spools<'s> {
 pub(super) mod tag {
     /// Final JSON.
     pub(crate) const JSON: u8 = 0;
-    /// A fix of a distribution.
-    pub(crate) const FIX: u8 = 1;
+    /// A fix of a distribution, with the ids that it is for.
+    pub(crate) const FIXES: u8 = 1;
     /// A reference to what is known of a vulnerability.
     pub(crate) const DETAIL: u8 = 2;
     /// Nothing: the bucket is to be there.
@@ -93,6 +95,7 @@ pub(super) fn name_key(name: &str) -> NameKey {
 #[derive(Default)]
 struct Buffers {
     key: Vec<u8>,
+    tail: Vec<u8>,
     value: Writer,
     blob: Writer,
 }
@@ -188,62 +191,44 @@ impl<'s> Mapper<'s> {
     }
 
     fn map(&mut self, record: &Record<'_>) -> io::Result<()> {
-        let mut languages: BTreeMap<(&str, String), (&'static Language, Claim)> = BTreeMap::new();
-        let mut distributions: BTreeMap<(String, String), (&'static Distribution, Fix)> =
-            BTreeMap::new();
-        let mut gaps: Vec<(String, String, Reason, String)> = Vec::new();
-        let title = record.advisory.title();
-        record.advisory.each_affected(&mut |affected| {
-            let package = affected.package();
-            let ecosystem = package.ecosystem().unwrap_or_default();
-            let name = package.name.clone().unwrap_or_default();
-            let target = target(&ecosystem);
-            let mut gap = |reason: Reason, detail: &str| {
-                let place = place(&target, &ecosystem).to_owned();
-                gaps.push((place, name.to_string(), reason, detail.to_owned()));
-            };
-            let Some(usable) = usable_key(name.clone()) else {
-                // OSS-Fuzz and the like name commits and no package.
-                let reason = if ecosystem.is_empty() { Reason::GitOnly } else { Reason::NoPackage };
-                return gap(reason, "");
-            };
-            match &target {
-                Err(NoTarget::Ecosystem) => gap(Reason::EcosystemNotScanned, ""),
-                Err(NoTarget::Release) => gap(Reason::ReleaseUnknown, ""),
-                Ok(Target::Language(language)) => {
-                    claim(affected, language, &usable, &mut languages, &mut gap);
-                }
-                Ok(Target::Distribution(distribution, bucket)) => {
-                    let title = title.as_deref().unwrap_or_default();
-                    let found = fix(affected, distribution, &usable, title, &mut gap);
-                    let Some((key, fix)) = found else { return };
-                    distributions
-                        .entry((bucket.clone(), key))
-                        .and_modify(|(_, held)| {
-                            let both = (std::mem::take(held), fix.clone());
-                            *held = widest(distribution.scheme, both.0, both.1);
-                        })
-                        .or_insert((*distribution, fix));
-                }
-            }
-        });
-        for (ecosystem, package, reason, detail) in gaps {
-            self.tally.gap(&ecosystem, reason);
-            self.gap(record.feed, record.id, &package, reason, &detail)?;
+        let mut said = Said::default();
+        let title = record.advisory.title().unwrap_or_default();
+        record.advisory.each_affected(&mut |affected| said.take(affected, &title));
+        for (ecosystem, package, reason, detail) in &said.gaps {
+            self.tally.gap(ecosystem, *reason);
+            self.gap(record.feed, record.id, package, *reason, detail)?;
         }
+        self.language_rows(record, &mut said.languages)?;
+        self.fix_rows(record, &mut said.fixes)
+    }
+
+    /// The rows of a record about packages of languages.
+    fn language_rows(
+        &mut self,
+        record: &Record<'_>,
+        said: &mut Vec<LanguageSaid<'_>>,
+    ) -> io::Result<()> {
+        said.sort_by(|a, b| a.key().cmp(&b.key()));
+        said.dedup_by(|more, held| {
+            let same = more.key() == held.key();
+            if same {
+                held.claim.extend(&mut more.claim);
+            }
+            same
+        });
         let mut told = BTreeSet::new();
-        for ((_, package), (language, claim)) in languages {
+        for LanguageSaid { language, package, claim } in said {
             if claim.ranges.vulnerable.is_empty() {
                 continue;
             }
             let source = of_record(language, record.id.as_str(), record.feed, record.publisher);
             self.tally.row(language.osv);
-            self.claim_rows(record, language.prefix, &package, &source, &claim)?;
+            self.claim_rows(record, language.prefix, package, &source, claim)?;
             if told.insert(source.id.clone()) {
                 self.claim_details(record, &source.id)?;
             }
         }
-        self.fix_rows(record, &distributions)
+        Ok(())
     }
 
     /// The rows of a record about a package of a language, one for each CVE id. Without one they
@@ -256,9 +241,9 @@ impl<'s> Mapper<'s> {
         source: &Source<'_>,
         claim: &Claim,
     ) -> io::Result<()> {
-        let Buffers { key, value, .. } = &mut self.buffers;
+        let Buffers { key, tail, value, .. } = &mut self.buffers;
         encode_claim(value, source, record, claim);
-        let tail = tail(self.options.precedence.rank(&source.id), record);
+        write_tail(tail, self.options.precedence.rank(&source.id), record);
         let waiting = [Cow::Borrowed("")];
         let (sorter, ids) = match record.cves.is_empty() {
             true => (&mut self.pending, &waiting[..]),
@@ -267,7 +252,7 @@ impl<'s> Mapper<'s> {
         for id in ids {
             key.clear();
             join(key, &[prefix, package, id]);
-            key.extend_from_slice(&tail);
+            key.extend_from_slice(tail);
             sorter.push(key, &value.bytes)?;
         }
         Ok(())
@@ -277,88 +262,102 @@ impl<'s> Mapper<'s> {
     fn claim_details(&mut self, record: &Record<'_>, source: &str) -> io::Result<()> {
         let blob = self.text(record, source)?;
         let detail = self.detail_value(blob, &[]);
-        let tail = tail(self.options.precedence.rank(source), record);
+        let Buffers { key, tail, value, .. } = &mut self.buffers;
+        write_tail(tail, self.options.precedence.rank(source), record);
         if record.cves.is_empty() {
-            let Buffers { key, value, .. } = &mut self.buffers;
             key.clear();
             join(key, &[VULNERABILITIES, "", ""]);
-            key.extend_from_slice(&tail);
+            key.extend_from_slice(tail);
             value.clear().bytes.extend_from_slice(&detail);
             value.list(&record.others);
             return self.pending.push(key, &value.bytes);
         }
         for cve in &record.cves {
-            self.detail_row(cve, &tail, &detail)?;
+            self.detail_row(cve, &detail)?;
         }
         // Where a CVE id turns out to be rejected, the record's own id takes its place.
         let spare = self.detail_value(blob, &record.cves);
-        self.detail_row(record.id.as_str(), &tail, &spare)
+        self.detail_row(record.id.as_str(), &spare)
     }
 
-    fn detail_row(&mut self, id: &str, tail: &[u8], detail: &[u8]) -> io::Result<()> {
+    /// A row about a vulnerability, with the tail that the buffers hold.
+    fn detail_row(&mut self, id: &str, detail: &[u8]) -> io::Result<()> {
         let Some(id) = usable_key(id.into()) else { return Ok(()) };
-        self.buffers.key.clear();
-        join(&mut self.buffers.key, &[VULNERABILITIES, "", &id]);
-        self.buffers.key.extend_from_slice(tail);
-        self.entries.push(&self.buffers.key, detail)
+        let Buffers { key, tail, .. } = &mut self.buffers;
+        key.clear();
+        join(key, &[VULNERABILITIES, "", &id]);
+        key.extend_from_slice(tail);
+        self.entries.push(key, detail)
     }
 
     /// The rows of a record about packages of distributions.
-    fn fix_rows(
-        &mut self,
-        record: &Record<'_>,
-        fixes: &BTreeMap<(String, String), (&'static Distribution, Fix)>,
-    ) -> io::Result<()> {
-        let mut told = BTreeSet::new();
-        let mut related: Vec<Cow<'_, str>> = record.cves.clone();
-        record.advisory.each_related(&mut |name| {
-            if name.starts_with("CVE-") && !related.contains(&name) {
-                related.push(name);
+    fn fix_rows(&mut self, record: &Record<'_>, said: &mut Vec<FixSaid<'_>>) -> io::Result<()> {
+        said.sort_by(|a, b| a.key().cmp(&b.key()));
+        said.dedup_by(|more, held| {
+            let same = more.key() == held.key();
+            if same {
+                let both = (std::mem::take(&mut held.fix), std::mem::take(&mut more.fix));
+                held.fix = both.0.widest(both.1, held.distribution.scheme);
             }
+            same
         });
-        for ((bucket, package), (distribution, fix)) in fixes {
-            let own = [Cow::Borrowed(record.id.as_str())];
-            let ids = match distribution.ids {
-                Ids::Notice => &own[..],
-                // Own advisories have no CVE ids. Errata without any are about bugs of another kind.
-                Ids::Cves if related.is_empty() && !is_erratum(record.id.as_str()) => &own[..],
-                Ids::Cves => &related[..],
-            };
+        let related = if said.is_empty() { Vec::new() } else { related_ids(record) };
+        for same in said.chunk_by(|a, b| a.bucket == b.bucket) {
+            self.bucket_rows(record, same, &related)?;
+        }
+        let mut told = BTreeSet::new();
+        for FixSaid { distribution, .. } in said {
+            let ids = ids_of(record, distribution, &related);
+            let source = distribution.source.0;
             if ids.is_empty() {
                 if told.insert(distribution.osv) {
-                    let reason = Reason::NoVulnerabilityId;
-                    self.gap(record.feed, record.id, "", reason, "")?;
+                    self.gap(record.feed, record.id, "", Reason::NoVulnerabilityId, "")?;
                 }
-                continue;
-            }
-            let (source, ..) = distribution.source;
-            let rank = self.options.precedence.rank(source);
-            let tail = tail(rank, record);
-            encode_fix(&mut self.buffers.value, distribution, fix);
-            self.tally.row(bucket);
-            if !self.sources.contains_key(bucket) {
-                self.sources.insert(bucket.clone(), source_row(distribution.source));
-            }
-            for id in ids {
-                self.buffers.key.clear();
-                join(&mut self.buffers.key, &[bucket, package, id]);
-                self.buffers.key.extend_from_slice(&tail);
-                self.entries.push(&self.buffers.key, &self.buffers.value.bytes)?;
-            }
-            if told.insert(source) {
+            } else if told.insert(source) {
                 let blob = self.text(record, source)?;
                 let detail = self.detail_value(blob, &[]);
-                for id in ids {
-                    self.detail_row(id, &tail, &detail)?;
+                let rank = self.options.precedence.rank(source);
+                write_tail(&mut self.buffers.tail, rank, record);
+                for id in &ids {
+                    self.detail_row(id, &detail)?;
                 }
             }
         }
         Ok(())
     }
 
+    /// The rows of a record about packages of one release of a distribution.
+    fn bucket_rows(
+        &mut self,
+        record: &Record<'_>,
+        said: &[FixSaid<'_>],
+        related: &[Cow<'_, str>],
+    ) -> io::Result<()> {
+        let [FixSaid { distribution, bucket, .. }, ..] = said else { return Ok(()) };
+        let ids = ids_of(record, distribution, related);
+        if ids.is_empty() {
+            return Ok(());
+        }
+        if !self.sources.contains_key(&**bucket) {
+            self.sources.insert(bucket.to_string(), source_row(distribution.source));
+        }
+        let Buffers { key, tail, value, .. } = &mut self.buffers;
+        write_tail(tail, self.options.precedence.rank(distribution.source.0), record);
+        for FixSaid { package, fix, .. } in said {
+            self.tally.row(bucket);
+            fixes::encode(value, distribution, fix, &ids);
+            key.clear();
+            join(key, &[bucket, package, ""]);
+            key.extend_from_slice(tail);
+            self.entries.push(key, &value.bytes)?;
+        }
+        Ok(())
+    }
+
     /// The rows of a document of Red Hat.
     fn red_hat(&mut self, record: &Record<'_>, mapped: redhat::Mapped) -> io::Result<()> {
-        let tail = tail(self.options.precedence.rank(redhat::DETAIL_SOURCE), record);
+        let rank = self.options.precedence.rank(redhat::DETAIL_SOURCE);
+        write_tail(&mut self.buffers.tail, rank, record);
         for (package, reason, detail) in &mapped.gaps {
             self.tally.gap(redhat::BUCKET, *reason);
             self.gap(record.feed, record.id, package, *reason, detail)?;
@@ -368,10 +367,11 @@ impl<'s> Mapper<'s> {
             if last.replace(package) != Some(package) {
                 self.tally.row(redhat::BUCKET);
             }
-            self.buffers.key.clear();
-            join(&mut self.buffers.key, &[redhat::BUCKET, package, id]);
-            self.buffers.key.extend_from_slice(&tail);
-            self.entries.push(&self.buffers.key, value)?;
+            let Buffers { key, tail, .. } = &mut self.buffers;
+            key.clear();
+            join(key, &[redhat::BUCKET, package, id]);
+            key.extend_from_slice(tail);
+            self.entries.push(key, value)?;
         }
         if !mapped.rows.is_empty() && !self.sources.contains_key(redhat::BUCKET) {
             self.sources.insert(redhat::BUCKET.to_owned(), source_row(redhat::SOURCE));
@@ -379,7 +379,7 @@ impl<'s> Mapper<'s> {
         for (id, told) in &mapped.details {
             let blob = self.texts.add(told)?;
             let detail = self.detail_value(blob, &[]);
-            self.detail_row(id, &tail, &detail)?;
+            self.detail_row(id, &detail)?;
         }
         self.cpes.extend(mapped.cpes);
         self.rejected.extend(mapped.rejected);
@@ -451,35 +451,133 @@ fn place<'t>(target: &'t Result<Target, NoTarget>, ecosystem: &'t str) -> &'t st
     }
 }
 
+/// What a record says of packages, entry by entry.
+#[derive(Default)]
+struct Said<'r> {
+    languages: Vec<LanguageSaid<'r>>,
+    fixes: Vec<FixSaid<'r>>,
+    /// What cannot be said: where, of which package, why, and what.
+    gaps: Vec<(Rc<str>, String, Reason, String)>,
+    /// The last ecosystem and where it goes: most records are about one.
+    last: Option<(Cow<'r, str>, Destination)>,
+}
+
+/// Where an ecosystem goes, and the name under which it is counted.
+#[derive(Clone)]
+struct Destination {
+    target: Result<Target, NoTarget>,
+    place: Rc<str>,
+}
+
+struct LanguageSaid<'r> {
+    language: &'static Language,
+    package: Cow<'r, str>,
+    claim: Claim,
+}
+
+impl LanguageSaid<'_> {
+    fn key(&self) -> (&str, &str) {
+        (self.language.prefix, &self.package)
+    }
+}
+
+struct FixSaid<'r> {
+    distribution: &'static Distribution,
+    bucket: Rc<str>,
+    package: Cow<'r, str>,
+    fix: Fix<'r>,
+}
+
+impl FixSaid<'_> {
+    fn key(&self) -> (&str, &str) {
+        (&self.bucket, &self.package)
+    }
+}
+
+impl<'r> Said<'r> {
+    fn take(&mut self, affected: Affected<'r>, title: &str) {
+        let package = affected.package();
+        let ecosystem = package.ecosystem.unwrap_or_default();
+        let name = package.name.unwrap_or_default();
+        let is_named = !ecosystem.is_empty();
+        let Destination { target, place } = self.destination(ecosystem);
+        let gaps = &mut self.gaps;
+        let mut gap = |reason: Reason, detail: &str| {
+            gaps.push((place.clone(), name.to_string(), reason, detail.to_owned()));
+        };
+        let Some(usable) = usable_key(name.clone()) else {
+            // OSS-Fuzz and the like name commits and no package.
+            let reason = if is_named { Reason::NoPackage } else { Reason::GitOnly };
+            return gap(reason, "");
+        };
+        match target {
+            Err(NoTarget::Ecosystem) => gap(Reason::EcosystemNotScanned, ""),
+            Err(NoTarget::Release) => gap(Reason::ReleaseUnknown, ""),
+            Ok(Target::Language(language)) => {
+                let Some(claim) = claim(affected, language, &mut gap) else { return };
+                let said = |key: Cow<'_, str>| LanguageSaid {
+                    language,
+                    package: key.into_owned().into(),
+                    claim: claim.clone(),
+                };
+                self.languages.extend(language.names.keys(&usable).map(said));
+            }
+            Ok(Target::Distribution(distribution, _)) => {
+                let found = fix(affected, distribution, usable, title, &mut gap);
+                self.fixes.extend(found.map(|(package, fix)| FixSaid {
+                    distribution,
+                    bucket: place,
+                    package,
+                    fix,
+                }));
+            }
+        }
+    }
+
+    fn destination(&mut self, ecosystem: Cow<'r, str>) -> Destination {
+        match &self.last {
+            Some((last, destination)) if *last == ecosystem => destination.clone(),
+            _ => {
+                let target = target(&ecosystem);
+                let place = place(&target, &ecosystem).into();
+                let destination = Destination { target, place };
+                self.last = Some((ecosystem, destination.clone()));
+                destination
+            }
+        }
+    }
+}
+
 /// What a record says of a package of a language.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Claim {
     ranges: Ranges,
     os: Vec<String>,
     arch: Vec<String>,
 }
 
+impl Claim {
+    /// Takes what another entry says of the same package.
+    fn extend(&mut self, other: &mut Claim) {
+        self.ranges.vulnerable.append(&mut other.ranges.vulnerable);
+        self.ranges.patched.append(&mut other.ranges.patched);
+        other.os.iter().for_each(|os| add(&mut self.os, os));
+        other.arch.iter().for_each(|arch| add(&mut self.arch, arch));
+    }
+}
+
 fn claim(
     affected: Affected<'_>,
-    language: &'static Language,
-    name: &str,
-    languages: &mut BTreeMap<(&str, String), (&'static Language, Claim)>,
+    language: &Language,
     gap: &mut ranges::OnGap<'_>,
-) {
-    let mut found = Claim::default();
-    if !ranges::language(affected, language.comparer, &mut found.ranges, gap) {
-        return;
+) -> Option<Claim> {
+    let mut claim = Claim::default();
+    if !ranges::language(affected, language.comparer, &mut claim.ranges, gap) {
+        return None;
     }
     affected
-        .each_platform(&mut |os| add(&mut found.os, &os), &mut |arch| add(&mut found.arch, &arch));
-    for key in language.names.keys(name) {
-        let key = (language.prefix, key.into_owned());
-        let (_, claim) = languages.entry(key).or_insert_with(|| (language, Claim::default()));
-        claim.ranges.vulnerable.extend(found.ranges.vulnerable.iter().cloned());
-        claim.ranges.patched.extend(found.ranges.patched.iter().cloned());
-        found.os.iter().for_each(|os| add(&mut claim.os, os));
-        found.arch.iter().for_each(|arch| add(&mut claim.arch, arch));
-    }
+        .each_platform(&mut |os| add(&mut claim.os, &os), &mut |arch| add(&mut claim.arch, &arch));
+    Some(claim)
 }
 
 fn add(list: &mut Vec<String>, text: &str) {
@@ -489,34 +587,60 @@ fn add(list: &mut Vec<String>, text: &str) {
 }
 
 /// The key of a package of a distribution and its fix.
-fn fix(
-    affected: Affected<'_>,
+fn fix<'r>(
+    affected: Affected<'r>,
     distribution: &Distribution,
-    name: &str,
+    name: Cow<'r, str>,
     title: &str,
     gap: &mut ranges::OnGap<'_>,
-) -> Option<(String, Fix)> {
+) -> Option<(Cow<'r, str>, Fix<'r>)> {
     let fix = ranges::distribution(affected, distribution.scheme, distribution.can_say, gap)?;
     let modular = distribution.modules && fix.fixed.as_deref().is_some_and(is_modular);
     if !modular {
-        return Some((name.to_owned(), fix));
+        return Some((name, fix));
     }
     match module_stream(title) {
-        Some(stream) => Some((format!("{stream}::{name}"), fix)),
+        Some(stream) => Some((format!("{stream}::{name}").into(), fix)),
         None => {
             gap(Reason::ModuleStreamUnknown, "");
-            Some((name.to_owned(), fix))
+            Some((name, fix))
         }
+    }
+}
+
+/// The CVE ids of a record, and those that it names as related: what an erratum fixes.
+fn related_ids<'r>(record: &Record<'r>) -> Vec<Cow<'r, str>> {
+    let mut related = record.cves.clone();
+    record.advisory.each_related(&mut |name| {
+        if let Some(name) = usable_key(name)
+            && name.starts_with("CVE-")
+            && !related.contains(&name)
+        {
+            related.push(name);
+        }
+    });
+    related
+}
+
+/// The ids under which the rows of a distribution lie.
+fn ids_of<'i>(
+    record: &'i Record<'_>,
+    distribution: &Distribution,
+    related: &'i [Cow<'i, str>],
+) -> Vec<&'i str> {
+    match distribution.ids {
+        Ids::Notice => vec![record.id.as_str()],
+        // Own advisories have no CVE ids. Errata without any are about bugs of another kind.
+        Ids::Cves if related.is_empty() && !is_erratum(record.id.as_str()) => {
+            vec![record.id.as_str()]
+        }
+        Ids::Cves => related.iter().map(|id| &**id).collect(),
     }
 }
 
 /// Names of a record in the order of the document, its own last.
 fn each_name<'t>(advisory: AdvisoryView<'t>, found: &mut dyn FnMut(Cow<'t, str>)) {
-    advisory.each_alias(&mut |name| {
-        if !name.is_empty() && !name.contains('\0') {
-            found(name);
-        }
-    });
+    advisory.each_alias(&mut |name| usable_key(name).into_iter().for_each(&mut *found));
     if let Some(id) = advisory.id() {
         found(id);
     }
@@ -545,15 +669,14 @@ pub(super) fn join(key: &mut Vec<u8>, parts: &[&str]) {
 
 /// What ends a key: it orders what different records say of one thing, the most believed first,
 /// then the newest.
-fn tail(rank: u16, record: &Record<'_>) -> Vec<u8> {
+fn write_tail(tail: &mut Vec<u8>, rank: u16, record: &Record<'_>) {
     let newest = record.advisory.modified().map_or(i64::MIN, Instant::unix_seconds);
     // Turned round, and so that negative times sort right.
     let age = !((newest as u64) ^ (1 << 63));
-    let mut tail = Vec::with_capacity(64);
+    tail.clear();
     tail.extend_from_slice(&rank.to_be_bytes());
     tail.extend_from_slice(&age.to_be_bytes());
-    join(&mut tail, &[record.feed.as_str(), record.id.as_str()]);
-    tail
+    join(tail, &[record.feed.as_str(), record.id.as_str()]);
 }
 
 fn encode_claim(out: &mut Writer, source: &Source<'_>, record: &Record<'_>, claim: &Claim) {
@@ -563,25 +686,6 @@ fn encode_claim(out: &mut Writer, source: &Source<'_>, record: &Record<'_>, clai
         .list(&claim.ranges.vulnerable)
         .list(&claim.ranges.patched);
     out.list(&claim.os).list(&claim.arch);
-}
-
-fn encode_fix(out: &mut Writer, distribution: &Distribution, fix: &Fix) {
-    let number = DISTRIBUTIONS.iter().position(|known| known.osv == distribution.osv);
-    out.clear().byte(tag::FIX).byte(number.unwrap_or_default() as u8).byte(fix.severity);
-    out.text(fix.fixed.as_deref().unwrap_or_default());
-    out.text(fix.introduced.as_deref().unwrap_or_default());
-}
-
-/// What [`encode_fix`] wrote: the number of the distribution, and the fix.
-pub(super) fn decode_fix(value: &[u8]) -> io::Result<(u8, Fix)> {
-    let mut read = Reader::new(value);
-    read.byte()?;
-    let (distribution, severity) = (read.byte()?, read.byte()?);
-    let mut version = || -> io::Result<Option<String>> {
-        let text = read.text()?;
-        Ok((!text.is_empty()).then(|| text.to_owned()))
-    };
-    Ok((distribution, Fix { fixed: version()?, introduced: version()?, severity }))
 }
 
 /// A row that refers to what a record says of its vulnerabilities.

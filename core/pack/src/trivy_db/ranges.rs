@@ -9,6 +9,7 @@ use stella_versions::pep440::Pep440;
 use stella_versions::trivy::{Comparer, Constraint};
 
 use super::ecosystems::CanSay;
+use super::fixes::Fix;
 use super::report::Reason;
 
 /// What a row of a language says of versions.
@@ -20,23 +21,12 @@ pub(super) struct Ranges {
     pub(super) patched: Vec<String>,
 }
 
-/// What a row of a distribution says of versions.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Fix {
-    /// The first version with the fix; `None` if there is none.
-    pub(super) fixed: Option<String>,
-    /// The first vulnerable version; `None` if all before the fix are.
-    pub(super) introduced: Option<String>,
-    /// Trivy's number of the distribution's own severity of the package; 0 if it tells none.
-    pub(super) severity: u8,
-}
-
 /// Told of everything that cannot be said.
 pub(super) type OnGap<'a> = dyn FnMut(Reason, &str) + 'a;
 
 /// One stretch of versions.
 struct Stretch<'e, 't> {
-    introduced: &'e str,
+    introduced: &'e Cow<'t, str>,
     end: Option<&'e Event<'t>>,
 }
 
@@ -128,21 +118,21 @@ fn version_of<'e>(event: &'e Event<'_>) -> &'e str {
 impl Stretch<'_, '_> {
     /// The versions at its ends; where all versions are meant, there is none.
     fn bounds(&self) -> impl Iterator<Item = &str> {
-        let from = (self.introduced != "0").then_some(self.introduced);
+        let from = (self.introduced != "0").then_some(&**self.introduced);
         from.into_iter().chain(self.end.map(version_of))
     }
 }
 
 /// The constraint of a stretch, as Trivy's own builder would put it.
 fn constraint(stretch: &Stretch<'_, '_>, comparer: Comparer) -> String {
-    let from = match stretch.introduced {
+    let from = match &**stretch.introduced {
         "0" => Cow::Borrowed("0"),
         from => spelled(comparer, from),
     };
     let all = from == "0";
     match stretch.end {
         None => format!(">={from}"),
-        Some(Event::LastAffected(to)) if *to == stretch.introduced => format!("={from}"),
+        Some(Event::LastAffected(to)) if to == stretch.introduced => format!("={from}"),
         Some(Event::LastAffected(to)) if all => format!("<={}", spelled(comparer, to)),
         Some(Event::LastAffected(to)) => format!(">={from}, <={}", spelled(comparer, to)),
         Some(Event::Fixed(to)) if all => format!("<{}", spelled(comparer, to)),
@@ -302,13 +292,13 @@ fn listed(
 
 /// What a row of a distribution says. Several stretches are one row with the last fix: the version
 /// is vulnerable if any of them has it, and a row has one fix only.
-pub(super) fn distribution(
-    affected: Affected<'_>,
+pub(super) fn distribution<'t>(
+    affected: Affected<'t>,
     scheme: Scheme,
     can_say: CanSay,
     gap: &mut OnGap<'_>,
-) -> Option<Fix> {
-    let mut fix: Option<Fix> = None;
+) -> Option<Fix<'t>> {
+    let mut fix: Option<Fix<'t>> = None;
     let (mut git, mut others) = (false, false);
     affected.each_range(&mut |kind, events| {
         if kind == RangeKind::Git {
@@ -320,7 +310,7 @@ pub(super) fn distribution(
             if let Some(more) = fix_of(&stretch, scheme, can_say, gap) {
                 fix = Some(match fix.take() {
                     None => more,
-                    Some(fix) => widest(scheme, fix, more),
+                    Some(fix) => fix.widest(more, scheme),
                 });
             }
         }
@@ -352,12 +342,12 @@ fn urgency(affected: Affected<'_>) -> u8 {
     }
 }
 
-fn fix_of(
-    stretch: &Stretch<'_, '_>,
+fn fix_of<'t>(
+    stretch: &Stretch<'_, 't>,
     scheme: Scheme,
     can_say: CanSay,
     gap: &mut OnGap<'_>,
-) -> Option<Fix> {
+) -> Option<Fix<'t>> {
     let fixed = match stretch.end {
         Some(Event::Fixed(version)) => Some(version),
         Some(Event::LastAffected(version)) => {
@@ -377,7 +367,7 @@ fn fix_of(
         }
         _ => {}
     }
-    let mut introduced = (stretch.introduced != "0").then(|| stretch.introduced.to_owned());
+    let mut introduced = (stretch.introduced != "0").then(|| stretch.introduced.clone());
     if let Some(version) = introduced.take_if(|_| !can_say.introduced) {
         // The row says more than the evidence: whoever has an older version is warned in vain.
         gap(Reason::IntroducedNotExpressible, &version);
@@ -385,28 +375,7 @@ fn fix_of(
     if let Some(version) = introduced.take_if(|version| scheme.parse(version).is_err()) {
         gap(Reason::VersionNotUnderstood, &version);
     }
-    let fixed = fixed.map(|version| version.clone().into_owned());
-    Some(Fix { fixed, introduced, severity: 0 })
-}
-
-/// One row that covers both.
-pub(super) fn widest(scheme: Scheme, a: Fix, b: Fix) -> Fix {
-    let later = |a: String, b: String| {
-        // Both were parsed when they were taken.
-        match scheme.compare(&a, &b) {
-            Ok(Ordering::Less) => b,
-            _ => a,
-        }
-    };
-    let earlier = |a: String, b: String| match scheme.compare(&a, &b) {
-        Ok(Ordering::Greater) => b,
-        _ => a,
-    };
-    Fix {
-        fixed: a.fixed.zip(b.fixed).map(|(a, b)| later(a, b)),
-        introduced: a.introduced.zip(b.introduced).map(|(a, b)| earlier(a, b)),
-        severity: a.severity.max(b.severity),
-    }
+    Some(Fix { fixed: fixed.cloned(), introduced, severity: 0 })
 }
 
 /// `module:stream` of a modular erratum, from its one line of summary: the errata as OSV do not

@@ -68,7 +68,7 @@ impl<'t> Affected<'t> {
                 _ => RangeKind::Ecosystem,
             };
             events.clear();
-            events.extend(items(range, &["events"]).flat_map(events_of));
+            items(range, &["events"]).for_each(|object| add_events(object, &mut events));
             found(kind, &events);
         }
     }
@@ -116,15 +116,24 @@ pub(super) fn vectors<'t>(value: Value<'t>) -> impl Iterator<Item = Vector<'t>> 
     })
 }
 
-/// An event object has one member by the schema; older documents have several.
-fn events_of<'t>(event: Value<'t>) -> impl Iterator<Item = Event<'t>> {
-    let of = |name: &str, make: fn(Cow<'t, str>) -> Event<'t>| event.str_at(&[name]).map(make);
-    [
-        of("introduced", Event::Introduced),
-        of("fixed", Event::Fixed),
-        of("last_affected", Event::LastAffected),
-        of("limit", Event::Limit),
-    ]
-    .into_iter()
-    .flatten()
+/// Appends the events of an object: one by the schema; older documents have several in one.
+fn add_events<'t>(object: Value<'t>, events: &mut Vec<Event<'t>>) {
+    let first = events.len();
+    for (name, value) in object.members() {
+        let Some(version) = value.as_str() else { continue };
+        events.push(match &*name {
+            "introduced" => Event::Introduced(version),
+            "fixed" => Event::Fixed(version),
+            "last_affected" => Event::LastAffected(version),
+            "limit" => Event::Limit(version),
+            _ => continue,
+        });
+    }
+    let rank = |event: &Event<'_>| match event {
+        Event::Introduced(_) => 0,
+        Event::Fixed(_) => 1,
+        Event::LastAffected(_) => 2,
+        Event::Limit(_) => 3,
+    };
+    events[first..].sort_by_key(rank);
 }

@@ -25,9 +25,6 @@ const OPERATORS: Spellings = &[
 #[derive(Debug, Clone)]
 pub(super) struct Python {
     version: Pep440,
-    /// Normalised spellings, with and without the local part.
-    full: Box<str>,
-    public: Box<str>,
 }
 
 /// A bound as written, and as read where that is needed.
@@ -45,21 +42,24 @@ impl Python {
         if !is_held(&version) {
             return Err(VersionError::number_too_large(name, text));
         }
-        let full = version.to_string().into();
-        let public = version.public().to_string().into();
-        Ok(Self { version, full, public })
+        Ok(Self { version })
+    }
+
+    /// The normalised spelling without the local part.
+    fn public(&self) -> String {
+        self.version.public().to_string()
     }
 
     pub(super) fn compare(&self, other: &Self) -> Ordering {
         self.version.compare_public(&other.version).then_with(|| {
             // Trivy cuts local parts at dots alone.
-            compare_locals(self.version.local.as_deref(), other.version.local.as_deref(), &['.'])
+            compare_locals(self.version.local(), other.version.local(), &['.'])
         })
     }
 
     /// Compares without the own local part.
     fn compare_public(&self, other: &Self) -> Ordering {
-        let none_against = other.version.local.is_some();
+        let none_against = other.version.local().is_some();
         self.version.compare_public(&other.version).then(if none_against {
             Ordering::Less
         } else {
@@ -69,7 +69,7 @@ impl Python {
 
     pub(super) fn matches(&self, operator: Operator, specifier: &Specifier) -> bool {
         if operator == Operator::Arbitrary {
-            return self.full.eq_ignore_ascii_case(&specifier.text);
+            return self.version.to_string().eq_ignore_ascii_case(&specifier.text);
         }
         let Some(bound) = &specifier.bound else { return false };
         let order = self.compare_public(bound);
@@ -86,7 +86,7 @@ impl Python {
     fn equals(&self, specifier: &Specifier, bound: &Self) -> bool {
         if specifier.wildcard {
             self.begins(specifier.text.trim_end_matches(".*"))
-        } else if bound.version.local.is_none() {
+        } else if bound.version.local().is_none() {
             self.compare_public(bound).is_eq()
         } else {
             self.compare(bound).is_eq()
@@ -95,15 +95,15 @@ impl Python {
 
     /// Trivy lets pre-releases in, but forgets it for versions with a local part.
     fn is_pre_release_of(&self, bound: &Self) -> bool {
-        self.version.local.is_some()
+        self.version.local().is_some()
             && self.version.is_pre_release()
             && !bound.version.is_pre_release()
             && self.version.same_release(&bound.version)
     }
 
     fn is_post_release_of(&self, bound: &Self) -> bool {
-        self.version.post.is_some()
-            && bound.version.post.is_none()
+        self.version.post().is_some()
+            && bound.version.post().is_none()
             && self.version.same_release(&bound.version)
     }
 
@@ -111,7 +111,8 @@ impl Python {
     /// Trivy's library: it pads too little and compares only pieces that are numbers.
     fn begins(&self, prefix: &str) -> bool {
         let prefix = pieces(prefix);
-        let mut own = pieces(&self.public);
+        let public = self.public();
+        let mut own = pieces(&public);
         own.truncate(prefix.len());
         let numbers = |pieces: &[&'_ str]| -> Vec<String> {
             let number = |piece: &&&str| piece.parse::<i64>().is_ok();
@@ -132,12 +133,7 @@ impl Python {
 
 /// Whether 64 bits hold every number.
 fn is_held(version: &Pep440) -> bool {
-    let fits = |digits: &str| digits.is_empty() || parse_u64(digits).is_some();
-    let optional =
-        [version.pre.as_ref().map(|(_, n)| n), version.post.as_ref(), version.dev.as_ref()];
-    fits(&version.epoch)
-        && version.release.iter().all(|digits| fits(digits))
-        && optional.into_iter().flatten().all(|digits| fits(digits))
+    version.numbers().all(|digits| digits.is_empty() || parse_u64(digits).is_some())
 }
 
 /// Cuts at dots, and before a stage that follows a number.
@@ -159,7 +155,8 @@ fn pieces(version: &str) -> Vec<&str> {
 
 /// What a compatible release begins with: all but the last piece before `post` and `dev`.
 fn compatible_prefix(bound: &Python) -> String {
-    let mut pieces = pieces(&bound.public);
+    let public = bound.public();
+    let mut pieces = pieces(&public);
     let special = |piece: &&str| piece.starts_with("post") || piece.starts_with("dev");
     pieces.truncate(pieces.iter().position(special).unwrap_or(pieces.len()));
     pieces.pop();
@@ -177,12 +174,12 @@ impl Specifier {
         let version = &bound.version;
         let refused = match operator {
             Operator::Equal | Operator::NotEqual => {
-                wildcard && (version.dev.is_some() || version.local.is_some())
+                wildcard && (version.dev().is_some() || version.local().is_some())
             }
             Operator::Compatible => {
-                wildcard || version.release.len() < 2 || version.local.is_some()
+                wildcard || version.release().count() < 2 || version.local().is_some()
             }
-            _ => wildcard || version.local.is_some(),
+            _ => wildcard || version.local().is_some(),
         };
         if refused {
             return Err(VersionError::malformed(Comparer::Pep440.name(), text));
