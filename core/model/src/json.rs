@@ -264,7 +264,11 @@ impl<'t> Value<'t> {
                 let node = self.document.nodes[**index as usize];
                 match node.tag {
                     Tag::Escaped => self.document.string(node) == name,
-                    _ => self.document.inner(node) == name,
+                    // Most are of another length, which the tape tells without the text.
+                    _ => {
+                        (node.end - node.start) as usize == name.len() + 2
+                            && self.document.inner(node) == name
+                    }
                 }
             };
             *names.iter().find(is_named)?

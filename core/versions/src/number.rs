@@ -33,6 +33,16 @@ pub(crate) fn split_digits(text: &str) -> (&str, &str) {
     text.split_at(run(text.as_bytes(), |byte| byte.is_ascii_digit()))
 }
 
+/// The digits between the dots of a text that holds nothing else.
+pub(crate) fn dotted(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let (digits, after) = split_digits(rest?);
+        rest = after.get(1..);
+        Some(digits)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

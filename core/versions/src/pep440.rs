@@ -72,7 +72,7 @@ impl Pep440 {
 
     /// Numbers of the release.
     pub(crate) fn release(&self) -> impl Iterator<Item = &str> {
-        self.piece(self.release).split('.')
+        number::dotted(self.piece(self.release))
     }
 
     /// Digits of the post-release, empty for none: `1.post` is `1.post0`.
@@ -270,13 +270,23 @@ impl Cursor {
             self.at += 1;
             release.end = self.digits()?.end;
         }
-        let pre = self.pre_release();
-        let post = self.implicit_post().or_else(|| self.labelled(&["post", "rev", "r"]));
-        let dev = self.labelled(&["dev"]);
-        let local = self.local();
-        let is_whole = self.at == self.text.len();
+        let (mut pre, mut post, mut dev, mut local) = (None, None, None, None);
+        // Nearly all are numbers alone.
+        if !self.is_at_end() {
+            pre = STAGES
+                .iter()
+                .find_map(|(name, stage)| Some((*stage, self.labelled(&[name])?)));
+            post = self.implicit_post().or_else(|| self.labelled(&["post", "rev", "r"]));
+            dev = self.labelled(&["dev"]);
+            local = self.local();
+        }
+        let is_whole = self.is_at_end();
         let Cursor { text, .. } = self;
         is_whole.then_some(Pep440 { text, epoch, release, pre, post, dev, local })
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.at == self.text.len()
     }
 
     fn rest(&self) -> &str {
@@ -299,13 +309,6 @@ impl Cursor {
     fn digits(&mut self) -> Option<Span> {
         let count = number::split_digits(self.rest()).0.len();
         (count > 0).then(|| self.span(count))
-    }
-
-    fn pre_release(&mut self) -> Option<(PreRelease, Span)> {
-        if self.rest().is_empty() {
-            return None;
-        }
-        STAGES.iter().find_map(|(name, stage)| Some((*stage, self.labelled(&[name])?)))
     }
 
     /// A label between optional separators, with an optional number.

@@ -86,7 +86,6 @@ const ECOSYSTEMS: [(&str, Comparer); 16] = [
 /// have none.
 #[derive(Debug, Clone)]
 pub struct Version {
-    text: Box<str>,
     parsed: Parsed,
 }
 
@@ -219,7 +218,7 @@ impl Comparer {
             Self::Rpm => packages::RedHat::parse(bounded).map(Parsed::Rpm),
             Self::Apk => packages::Alpine::parse(bounded).map(Parsed::Apk),
         }?;
-        Ok(Version { text: text.into(), parsed })
+        Ok(Version { parsed })
     }
 
     /// Reads a range.
@@ -258,12 +257,6 @@ impl Comparer {
 }
 
 impl Version {
-    /// The text as it was read.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
     /// The comparer that has read it.
     #[must_use]
     pub fn comparer(&self) -> Comparer {

@@ -180,7 +180,8 @@ impl<'s> Rows<'s> {
     fn write<T: Tree>(self, tree: &mut T) -> io::Result<Contents> {
         let Rows { mut contents, entries, texts, rejected, indices, .. } = self;
         let mut rows = merge(entries)?;
-        let mut walk = Walk { tree, keys: &mut contents.keys, top: None, package: None };
+        let keys = &mut contents.keys;
+        let mut walk = Walk { tree, keys, top: None, package: None, count: 0 };
         let mut group = Group::default();
         let settled = Settled { indices: &indices, texts: &texts, rejected: &rejected };
         while let Some((key, row)) = rows.next_row()? {
@@ -343,6 +344,8 @@ struct Walk<'w, T> {
     keys: &'w mut BTreeMap<String, u64>,
     top: Option<String>,
     package: Option<String>,
+    /// Keys of the bucket at the top so far.
+    count: u64,
 }
 
 impl<T: Tree> Walk<'_, T> {
@@ -350,7 +353,6 @@ impl<T: Tree> Walk<'_, T> {
         if self.top.as_deref() != Some(top) {
             self.leave()?;
             self.tree.enter(top.as_bytes())?;
-            self.keys.entry(top.to_owned()).or_default();
             self.top = Some(top.to_owned());
         }
         if self.package.as_deref() != package {
@@ -366,9 +368,7 @@ impl<T: Tree> Walk<'_, T> {
     }
 
     fn put(&mut self, id: &str, value: &[u8]) -> io::Result<()> {
-        if let Some(count) = self.top.as_ref().and_then(|top| self.keys.get_mut(top)) {
-            *count += 1;
-        }
+        self.count += 1;
         self.tree.put(id.as_bytes(), value)
     }
 
@@ -376,8 +376,9 @@ impl<T: Tree> Walk<'_, T> {
         if self.package.take().is_some() {
             self.tree.leave()?;
         }
-        if self.top.take().is_some() {
+        if let Some(top) = self.top.take() {
             self.tree.leave()?;
+            *self.keys.entry(top).or_default() += std::mem::take(&mut self.count);
         }
         Ok(())
     }

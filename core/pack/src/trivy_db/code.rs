@@ -97,6 +97,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// As [`Reader::each_text`], for texts that are passed on as they are.
+    pub(crate) fn each_bytes(&mut self, found: &mut dyn FnMut(&'a [u8])) -> io::Result<()> {
+        for _ in 0..self.length()? {
+            found(self.bytes()?);
+        }
+        Ok(())
+    }
+
     /// What [`Writer::sized`] wrote.
     pub(crate) fn bytes(&mut self) -> io::Result<&'a [u8]> {
         let length = self.length()?;

@@ -12,8 +12,13 @@ use super::code::{Reader, Writer};
 use super::json::{Object, string, texts};
 
 /// Encodes what an advisory says of its vulnerabilities. `source` is the id of its data source.
-pub(super) fn encode(out: &mut Writer, source: &str, advisory: AdvisoryView<'_>) {
-    let scores = Scores::of(advisory);
+pub(super) fn encode(
+    out: &mut Writer,
+    source: &str,
+    advisory: AdvisoryView<'_>,
+    known: &mut KnownScores,
+) {
+    let scores = Scores::of(advisory, known);
     let mut told = Told {
         source: source.into(),
         title: advisory.title().unwrap_or_default(),
@@ -59,21 +64,24 @@ pub(super) fn encode_told(out: &mut Writer, told: &Told<'_>) {
     out.clear().text(&told.source).byte(told.severity);
     out.sized(|out| optional(out, &told.title)).sized(|out| optional(out, &told.details));
     out.sized(|out| told.scores.write(out));
+    let weaknesses: Vec<&str> = told.weaknesses.iter().map(|weakness| &**weakness).collect();
     out.sized(|out| {
-        if !told.weaknesses.is_empty() {
-            texts(out, &told.weaknesses);
+        if !weaknesses.is_empty() {
+            texts(out, &weaknesses);
         }
     });
     for instant in [told.published, told.modified] {
         out.sized(|out| optional(out, &time(instant)));
     }
-    let mut references: Vec<&str> = told
-        .references
-        .iter()
-        .flat_map(|reference| reference.lines())
-        .map(str::trim)
-        .filter(|reference| !reference.is_empty())
-        .collect();
+    let mut references: Vec<&str> = Vec::with_capacity(told.references.len());
+    for reference in &told.references {
+        // Some write several addresses into one.
+        match reference.contains('\n') {
+            true => references.extend(reference.lines().map(str::trim)),
+            false => references.push(reference.trim()),
+        }
+    }
+    references.retain(|reference| !reference.is_empty());
     references.sort_unstable();
     references.dedup();
     out.list(&references);
@@ -110,6 +118,25 @@ pub(super) fn number(severity: Severity) -> u8 {
 /// Trivy's names of severities, by their numbers. Any other word makes findings disappear.
 pub(super) const SEVERITIES: [&str; 5] = ["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"];
 
+/// Scores of vectors that were seen: many advisories have the same.
+#[derive(Default)]
+pub(super) struct KnownScores(BTreeMap<Box<str>, Option<CvssScore>>);
+
+impl KnownScores {
+    fn of_vector(&mut self, text: &str) -> Option<CvssScore> {
+        /// More vectors than these are not kept.
+        const MOST: usize = 4096;
+        if let Some(known) = self.0.get(text) {
+            return *known;
+        }
+        let score = CvssScore::of_vector(text);
+        if self.0.len() < MOST {
+            self.0.insert(text.into(), score);
+        }
+        score
+    }
+}
+
 /// The first usable vector of each version of CVSS.
 #[derive(Default)]
 pub(super) struct Scores {
@@ -120,29 +147,32 @@ pub(super) struct Scores {
 
 impl Scores {
     /// Of the advisory, else of the first package that has any.
-    fn of(advisory: AdvisoryView<'_>) -> Scores {
+    fn of(advisory: AdvisoryView<'_>, known: &mut KnownScores) -> Scores {
         let mut scores = Scores::default();
-        advisory.each_vector(&mut |vector| scores.take(&vector));
+        advisory.each_vector(&mut |vector| scores.take(&vector, known));
         if scores.slots().iter().all(|(_, slot)| slot.is_none()) {
             advisory.each_affected(&mut |affected| {
-                affected.each_vector(&mut |vector| scores.take(&vector));
+                affected.each_vector(&mut |vector| scores.take(&vector, known));
             });
         }
         scores
     }
 
-    fn take(&mut self, vector: &Vector<'_>) {
+    fn take(&mut self, vector: &Vector<'_>, known: &mut KnownScores) {
         if vector.kind.starts_with("CVSS_V") {
-            self.take_vector(&vector.score);
+            let text = vector.score.trim_end_matches('/');
+            self.take_scored(text, known.of_vector(text));
         }
     }
 
     /// Takes a vector, if there is none of its version yet.
     pub(super) fn take_vector(&mut self, text: &str) {
         let text = text.trim_end_matches('/');
-        let Some(found) = CvssScore::of_vector(text).filter(|found| found.score > 0.0) else {
-            return;
-        };
+        self.take_scored(text, CvssScore::of_vector(text));
+    }
+
+    fn take_scored(&mut self, text: &str, score: Option<CvssScore>) {
+        let Some(found) = score.filter(|found| found.score > 0.0) else { return };
         let slot = match found.version {
             CvssVersion::V2 => &mut self.v2,
             CvssVersion::V3 => &mut self.v3,
@@ -185,7 +215,7 @@ pub(super) struct Detail<'b> {
     /// By source, as the following.
     severities: BTreeMap<&'b str, u8>,
     scores: BTreeMap<&'b str, &'b [u8]>,
-    references: Vec<&'b str>,
+    references: Vec<&'b [u8]>,
     published: &'b [u8],
     modified: &'b [u8],
 }
@@ -200,7 +230,8 @@ impl<'b> Detail<'b> {
             sources += 1;
         }
         if sources > 1 {
-            detail.references.sort_unstable();
+            // Those of each source are sorted already, and this sort makes use of it.
+            detail.references.sort();
             detail.references.dedup();
         }
         Ok(detail)
@@ -227,7 +258,7 @@ impl<'b> Detail<'b> {
         fill(&mut self.weaknesses, read.bytes()?);
         fill(&mut self.published, read.bytes()?);
         fill(&mut self.modified, read.bytes()?);
-        read.each_text(&mut |reference| self.references.push(reference))
+        read.each_bytes(&mut |reference| self.references.push(reference))
     }
 
     /// The value of the row.

@@ -52,7 +52,7 @@ impl<'t> Fix<'t> {
     }
 }
 
-/// Encodes what a record says of a package, under these ids.
+/// Encodes what a record says of a package, under these ids, which are sorted.
 pub(super) fn encode<S: AsRef<str>>(
     out: &mut Writer,
     distribution: &Distribution,
@@ -109,7 +109,8 @@ impl Package {
             fixes.push((fix, start..values.len()));
             read.each_text(&mut |id| ids.push((id, row)))?;
         }
-        ids.sort_unstable();
+        // Each row has them sorted already, and this sort makes use of it.
+        ids.sort();
         let mut merged = Vec::new();
         for rows in ids.chunk_by(|a, b| a.0 == b.0) {
             let (id, first) = rows[0];

@@ -20,9 +20,9 @@ const PLAIN: [bool; 256] = {
 };
 
 /// Appends a string with the escapes of Go: those of JSON, and `<`, `>`, `&`, U+2028 and U+2029.
-pub(super) fn string(out: &mut Vec<u8>, text: &str) {
+pub(super) fn string<S: AsRef<[u8]> + ?Sized>(out: &mut Vec<u8>, text: &S) {
     out.push(b'"');
-    let mut rest = text.as_bytes();
+    let mut rest = text.as_ref();
     while let Some(plain) = rest.iter().position(|byte| !PLAIN[usize::from(*byte)]) {
         out.extend_from_slice(&rest[..plain]);
         rest = &rest[plain..];
@@ -64,13 +64,13 @@ fn escape(out: &mut Vec<u8>, text: &[u8]) -> usize {
 }
 
 /// Appends a list of strings.
-pub(super) fn texts<S: AsRef<str>>(out: &mut Vec<u8>, texts: &[S]) {
+pub(super) fn texts<S: AsRef<[u8]>>(out: &mut Vec<u8>, texts: &[S]) {
     out.push(b'[');
     for (place, text) in texts.iter().enumerate() {
         if place > 0 {
             out.push(b',');
         }
-        string(out, text.as_ref());
+        string(out, text);
     }
     out.push(b']');
 }
@@ -119,7 +119,7 @@ impl<'o> Object<'o> {
     }
 
     /// A list of strings, unless it is empty.
-    pub(super) fn texts<S: AsRef<str>>(&mut self, name: &str, texts: &[S]) {
+    pub(super) fn texts<S: AsRef<[u8]>>(&mut self, name: &str, texts: &[S]) {
         if texts.is_empty() {
             return;
         }

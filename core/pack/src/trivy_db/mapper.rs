@@ -18,7 +18,7 @@ use super::ranges::{self, Ranges, is_modular, module_stream, usable_key};
 use super::redhat;
 use super::report::Reason;
 use super::sources::{Source, of_record};
-use super::{Options, Tally, VULNERABILITIES, detail};
+use super::{Options, Tally, VULNERABILITIES, detail, detail::KnownScores};
 use crate::rows::{Sorter, Spool};
 
 /// Memory of one mapper for rows, in bytes: finished rows, rows of languages, rows whose id is not
@@ -98,6 +98,7 @@ struct Buffers {
     tail: Vec<u8>,
     value: Writer,
     blob: Writer,
+    scores: KnownScores,
 }
 
 /// A record on its way into rows.
@@ -387,8 +388,9 @@ impl<'s> Mapper<'s> {
     }
 
     fn text(&mut self, record: &Record<'_>, source: &str) -> io::Result<BlobRef> {
-        detail::encode(&mut self.buffers.blob, source, record.advisory);
-        self.texts.add(&self.buffers.blob.bytes)
+        let Buffers { blob, scores, .. } = &mut self.buffers;
+        detail::encode(blob, source, record.advisory, scores);
+        self.texts.add(&blob.bytes)
     }
 
     /// The value of a row that refers to a text; one with ids counts only if all of them are
@@ -608,7 +610,7 @@ fn fix<'r>(
     }
 }
 
-/// The CVE ids of a record, and those that it names as related: what an erratum fixes.
+/// The CVE ids of a record, and those that it names as related: what an erratum fixes. Sorted.
 fn related_ids<'r>(record: &Record<'r>) -> Vec<Cow<'r, str>> {
     let mut related = record.cves.clone();
     record.advisory.each_related(&mut |name| {
@@ -619,6 +621,7 @@ fn related_ids<'r>(record: &Record<'r>) -> Vec<Cow<'r, str>> {
             related.push(name);
         }
     });
+    related.sort_unstable();
     related
 }
 

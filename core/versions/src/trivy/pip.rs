@@ -133,7 +133,9 @@ impl Python {
 
 /// Whether 64 bits hold every number.
 fn is_held(version: &Pep440) -> bool {
-    version.numbers().all(|digits| digits.is_empty() || parse_u64(digits).is_some())
+    // Whatever has so few digits.
+    const FEW: usize = 19;
+    version.numbers().all(|digits| digits.len() <= FEW || parse_u64(digits).is_some())
 }
 
 /// Cuts at dots, and before a stage that follows a number.
