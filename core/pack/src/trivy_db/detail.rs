@@ -54,6 +54,8 @@ pub(super) fn encode_told(out: &mut Writer, told: &Told<'_>) {
     out.clear().text(&told.source).text(&told.title).text(&told.details).byte(told.severity);
     for (_, slot) in told.scores.slots() {
         match slot {
+            // Trivy leaves out a score of 0 too.
+            Some((vector, 0.0)) => out.text(vector).text(""),
             Some((vector, score)) => out.text(vector).text(&score.to_string()),
             None => out.text("").text(""),
         };
@@ -68,7 +70,8 @@ fn severity(advisory: AdvisoryView<'_>, scores: &Scores) -> Option<Severity> {
     let label = advisory.severity_label().and_then(|label| Severity::from_label(&label));
     let of_score = || {
         let version = |slot: &Option<(String, f64)>, version| {
-            slot.as_ref().and_then(|(_, score)| CvssScore { version, score: *score }.severity())
+            let told = slot.as_ref().filter(|(_, score)| *score > 0.0);
+            told.and_then(|(_, score)| CvssScore { version, score: *score }.severity())
         };
         scores.slots().into_iter().find_map(|(kind, slot)| version(slot, kind))
     };
@@ -93,7 +96,7 @@ pub(super) fn number(severity: Severity) -> u8 {
 /// Trivy's names of severities, by their numbers. Any other word makes findings disappear.
 pub(super) const SEVERITIES: [&str; 5] = ["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"];
 
-/// The first usable vector of each version of CVSS.
+/// The first vector of each version of CVSS that knows of an impact, else the first.
 #[derive(Default)]
 pub(super) struct Scores {
     v2: Option<(String, f64)>,
@@ -106,7 +109,8 @@ impl Scores {
     fn of(advisory: AdvisoryView<'_>) -> Scores {
         let mut scores = Scores::default();
         advisory.each_vector(&mut |vector| scores.take(&vector));
-        if scores.slots().iter().all(|(_, slot)| slot.is_none()) {
+        let is_none = |slot: &Option<(String, f64)>| slot.as_ref().is_none_or(|(_, at)| *at == 0.0);
+        if scores.slots().iter().all(|(_, slot)| is_none(slot)) {
             advisory.each_affected(&mut |affected| {
                 affected.each_vector(&mut |vector| scores.take(&vector));
             });
@@ -123,15 +127,16 @@ impl Scores {
     /// Takes a vector, if there is none of its version yet.
     pub(super) fn take_vector(&mut self, text: &str) {
         let text = text.trim_end_matches('/');
-        let Some(found) = CvssScore::of_vector(text).filter(|found| found.score > 0.0) else {
-            return;
-        };
+        let Some(found) = CvssScore::of_vector(text) else { return };
         let slot = match found.version {
             CvssVersion::V2 => &mut self.v2,
             CvssVersion::V3 => &mut self.v3,
             CvssVersion::V4 => &mut self.v4,
         };
-        slot.get_or_insert_with(|| (text.to_owned(), found.score));
+        // One that says "no impact" gives way to any that knows of one.
+        if slot.as_ref().is_none_or(|(_, score)| *score == 0.0 && found.score > 0.0) {
+            *slot = Some((text.to_owned(), found.score));
+        }
     }
 
     /// Newest version first.
@@ -175,7 +180,7 @@ impl Detail {
         for slot in &mut scores {
             *slot = (read.text()?.to_owned(), read.text()?.to_owned());
         }
-        if scores.iter().any(|(vector, _)| !vector.is_empty()) {
+        if scores.iter().any(|(_, score)| !score.is_empty()) {
             self.scores.entry(source.to_owned()).or_insert(scores);
         }
         let weaknesses = read.list()?;
