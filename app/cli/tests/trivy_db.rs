@@ -290,6 +290,101 @@ fn peer_takes_the_metadata_with_and_without_a_flag() {
     }
 }
 
+#[test]
+fn peer_asks_for_a_newer_database_where_the_metadata_tells_of_one() {
+    let site = Site::new(advised());
+    let (rows, path) = site.languages();
+    let folder = site.cache.join("db/metadata.json");
+    let folder = fs::read_to_string(folder).expect("metadata");
+    let layer: Value = {
+        let unpacked = site.stella.path("layer");
+        fs::create_dir(&unpacked).expect("a folder");
+        let commands = documented("cache").replace("cp trivy/cache", ": trivy/cache");
+        run(&commands, &site.bundle, &[("CACHE", &unpacked)]);
+        let text = fs::read(unpacked.join("db/metadata.json")).expect("metadata");
+        serde_json::from_slice(&text).expect("JSON")
+    };
+    let with = |member: &str, value: Value| {
+        let mut metadata: Value = serde_json::from_str(&folder).expect("JSON");
+        metadata[member] = value;
+        metadata
+    };
+    let mut without: Value = serde_json::from_str(&folder).expect("JSON");
+    without.as_object_mut().expect("an object").remove("Version");
+    // Name, metadata, exit codes with `--skip-db-update` and without it. Nobody is there to ask.
+    let cases = [
+        ("a layer's", layer, 0, Some(1)),
+        ("never downloaded", with("DownloadedAt", json!("0001-01-01T00:00:00Z")), 0, Some(1)),
+        ("an update that is due", with("NextUpdate", json!("2020-01-01T00:00:00Z")), 0, Some(1)),
+        ("no version", without, 1, None),
+        ("no date", with("NextUpdate", json!("tomorrow")), 1, None),
+    ];
+    let try_all = |trivy: &Trivy| {
+        let scan = |name: &str, metadata: &Value, flags: &[&str], code: i32| {
+            let cache = site.cache_for(&format!("metadata-{}", trivy.version));
+            write(&cache.join("db/metadata.json"), metadata);
+            let nobody = ["--db-repository", "127.0.0.1:1/security/trivy-db"];
+            let scan = trivy.scan(&cache, &path, &[&nobody[..], flags].concat());
+            let what = format!("Trivy {}, {name} {flags:?}", trivy.version);
+            assert_eq!(scan.code, Some(code), "{what}: {}", scan.stderr);
+            if code == 0 {
+                judge(trivy, name, &rows, &scan.findings);
+            }
+        };
+        for (name, metadata, skipping, updating) in &cases {
+            scan(name, metadata, &["--skip-db-update"], *skipping);
+            // The oldest goes by the next update alone.
+            let is_fresh = *name == "never downloaded" && !trivy.is_since("0.67.2");
+            if let Some(code) = updating {
+                scan(name, metadata, &[], if is_fresh { 0 } else { *code });
+            }
+        }
+    };
+    // They wait before they give up.
+    std::thread::scope(|scope| {
+        for trivy in Trivy::all() {
+            let try_all = &try_all;
+            scope.spawn(move || try_all(&trivy));
+        }
+    });
+}
+
+#[test]
+fn peer_finds_nothing_in_a_damaged_database_whatever_its_exit_code() {
+    let site = Site::new(advised());
+    let (_, path) = site.languages();
+    let whole = fs::read(site.cache.join("db/trivy.db")).expect("a database");
+    let mut checksums = whole.clone();
+    for meta in [0, 4096] {
+        checksums[meta + 72] ^= 1;
+    }
+    let mut chance = Random::new(7);
+    let random: Vec<u8> = whole.iter().map(|_| chance.next().to_le_bytes()[0]).collect();
+    // Exit codes of Trivy before 0.67, of 0.67, and of later ones.
+    let cases = [
+        ("missing", None, [0, 1, 1]),
+        ("empty", Some(&[][..]), [0, 0, 1]),
+        ("random", Some(&random[..]), [1, 1, 1]),
+        ("no valid meta page", Some(&checksums[..]), [1, 1, 1]),
+        ("cut", Some(&whole[..whole.len() / 2]), [2, 2, 2]),
+    ];
+    for trivy in Trivy::all() {
+        let age = usize::from(trivy.is_since("0.67.2")) + usize::from(trivy.is_since(READS_ONLY));
+        for (name, bytes, codes) in &cases {
+            let cache = site.cache_for(&format!("damaged-{}", trivy.version));
+            let database = cache.join("db/trivy.db");
+            match bytes {
+                Some(bytes) => fs::write(&database, bytes).expect("writable"),
+                None => fs::remove_file(&database).expect("is there"),
+            }
+            let scan = trivy.scan(&cache, &path, &["--skip-db-update"]);
+            let what = format!("Trivy {}, {name}", trivy.version);
+            assert_eq!(scan.code, Some(codes[age]), "{what}: {}", scan.stderr);
+            assert_eq!(scan.findings, [], "{what}");
+        }
+    }
+}
+
 /// Since 0.68 Trivy only reads its database; older ones open it for writing.
 const READS_ONLY: &str = "0.68.2";
 
