@@ -258,6 +258,32 @@ fn peer_shows_one_finding_for_an_issue_with_the_source_that_told_it() {
     }
 }
 
+/// Redis 7.3 by CVE-2025-21605: as the schema of OSV evaluates the record, and as upstream stores it.
+#[test]
+fn peer_never_finds_a_range_with_its_end_before_its_beginning() {
+    let site = Site::new(advised());
+    let (rows, path) = site.languages();
+    let purl = "pkg:bitnami/redis@7.3.0?arch=amd64";
+    let row = rows.iter().position(|row| row.vulnerable == purl).expect("is planted");
+    let component = format!("vulnerable-{row}");
+    let [ours, upstreams] = ["\\u003e=7.3.0, \\u003c7.4.3", "\\u003e=7.3.0, \\u003c6.2.0"];
+    let database = fs::read(site.cache.join("db/trivy.db")).expect("a database");
+    let is_ours = |window: &[u8]| window == ours.as_bytes();
+    let place = database.windows(ours.len()).position(is_ours).expect("the range");
+    let mut backwards = database.clone();
+    backwards[place..place + ours.len()].copy_from_slice(upstreams.as_bytes());
+    for trivy in Trivy::all() {
+        for (database, is_found) in [(&database, true), (&backwards, false)] {
+            let cache = site.cache_for(&format!("backwards-{}", trivy.version));
+            fs::write(cache.join("db/trivy.db"), database).expect("writable");
+            let found = trivy.findings(&cache, &path);
+            let mut found = found.iter().filter(|finding| finding.component == component);
+            let found = found.any(|finding| finding.id == "CVE-2025-21605");
+            assert_eq!(found, is_found, "Trivy {}", trivy.version);
+        }
+    }
+}
+
 #[test]
 fn peer_takes_the_metadata_with_and_without_a_flag() {
     let site = Site::new(advised());
