@@ -10,9 +10,6 @@ use std::process::{Command, Stdio};
 use common::Stella;
 use serde_json::{Value, json};
 
-/// Oldest, middle and newest.
-const VERSIONS: [&str; 3] = ["0.59.1", "0.67.2", "0.76.0"];
-
 const BASEOS: &str = "cpe:/o:redhat:enterprise_linux:9::baseos";
 const APPSTREAM: &str = "cpe:/a:redhat:enterprise_linux:9::appstream";
 const RHEL9: &str = "cpe:/o:redhat:enterprise_linux:9";
@@ -217,7 +214,7 @@ fn peer_trivy_finds_what_red_hat_says_and_nothing_else() {
         ["openssl", "CVE-2022-4304", "fixed", "1:3.0.1-47.el9_1", "MEDIUM", "RHSA-2023:0946"],
         ["openssl", "CVE-2023-0286", "fixed", "1:3.0.1-47.el9_1", "HIGH", "RHSA-2023:0946"],
     ];
-    for version in VERSIONS {
+    for version in stella_peers::trivy_versions(stella_testkit::full()) {
         let Some(trivy) = stella_peers::trivy(version) else { continue };
         let outcome = scan(&stella, &trivy, version, &cache, &planted);
         assert_eq!(outcome.code, 0, "{version}: {}", outcome.stderr);
@@ -235,7 +232,7 @@ fn peer_trivy_does_not_scan_rhel_10_without_content_sets() {
     let cache = cache(&stella);
     let packages = vec![package("bash", "5.2.26-6.el10", "arch=x86_64", "")];
     let sbom = stella.file("rhel10.cdx.json", &sbom("10.0", packages));
-    for version in VERSIONS {
+    for version in stella_peers::trivy_versions(stella_testkit::full()) {
         let Some(trivy) = stella_peers::trivy(version) else { continue };
         let outcome = scan(&stella, &trivy, version, &cache, &sbom);
         assert_eq!(outcome.code, 1, "{version}");

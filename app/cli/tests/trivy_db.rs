@@ -258,6 +258,32 @@ fn peer_shows_one_finding_for_an_issue_with_the_source_that_told_it() {
     }
 }
 
+/// Redis 7.3 by CVE-2025-21605: as the schema of OSV evaluates the record, and as upstream stores it.
+#[test]
+fn peer_never_finds_a_range_with_its_end_before_its_beginning() {
+    let site = Site::new(advised());
+    let (rows, path) = site.languages();
+    let purl = "pkg:bitnami/redis@7.3.0?arch=amd64";
+    let row = rows.iter().position(|row| row.vulnerable == purl).expect("is planted");
+    let component = format!("vulnerable-{row}");
+    let [ours, upstreams] = ["\\u003e=7.3.0, \\u003c7.4.3", "\\u003e=7.3.0, \\u003c6.2.0"];
+    let database = fs::read(site.cache.join("db/trivy.db")).expect("a database");
+    let is_ours = |window: &[u8]| window == ours.as_bytes();
+    let place = database.windows(ours.len()).position(is_ours).expect("the range");
+    let mut backwards = database.clone();
+    backwards[place..place + ours.len()].copy_from_slice(upstreams.as_bytes());
+    for trivy in Trivy::all() {
+        for (database, is_found) in [(&database, true), (&backwards, false)] {
+            let cache = site.cache_for(&format!("backwards-{}", trivy.version));
+            fs::write(cache.join("db/trivy.db"), database).expect("writable");
+            let found = trivy.findings(&cache, &path);
+            let mut found = found.iter().filter(|finding| finding.component == component);
+            let found = found.any(|finding| finding.id == "CVE-2025-21605");
+            assert_eq!(found, is_found, "Trivy {}", trivy.version);
+        }
+    }
+}
+
 #[test]
 fn peer_takes_the_metadata_with_and_without_a_flag() {
     let site = Site::new(advised());
@@ -286,6 +312,101 @@ fn peer_takes_the_metadata_with_and_without_a_flag() {
             let scan = trivy.scan(&cache, &path, &["--skip-db-update"]);
             assert_eq!(scan.code, Some(1), "Trivy {}, schema {version}", trivy.version);
             fs::write(&metadata, text).expect("writable");
+        }
+    }
+}
+
+#[test]
+fn peer_asks_for_a_newer_database_where_the_metadata_tells_of_one() {
+    let site = Site::new(advised());
+    let (rows, path) = site.languages();
+    let folder = site.cache.join("db/metadata.json");
+    let folder = fs::read_to_string(folder).expect("metadata");
+    let layer: Value = {
+        let unpacked = site.stella.path("layer");
+        fs::create_dir(&unpacked).expect("a folder");
+        let commands = documented("cache").replace("cp trivy/cache", ": trivy/cache");
+        run(&commands, &site.bundle, &[("CACHE", &unpacked)]);
+        let text = fs::read(unpacked.join("db/metadata.json")).expect("metadata");
+        serde_json::from_slice(&text).expect("JSON")
+    };
+    let with = |member: &str, value: Value| {
+        let mut metadata: Value = serde_json::from_str(&folder).expect("JSON");
+        metadata[member] = value;
+        metadata
+    };
+    let mut without: Value = serde_json::from_str(&folder).expect("JSON");
+    without.as_object_mut().expect("an object").remove("Version");
+    // Name, metadata, exit codes with `--skip-db-update` and without it. Nobody is there to ask.
+    let cases = [
+        ("a layer's", layer, 0, Some(1)),
+        ("never downloaded", with("DownloadedAt", json!("0001-01-01T00:00:00Z")), 0, Some(1)),
+        ("an update that is due", with("NextUpdate", json!("2020-01-01T00:00:00Z")), 0, Some(1)),
+        ("no version", without, 1, None),
+        ("no date", with("NextUpdate", json!("tomorrow")), 1, None),
+    ];
+    let try_all = |trivy: &Trivy| {
+        let scan = |name: &str, metadata: &Value, flags: &[&str], code: i32| {
+            let cache = site.cache_for(&format!("metadata-{}", trivy.version));
+            write(&cache.join("db/metadata.json"), metadata);
+            let nobody = ["--db-repository", "127.0.0.1:1/security/trivy-db"];
+            let scan = trivy.scan(&cache, &path, &[&nobody[..], flags].concat());
+            let what = format!("Trivy {}, {name} {flags:?}", trivy.version);
+            assert_eq!(scan.code, Some(code), "{what}: {}", scan.stderr);
+            if code == 0 {
+                judge(trivy, name, &rows, &scan.findings);
+            }
+        };
+        for (name, metadata, skipping, updating) in &cases {
+            scan(name, metadata, &["--skip-db-update"], *skipping);
+            // The oldest goes by the next update alone.
+            let is_fresh = *name == "never downloaded" && !trivy.is_since("0.67.2");
+            if let Some(code) = updating {
+                scan(name, metadata, &[], if is_fresh { 0 } else { *code });
+            }
+        }
+    };
+    // They wait before they give up.
+    std::thread::scope(|scope| {
+        for trivy in Trivy::all() {
+            let try_all = &try_all;
+            scope.spawn(move || try_all(&trivy));
+        }
+    });
+}
+
+#[test]
+fn peer_finds_nothing_in_a_damaged_database_whatever_its_exit_code() {
+    let site = Site::new(advised());
+    let (_, path) = site.languages();
+    let whole = fs::read(site.cache.join("db/trivy.db")).expect("a database");
+    let mut checksums = whole.clone();
+    for meta in [0, 4096] {
+        checksums[meta + 72] ^= 1;
+    }
+    let mut chance = Random::new(7);
+    let random: Vec<u8> = whole.iter().map(|_| chance.next().to_le_bytes()[0]).collect();
+    // Exit codes of Trivy before 0.67, of 0.67, and of later ones.
+    let cases = [
+        ("missing", None, [0, 1, 1]),
+        ("empty", Some(&[][..]), [0, 0, 1]),
+        ("random", Some(&random[..]), [1, 1, 1]),
+        ("no valid meta page", Some(&checksums[..]), [1, 1, 1]),
+        ("cut", Some(&whole[..whole.len() / 2]), [2, 2, 2]),
+    ];
+    for trivy in Trivy::all() {
+        let age = usize::from(trivy.is_since("0.67.2")) + usize::from(trivy.is_since(READS_ONLY));
+        for (name, bytes, codes) in &cases {
+            let cache = site.cache_for(&format!("damaged-{}", trivy.version));
+            let database = cache.join("db/trivy.db");
+            match bytes {
+                Some(bytes) => fs::write(&database, bytes).expect("writable"),
+                None => fs::remove_file(&database).expect("is there"),
+            }
+            let scan = trivy.scan(&cache, &path, &["--skip-db-update"]);
+            let what = format!("Trivy {}, {name}", trivy.version);
+            assert_eq!(scan.code, Some(codes[age]), "{what}: {}", scan.stderr);
+            assert_eq!(scan.findings, [], "{what}");
         }
     }
 }

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use stella_peers::TRIVY_VERSIONS;
 use stella_testkit::data_archive;
 use support::{Stella, listing, same_files};
 
@@ -274,7 +273,7 @@ fn expect_planted(program: &Path, home: &Path, version: &str) {
 fn peer_a_filled_cache_hides_what_is_not_affected_or_fixed_and_nothing_else() {
     let stella = Stella::new();
     let bundle = bundle(&stella, "bundle", None, "2");
-    for version in TRIVY_VERSIONS {
+    for version in stella_peers::trivy_versions(stella_testkit::full()) {
         let Some(program) = stella_peers::trivy(version) else { continue };
         let home = home(&stella, &bundle, &format!("home-{version}"));
         let repositories = home.join("cache/vex/repositories");
@@ -293,7 +292,7 @@ fn peer_without_its_manifest_trivy_deletes_the_folder_when_it_may_update() {
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
     let bundle = bundle(&stella, "bundle", Some(&address), "2");
-    for version in TRIVY_VERSIONS {
+    for version in stella_peers::trivy_versions(stella_testkit::full()) {
         let Some(program) = stella_peers::trivy(version) else { continue };
         let home = home(&stella, &bundle, &format!("home-{version}"));
         let folder = home.join("cache/vex/repositories/export-center");
@@ -364,7 +363,7 @@ fn peer_a_web_server_gives_the_repository_to_trivy() {
             ("/vex-repository.tar.gz", part("vex-repository.tar.gz")),
         ]),
     );
-    for version in TRIVY_VERSIONS {
+    for version in stella_peers::trivy_versions(stella_testkit::full()) {
         let Some(program) = stella_peers::trivy(version) else { continue };
         let home = home(&stella, &bundle, &format!("home-{version}"));
         let output = trivy(&program, &home, &["vex", "repo", "download"]);

@@ -530,7 +530,7 @@ impl Planted {
 #[test]
 fn peer_trivy_finds_jars_by_sha1_name_and_pom() {
     let planted = Planted::new();
-    for version in stella_peers::TRIVY_VERSIONS {
+    for version in stella_peers::trivy_versions(stella_testkit::full()) {
         let Some(trivy) = stella_peers::trivy(version) else { return };
         let before = fs::read(planted.cache.join("java-db/trivy-java.db")).expect("reads");
         let mut command = stella_peers::offline(&trivy);
@@ -548,7 +548,7 @@ fn peer_trivy_reads_the_database_from_a_medium_that_is_only_read() {
     if !only_read(&folder).arg("true").status().is_ok_and(|status| status.success()) {
         return stella_testkit::skip("this user cannot mount in a namespace");
     }
-    for version in stella_peers::TRIVY_VERSIONS {
+    for version in stella_peers::trivy_versions(stella_testkit::full()) {
         let Some(trivy) = stella_peers::trivy(version) else { return };
         let mut command = only_read(&folder);
         command.arg(&trivy);

@@ -144,6 +144,24 @@ fn ranges_become_constraints() {
     let pairs = ranges(json!([from("2.0.0"), fixed("2.1.0"), from("1.0.0"), fixed("2.0.0")]));
     let both = [">=2.0.0, <2.1.0", ">=1.0.0, <2.0.0"];
     case("pairs in any order", pairs, &both, &["2.1.0", "2.0.0"], &[]);
+    // As of Redis (CVE-2025-21605) and Elasticsearch: the schema evaluates events by version.
+    let backwards = [from("2.6.0"), fixed("6.2.18"), from("7.0.0"), fixed("7.2.8")];
+    let more = [from("7.3.0"), fixed("6.2.18"), from("7.2.0"), fixed("7.2.8"), from("7.4.0")];
+    let mut events = [&backwards[..], &more[..]].concat();
+    let open = [">=2.6.0, <6.2.18", ">=7.0.0, <7.2.8", ">=7.3.0"];
+    let unfixed = ranges(json!(events));
+    case("an end before its beginning", unfixed, &open, &["6.2.18", "7.2.8"], &[]);
+    events.push(fixed("7.4.3"));
+    let closed = [">=2.6.0, <6.2.18", ">=7.0.0, <7.2.8", ">=7.3.0, <7.4.3"];
+    let patched = ["6.2.18", "7.2.8", "7.4.3"];
+    case("a backwards pair among others", ranges(json!(events)), &closed, &patched, &[]);
+    let lone = ranges(json!([from("9.4.0"), fixed("9.3.4")]));
+    let told = ["range-without-beginning ACME-1 p 9.3.4"];
+    case("an end that ends nothing", lone, &[">=9.4.0"], &[], &told);
+    let empty = ranges(json!([from("1.0.0"), fixed("1.0.0")]));
+    case("nothing between", empty, &[">=1.0.0, <1.0.0"], &["1.0.0"], &[]);
+    let twice = ranges(json!([from("1.0.0"), from("1.5.0"), fixed("2.0.0")]));
+    case("two beginnings", twice, &[">=1.0.0, <2.0.0"], &["2.0.0"], &[]);
     let headless = ranges(json!([fixed("1.2.0")]));
     case("no beginning", headless, &[], &[], &["range-without-beginning ACME-1 p 1.2.0"]);
     let one_bad = ranges(json!([from("0"), fixed("1 or 2"), from("2.0.0"), fixed("2.1.0")]));

@@ -21,6 +21,15 @@ use std::sync::OnceLock;
 pub use install::install;
 pub use table::{COSIGN_VERSIONS, PEERS, TRIVY_VERSIONS};
 
+/// Versions of Trivy to try, oldest first: those of every run of the tests, or all that can be had.
+#[must_use]
+pub fn trivy_versions(all: bool) -> Vec<&'static str> {
+    match all {
+        false => TRIVY_VERSIONS.to_vec(),
+        true => PEERS.iter().filter(|peer| peer.name == "trivy").map(|peer| peer.version).collect(),
+    }
+}
+
 /// A program that a test runs, or what one is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {

@@ -64,6 +64,27 @@ fn every_check_of_verify_is_documented() {
 }
 
 #[test]
+fn every_test_of_the_hard_cases_is_there() {
+    let files = repository();
+    let page = files.file("docs/modules/export-center/trivy-judges.md").expect("the page");
+    let (_, table) = page.text.split_once("## The hard cases").expect("the table");
+    let mut cases = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+        let (_, tests) = row.trim_end_matches([' ', '|']).rsplit_once('|').expect("tests");
+        cases += 1;
+        for test in tests.split('`').skip(1).step_by(2) {
+            let named = format!("    fn {test}()");
+            let is_there = files.files().iter().any(|file| {
+                file.text.contains(&named)
+                    || file.text.contains(&format!("\n{}", named.trim_start()))
+            });
+            assert!(is_there, "{test}");
+        }
+    }
+    assert_eq!(cases, 19);
+}
+
+#[test]
 fn core_repeats_the_bans_of_the_root() {
     let root = "disallowed-methods = [{ path = \"a::b\", reason = \"x\" }, \"c::d\"]\nmax = 3";
     let cases = [

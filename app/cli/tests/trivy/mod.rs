@@ -1,5 +1,6 @@
 //! What the tests with real Trivys share: a bundle of true facts, SBOMs with what is planted in
 //! them, and scans.
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of this")]
 
 mod planted;
 mod registry;

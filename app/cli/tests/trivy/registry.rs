@@ -1,7 +1,7 @@
-//! A registry on a free port of the loopback.
+//! A registry on a free port of this machine.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,27 +9,33 @@ use std::time::{Duration, Instant};
 /// A running registry; stopped when dropped.
 pub(crate) struct Registry {
     process: Child,
+    host: Ipv4Addr,
     port: u16,
 }
 
 impl Registry {
-    /// Starts an empty one that keeps its files in a folder.
+    /// Starts an empty one on the loopback that keeps its files in a folder.
     pub(crate) fn start(program: &Path, folder: &Path) -> Registry {
-        let port = free_port();
+        Registry::start_at(Ipv4Addr::LOCALHOST, program, folder)
+    }
+
+    /// Starts one at an address of this machine.
+    pub(crate) fn start_at(host: Ipv4Addr, program: &Path, folder: &Path) -> Registry {
+        let port = free_port(host);
         let config = folder.join("registry.yml");
         let files = folder.join("registry");
         let text = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
-             http: {{addr: '127.0.0.1:{port}'}}\n",
+             http: {{addr: '{host}:{port}'}}\n",
             files.display()
         );
         fs::write(&config, text).expect("writable");
         let mut command = Command::new(program);
         command.arg("serve").arg(&config).stdin(Stdio::null());
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let registry = Registry { process: command.spawn().expect("a registry"), port };
+        let registry = Registry { process: command.spawn().expect("a registry"), host, port };
         let begin = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while TcpStream::connect((host, port)).is_err() {
             assert!(begin.elapsed() < Duration::from_secs(30), "the registry does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -38,16 +44,16 @@ impl Registry {
 
     /// Host and port.
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.host, self.port)
     }
 }
 
 /// A port that is free. None that the system gives to clients: one that asks whether the registry
 /// listens could be given the very port, and be connected with itself.
-fn free_port() -> u16 {
+fn free_port(host: Ipv4Addr) -> u16 {
     let first = std::process::id() % 10_000;
     let mut ports = (0..10_000).map(|more| (20_000 + (first + more) % 10_000) as u16);
-    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+    ports.find(|port| TcpListener::bind((host, *port)).is_ok()).expect("a free port")
 }
 
 impl Drop for Registry {

@@ -5,15 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use stella_peers::{PEERS, TRIVY_VERSIONS, offline};
-
-/// The versions to try, oldest first: all that can be had in the long form of the tests.
-fn versions() -> Vec<&'static str> {
-    if !stella_testkit::full() {
-        return TRIVY_VERSIONS.to_vec();
-    }
-    PEERS.iter().filter(|peer| peer.name == "trivy").map(|peer| peer.version).collect()
-}
+use stella_peers::offline;
 
 /// A version of Trivy.
 #[derive(Debug, Clone)]
@@ -46,7 +38,7 @@ impl Trivy {
     /// Those of the versions that are there.
     pub(crate) fn all() -> Vec<Trivy> {
         let found = |version| Some(Trivy { version, program: stella_peers::trivy(version)? });
-        versions().into_iter().filter_map(found).collect()
+        stella_peers::trivy_versions(stella_testkit::full()).into_iter().filter_map(found).collect()
     }
 
     /// Whether this is a version or a later one.

@@ -93,7 +93,8 @@ fn severity(advisory: AdvisoryView<'_>, scores: &Scores) -> Option<Severity> {
     let label = advisory.severity_label().and_then(|label| Severity::from_label(&label));
     let of_score = || {
         let version = |slot: &Option<(String, f64)>, version| {
-            slot.as_ref().and_then(|(_, score)| CvssScore { version, score: *score }.severity())
+            let told = slot.as_ref().filter(|(_, score)| *score > 0.0);
+            told.and_then(|(_, score)| CvssScore { version, score: *score }.severity())
         };
         scores.slots().into_iter().find_map(|(kind, slot)| version(slot, kind))
     };
@@ -137,7 +138,7 @@ impl KnownScores {
     }
 }
 
-/// The first usable vector of each version of CVSS.
+/// The first vector of each version of CVSS that knows of an impact, else the first.
 #[derive(Default)]
 pub(super) struct Scores {
     v2: Option<(String, f64)>,
@@ -150,7 +151,7 @@ impl Scores {
     fn of(advisory: AdvisoryView<'_>, known: &mut KnownScores) -> Scores {
         let mut scores = Scores::default();
         advisory.each_vector(&mut |vector| scores.take(&vector, known));
-        if scores.slots().iter().all(|(_, slot)| slot.is_none()) {
+        if !scores.is_told() {
             advisory.each_affected(&mut |affected| {
                 affected.each_vector(&mut |vector| scores.take(&vector, known));
             });
@@ -172,27 +173,36 @@ impl Scores {
     }
 
     fn take_scored(&mut self, text: &str, score: Option<CvssScore>) {
-        let Some(found) = score.filter(|found| found.score > 0.0) else { return };
+        let Some(found) = score else { return };
         let slot = match found.version {
             CvssVersion::V2 => &mut self.v2,
             CvssVersion::V3 => &mut self.v3,
             CvssVersion::V4 => &mut self.v4,
         };
-        slot.get_or_insert_with(|| (text.to_owned(), found.score));
+        // One that says "no impact" gives way to any that knows of one.
+        if slot.as_ref().is_none_or(|(_, score)| *score == 0.0 && found.score > 0.0) {
+            *slot = Some((text.to_owned(), found.score));
+        }
     }
 
-    /// Vectors with their scores, as an object; nothing if there are none.
+    /// Whether a vector knows of an impact.
+    fn is_told(&self) -> bool {
+        self.slots().iter().any(|(_, slot)| slot.as_ref().is_some_and(|(_, score)| *score > 0.0))
+    }
+
+    /// Vectors with their scores, as an object; nothing if none knows of an impact.
     fn write(&self, out: &mut Vec<u8>) {
-        let slots = [("V2", &self.v2), ("V3", &self.v3), ("V40", &self.v4)];
-        if slots.iter().all(|(_, slot)| slot.is_none()) {
+        if !self.is_told() {
             return;
         }
+        let slots = [("V2", &self.v2), ("V3", &self.v3), ("V40", &self.v4)];
         let known = || slots.iter().filter_map(|(name, slot)| Some((name, slot.as_ref()?)));
         let mut object = Object::new(out);
         for (name, (vector, _)) in known() {
             object.text(&format!("{name}Vector"), vector);
         }
-        for (name, (_, score)) in known() {
+        // Trivy leaves out a score of 0 too.
+        for (name, (_, score)) in known().filter(|(_, (_, score))| *score > 0.0) {
             object.json(&format!("{name}Score"), score.to_string().as_bytes());
         }
         object.end();

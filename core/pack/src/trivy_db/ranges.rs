@@ -43,10 +43,15 @@ fn stretches<'e, 't>(
     for event in in_order(events, order) {
         match event {
             Event::Introduced(version) => {
-                stretches.push(Stretch { introduced: version, end: None });
+                // A second beginning says nothing new.
+                if stretches.last().is_none_or(|last| last.end.is_some()) {
+                    stretches.push(Stretch { introduced: version, end: None });
+                }
             }
             Event::Fixed(version) | Event::LastAffected(version) => match stretches.last_mut() {
                 Some(open) if open.end.is_none() => open.end = Some(event),
+                // Nor does the same end twice.
+                Some(closed) if closed.end == Some(event) => {}
                 _ => gap(Reason::RangeWithoutBeginning, version),
             },
             Event::Limit(_) => {}
@@ -56,12 +61,15 @@ fn stretches<'e, 't>(
 }
 
 /// The events as they are to be read. Nearly everybody writes a beginning and then its end, whatever
-/// the order of the pairs. The schema lets events come in any order: where they are no pairs, they
-/// are ordered by their versions, and what cannot be ordered stays as it is.
+/// the order of the pairs. The schema lets events come in any order and [evaluates] them by version:
+/// where they are no pairs, or an end comes before its beginning, they are ordered by their
+/// versions, and what cannot be ordered stays as it is.
+///
+/// [evaluates]: https://ossf.github.io/osv-schema/#evaluation
 fn in_order<'e, 't>(events: &'e [Event<'t>], order: &Order<'_>) -> Vec<&'e Event<'t>> {
     /// No honest range has as many; it bounds the time that sorting takes.
     const MOST: usize = 1000;
-    if are_pairs(events) {
+    if are_pairs(events, order) {
         return events.iter().collect();
     }
     let mut sorted: Vec<&Event<'_>> = Vec::with_capacity(events.len());
@@ -76,15 +84,14 @@ fn in_order<'e, 't>(events: &'e [Event<'t>], order: &Order<'_>) -> Vec<&'e Event
     sorted
 }
 
-/// Whether every end comes right after a beginning.
-fn are_pairs(events: &[Event<'_>]) -> bool {
-    let mut is_open = false;
+/// Whether every end comes right after a beginning, and nowhere before it by version.
+fn are_pairs(events: &[Event<'_>], order: &Order<'_>) -> bool {
+    let mut open = None;
     events.iter().all(|event| match event {
-        Event::Introduced(_) => {
-            is_open = true;
-            true
+        Event::Introduced(version) => open.replace(version).is_none(),
+        Event::Fixed(end) | Event::LastAffected(end) => {
+            open.take().is_some_and(|from| from == "0" || order(end, from) != Some(Ordering::Less))
         }
-        Event::Fixed(_) | Event::LastAffected(_) => std::mem::replace(&mut is_open, false),
         Event::Limit(_) => true,
     })
 }
@@ -206,7 +213,9 @@ pub(super) fn language(
             return;
         }
         others = true;
-        for stretch in stretches(events, &|a, b| comparer.compare(a, b).ok(), gap) {
+        // What the schema says of such ranges, whatever Trivy makes of `1.24.0-0` of Bitnami.
+        let order = if kind == RangeKind::SemVer { Comparer::Generic } else { comparer };
+        for stretch in stretches(events, &|a, b| order.compare(a, b).ok(), gap) {
             let mut text = constraint(&stretch, comparer);
             if let (None, Some(last)) = (stretch.end, last_known.as_deref()) {
                 // Written `<= 1.2.3`; no version has spaces.

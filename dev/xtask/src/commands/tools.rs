@@ -54,5 +54,9 @@ pub(crate) fn trivy_matrix() -> Result<()> {
     let names = ["trivy", "oras", "docker-registry", "jq"].map(str::to_owned);
     peers(&names)?;
     let mut tests = cargo(["test", "--profile", "ci", "--package", "stella-cli"]);
-    run(tests.args(["--test", "trivy_db", "--", "--nocapture"]).env("STELLA_FULL", "1"))
+    tests.args(["--package", "stella-engine", "--test", "trivy_java_db"]);
+    for test in ["trivy_db", "trivy_registry", "trivy_vex", "red_hat", "scanner"] {
+        tests.args(["--test", test]);
+    }
+    run(tests.args(["--no-fail-fast", "--", "--nocapture"]).env("STELLA_FULL", "1"))
 }
