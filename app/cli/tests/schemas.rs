@@ -56,6 +56,11 @@ impl Checker {
         self.check(schema, &document);
     }
 
+    fn check_lines(&mut self, schema: &str, bytes: &[u8]) {
+        let lines = std::str::from_utf8(bytes).expect("UTF-8").lines();
+        lines.for_each(|line| self.check_bytes(schema, line.as_bytes()));
+    }
+
     /// Checks every file of a bundle, and every line of its parts.
     fn check_bundle(&mut self, folder: &Path) {
         for name in files(folder) {
@@ -70,6 +75,10 @@ impl Checker {
                 continue;
             }
             match name.as_str() {
+                "trivy/db.report.jsonl" => self.check_lines("trivy-db-report-line.v1", &bytes),
+                "trivy/vex.report.jsonl" => self.check_lines("trivy-vex-report-line.v1", &bytes),
+                // Forms of others.
+                name if name.starts_with("trivy/") => {}
                 "export.json" => self.check_bytes("export.v1", &bytes),
                 "provenance.json" => self.check_bytes("provenance.v1", &bytes),
                 "trusted_root.json" => self.check_bytes("trusted-root.v1", &bytes),
@@ -106,7 +115,10 @@ fn everything_that_is_written_follows_its_schema() {
     let stella = Stella::with_samples();
     let other = stella.file(
         "other/a.json",
-        &stella_testkit::Osv::new("ACME-1").summary("mail jane@example.com").bytes(),
+        &stella_testkit::Osv::new("ACME-1")
+            .summary("mail jane@example.com")
+            .affects("CRAN", "p", "1")
+            .bytes(),
     );
     stella.ok(&[
         "ingest",
@@ -124,6 +136,12 @@ fn everything_that_is_written_follows_its_schema() {
     ]);
     let profile = stella.file("profile.toml", PROFILE.as_bytes());
     stella.file("rules.toml", b"name = \"acme\"\n[[deny]]\nid = \"id\"\npattern = 'ACME-[0-9]+'");
+    // A statement on a product that Trivy does not know.
+    let statement = json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "urn:x", "version": 1,
+        "author": "acme", "timestamp": "2026-02-01T00:00:00Z", "statements": [{"status": "fixed",
+        "vulnerability": {"name": "CVE-1"}, "products": [{"@id": "a product"}]}]});
+    let statement = stella.file("said.json", statement.to_string().as_bytes());
+    stella.ok(&["ingest", "--feed", "said", "--licence", "CC0-1.0", &statement]);
     let key = stella.public_key();
     let mut checker = Checker::new();
     let runs: &[(&str, &[&str])] = &[
@@ -131,6 +149,9 @@ fn everything_that_is_written_follows_its_schema() {
         ("mirror", &["mirror:full"]),
         // The rules of the profile leave nothing of this set.
         ("profile", &[&profile, "--allow-empty", "advisory/other"]),
+        ("db", &["trivy:db"]),
+        ("jars", &["trivy:java-db", "--allow-empty", "sbom/acme"]),
+        ("vex", &["trivy:vex"]),
         ("few", &["json:raw", "--kind", "advisory", "--severity", "high", "--ecosystem", "npm"]),
     ];
     for (name, args) in runs {
@@ -147,6 +168,7 @@ fn everything_that_is_written_follows_its_schema() {
     }
     check_proofs(&stella, &mut checker);
     check_failures(&stella, &mut checker);
+    check_coverage(&stella, &mut checker);
     // Deltas come later; until then the page of the format is the only witness.
     let line = json!({"contentDigest": "0".repeat(64), "feed": "acme", "id": "A-1",
         "kind": "advisory", "reason": "vanished"});
@@ -172,6 +194,24 @@ fn check_proofs(stella: &Stella, checker: &mut Checker) {
             checker.check_bytes("verify-report.v1", report.stdout.as_bytes());
         }
     }
+}
+
+/// Reports on SBOMs of all kinds: seen, blind, without packages, and on what is no SBOM.
+fn check_coverage(stella: &Stella, checker: &mut Checker) {
+    for (name, purl) in [("a", "pkg:npm/lodash@4"), ("b", "pkg:generic/x@1"), ("c", "")] {
+        let component = json!({"type": "library", "name": "x", "version": "1", "purl": purl});
+        let bom = json!({"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
+            "serialNumber": format!("urn:{name}"), "components": [component]});
+        stella.file(&format!("sboms/{name}.json"), bom.to_string().as_bytes());
+    }
+    stella.file("sboms/d.json", b"{");
+    let args = ["export", "coverage", &stella.arg("db"), "--sbom", &stella.arg("sboms")];
+    let outcome = stella.run(&[&args[..], &["-o", "json"]].concat());
+    assert_eq!(outcome.code, 10, "{}", outcome.stderr);
+    checker.check_bytes("coverage-report.v1", outcome.stdout.as_bytes());
+    let report: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    assert_eq!(report["rejected"].as_array().map(Vec::len), Some(1), "{report:#}");
+    assert!(report["sboms"].to_string().contains("null"), "{report:#}");
 }
 
 /// Reports of bundles that do not verify.
@@ -235,6 +275,26 @@ fn the_schema_of_reports_names_every_check() {
     let named = &schema["properties"]["checks"]["items"]["properties"]["check"]["enum"];
     let codes: Vec<&str> = Check::ALL.iter().map(|check| check.code()).collect();
     assert_eq!(named, &json!(codes));
+}
+
+#[test]
+fn the_schemas_of_reports_name_every_reason() {
+    let schemas = schemas();
+    let named = |name: &str| schemas[name]["properties"]["reason"]["enum"].clone();
+    let page = |name: &str| {
+        let page = stella_testkit::workspace_root().join("docs/modules/export-center").join(name);
+        std::fs::read_to_string(page).expect("a page")
+    };
+    for (schema, pages) in [
+        ("trivy-db-report-line.v1", &["trivy-adapter.md", "trivy-red-hat.md"][..]),
+        ("trivy-vex-report-line.v1", &["trivy-vex.md"]),
+    ] {
+        let text: String = pages.iter().map(|name| page(name)).collect();
+        for reason in named(schema).as_array().expect("reasons") {
+            let reason = reason.as_str().expect("a word");
+            assert!(text.contains(&format!("`{reason}`")), "no page has {reason}");
+        }
+    }
 }
 
 #[test]

@@ -16,9 +16,12 @@ use serde_json::{Value, json};
 use stella_testkit::Osv;
 use support::{Random, Stella, listing, same_files};
 use trivy::{
-    Finding, Planted, Registry, Scan, System, Trivy, advised, documented, export, feeds, ingest,
+    Finding, Peers, Planted, Pull, Scan, System, Trivy, advised, documented, export, feeds, ingest,
     planted, readme, run, sbom, systems, write,
 };
+
+/// The page about the adapter.
+const PAGE: &str = "trivy-adapter.md";
 
 /// A bundle, and a cache folder made from it by the commands of the page.
 struct Site {
@@ -31,7 +34,7 @@ impl Site {
     fn new(stella: Stella) -> Site {
         let bundle = export(&stella, "bundle", &[]);
         let cache = stella.path("cache");
-        run(&documented("cache"), &bundle, &[("CACHE", &cache)]);
+        run(&documented(PAGE, "cache"), &bundle, &[("CACHE", &cache)]);
         Site { stella, bundle, cache }
     }
 
@@ -123,34 +126,30 @@ fn peer_finds_what_is_planted_and_nothing_else() {
 
 #[test]
 fn peer_pulls_the_database_from_a_registry() {
-    let Some(oras) = stella_peers::program("oras", "1.2.0") else { return };
-    let Some(program) = stella_peers::program("docker-registry", "2.8.2") else { return };
     let site = Site::new(advised());
-    let registry = Registry::start(&program, &site.stella.path("."));
+    let stella = &site.stella;
+    let Some(peers) = Peers::start(stella) else { return };
     let (rows, path) = site.languages();
-    let address = PathBuf::from(registry.address());
+    let address = peers.address();
     for trivy in Trivy::all() {
-        let cache = site.stella.path(&format!("pulled-{}", trivy.version));
-        let programs = path_with(&[&oras, &trivy.program]);
-        let variables: [(&str, &Path); 5] = [
-            ("PATH", &programs),
-            ("HOME", &site.stella.path("home")),
-            ("REGISTRY", &address),
-            ("CACHE", &cache),
-            ("SBOM", &path),
-        ];
-        run(&documented("push"), &site.bundle, &variables);
-        let report = run(&documented("pull"), &site.bundle, &variables);
+        let cache = format!("pulled-{}", trivy.version);
+        let pull = Pull {
+            stella,
+            peers: &peers,
+            trivy: &trivy,
+            address: &address,
+            cache: &cache,
+            scanned: &path,
+        };
+        pull.run(&documented(PAGE, "push"), &site.bundle);
+        let report = pull.run(&documented(PAGE, "pull"), &site.bundle);
         let report = Scan::of(&serde_json::from_str(&report).expect("a report"));
         judge(&trivy, "from a registry", &rows, &report);
         // By no tag, which stands for the tag of the schema, and by digest.
-        let index = fs::read(site.bundle.join("trivy/oci/index.json")).expect("an index");
-        let index: Value = serde_json::from_slice(&index).expect("JSON");
-        let digest = index["manifests"][0]["digest"].as_str().expect("a digest");
-        for reference in [String::new(), format!("@{digest}")] {
-            let repository = format!("{}/security/trivy-db{reference}", registry.address());
-            let cache = site.stella.path(&format!("again-{}-{}", trivy.version, reference.len()));
-            let mut command = trivy.command(Command::new(&trivy.program), &site.stella.path("."));
+        for reference in [String::new(), format!("@{}", digest(&site.bundle, "db-2"))] {
+            let repository = format!("{address}/security/trivy-db{reference}");
+            let cache = stella.path(&format!("again-{}-{}", trivy.version, reference.len()));
+            let mut command = trivy.command(Command::new(&trivy.program), &stella.path("."));
             command.args(trivy.arguments(&cache, &path)).args(["--db-repository", &repository]);
             let scan = Scan::run(&mut command);
             assert_eq!(scan.code, Some(0), "Trivy {} {repository}: {}", trivy.version, scan.stderr);
@@ -159,22 +158,78 @@ fn peer_pulls_the_database_from_a_registry() {
     }
 }
 
-/// A search path that begins with the folders of these programs.
-fn path_with(programs: &[&Path]) -> PathBuf {
-    let usual = std::env::var_os("PATH").unwrap_or_default();
-    let own = programs.iter().map(|program| program.parent().expect("a folder").to_owned());
-    std::env::join_paths(own.chain(std::env::split_paths(&usual))).expect("a path").into()
+/// The digest of what an image layout lists under a tag.
+fn digest(bundle: &Path, tag: &str) -> String {
+    let index = fs::read(bundle.join("trivy/oci/index.json")).expect("an index");
+    let index: Value = serde_json::from_slice(&index).expect("JSON");
+    let entries = index["manifests"].as_array().expect("manifests");
+    let entry = entries
+        .iter()
+        .find(|entry| entry["annotations"]["org.opencontainers.image.ref.name"] == tag);
+    entry.expect("is listed")["digest"].as_str().expect("a digest").to_owned()
+}
+
+/// A folder with a jar that only its SHA-1 tells, and a bundle that knows it.
+fn jar_site() -> (Stella, PathBuf, PathBuf) {
+    let stella = Stella::new();
+    let jar = stella.file("root/app/renamed.jar", []);
+    let mut archive = zip::ZipWriter::new(File::create(&jar).expect("a file"));
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    archive.start_file("a.txt", options).expect("a member");
+    archive.finish().expect("an archive");
+    let output = Command::new("sha1sum").arg(&jar).output().expect("sha1sum runs").stdout;
+    let sha1 = String::from_utf8(output).expect("UTF-8")[..40].to_owned();
+    let line = json!({"sha1": sha1, "groupID": "org.acme", "artifactID": "tool", "version": "1.0"});
+    let jars = stella.file("jars.jsonl", format!("{line}\n"));
+    ingest(&stella, "jars", &jars);
+    let advisory = Osv::new("CVE-2090-0001").affects("Maven", "org.acme:tool", "2.0");
+    ingest(&stella, "acme", &stella.file("acme.json", advisory.bytes()));
+    let profile = "name = \"java\"\noutputs = [\"trivy:db\", \"trivy:java-db\"]\n";
+    stella.file("java.toml", profile);
+    let run = ["export", "run", "java.toml", "-d", "bundle", "--unsigned-for-testing"];
+    stella.run(&run).expect(0);
+    let verify = ["export", "verify", "bundle", "--allow-unsigned-for-testing"];
+    stella.run(&verify).expect(0);
+    let (bundle, root) = (stella.path("bundle"), stella.path("root"));
+    (stella, bundle, root)
+}
+
+#[test]
+fn peer_pulls_the_index_of_jars_from_a_registry() {
+    const PAGE: &str = "trivy-java-db.md";
+    let (stella, bundle, root) = jar_site();
+    let Some(peers) = Peers::start(&stella) else { return };
+    let address = peers.address();
+    for trivy in Trivy::all() {
+        let tag = "security/trivy-java-db:1";
+        let other = format!("security/trivy-java-db@{}", digest(&bundle, "java-db-1"));
+        for (number, reference) in [tag, "security/trivy-java-db", &other].iter().enumerate() {
+            let cache = format!("pulled-{}-{number}", trivy.version);
+            let pull = Pull {
+                stella: &stella,
+                peers: &peers,
+                trivy: &trivy,
+                address: &address,
+                cache: &cache,
+                scanned: &root,
+            };
+            pull.run(&documented(PAGE, "push"), &bundle);
+            let report = pull.run(&documented(PAGE, "pull").replace(tag, reference), &bundle);
+            let found = Scan::of(&serde_json::from_str(&report).expect("a report"));
+            let ids: Vec<&str> = found.iter().map(|finding| finding.id.as_str()).collect();
+            assert_eq!(ids, ["CVE-2090-0001"], "Trivy {} {reference}", trivy.version);
+        }
+    }
 }
 
 #[test]
 fn peer_does_as_the_readme_of_the_bundle_says() {
-    let Some(oras) = stella_peers::program("oras", "1.2.0") else { return };
-    let Some(program) = stella_peers::program("docker-registry", "2.8.2") else { return };
     let site = Site::new(advised());
-    let registry = Registry::start(&program, &site.stella.path("."));
+    let Some(peers) = Peers::start(&site.stella) else { return };
     let (rows, path) = site.languages();
     // By this name oras takes it for one without TLS.
-    let address = PathBuf::from(registry.address().replace("127.0.0.1", "localhost"));
+    let address = peers.address().replace("127.0.0.1", "localhost");
     for trivy in Trivy::all() {
         for (number, sentence) in [
             "Without a registry, into a cache folder of your choice:",
@@ -183,15 +238,15 @@ fn peer_does_as_the_readme_of_the_bundle_says() {
         .into_iter()
         .enumerate()
         {
-            let cache = site.stella.path(&format!("readme-{}-{number}", trivy.version));
-            let variables: [(&str, &Path); 5] = [
-                ("PATH", &path_with(&[&oras, &trivy.program])),
-                ("HOME", &site.stella.path("home")),
-                ("REGISTRY", &address),
-                ("CACHE", &cache),
-                ("SBOM", &path),
-            ];
-            let report = run(&readme(&site.bundle, sentence), &site.bundle, &variables);
+            let pull = Pull {
+                stella: &site.stella,
+                peers: &peers,
+                trivy: &trivy,
+                address: &address,
+                cache: &format!("readme-{}-{number}", trivy.version),
+                scanned: &path,
+            };
+            let report = pull.run(&readme(&site.bundle, sentence), &site.bundle);
             // oras tells what it copies before Trivy reports.
             let report = report.get(report.find('{').unwrap_or_default()..).unwrap_or_default();
             let found = Scan::of(&serde_json::from_str(report).expect("a report"));
@@ -325,7 +380,7 @@ fn peer_asks_for_a_newer_database_where_the_metadata_tells_of_one() {
     let layer: Value = {
         let unpacked = site.stella.path("layer");
         fs::create_dir(&unpacked).expect("a folder");
-        let commands = documented("cache").replace("cp trivy/cache", ": trivy/cache");
+        let commands = documented(PAGE, "cache").replace("cp trivy/cache", ": trivy/cache");
         run(&commands, &site.bundle, &[("CACHE", &unpacked)]);
         let text = fs::read(unpacked.join("db/metadata.json")).expect("metadata");
         serde_json::from_slice(&text).expect("JSON")

@@ -184,7 +184,16 @@ fn bundle(stella: &Stella, name: &str, address: Option<&str>, threads: &str) -> 
     stella.file("site.toml", profile);
     let run = ["--threads", threads, "export", "run", "site.toml", "-d", name];
     stella.run(&[&run[..], &["--unsigned-for-testing"]].concat()).expect(0);
+    verify(stella, name);
     stella.path(name)
+}
+
+/// Demands that a bundle verifies, its repository by the check that is for it.
+fn verify(stella: &Stella, name: &str) {
+    let report = stella.json(&["export", "verify", name, "--allow-unsigned-for-testing"]);
+    let checks = report["checks"].as_array().expect("checks");
+    let check = checks.iter().find(|check| check["check"] == "scanner-vex").expect("is there");
+    assert_eq!(check["state"], "pass", "{check:#}");
 }
 
 fn unpack(archive: &Path, into: &Path) {
@@ -404,6 +413,7 @@ fn real_statements_become_documents_or_lines_of_the_report() {
     let outcome = stella.run(&run).expect(0);
     eprintln!("{} MiB in {:?}", outcome.peak_bytes >> 20, outcome.took);
     assert!(outcome.peak_bytes < 200 << 20, "{} bytes", outcome.peak_bytes);
+    verify(&stella, "real");
     let bundle = stella.path("real");
     let folder = stella.path("unpacked");
     unpack(&bundle.join("trivy/vex/vex-repository.tar.gz"), &folder);

@@ -250,6 +250,7 @@ fn equal_evidence_gives_equal_bytes_whatever_the_order_and_the_threads() {
     assert!(made.iter().all(|archive| *archive == made[0]));
 
     let bundle = dir.path().join("0-1/a");
+    check_bundle(&bundle);
     let members = members(&layer(&bundle, "java-db-1").0);
     let names: Vec<&str> = members.keys().map(String::as_str).collect();
     assert_eq!(names, ["metadata.json", "trivy-java.db"]);
@@ -308,6 +309,7 @@ fn an_empty_database_is_an_error_unless_it_is_meant() {
     let other = run(&store, java_db(), 1, &["sbom/other"], &dir.path().join("a"));
     assert_eq!(other.expect_err("another set is meant").code(), ErrorCode::Empty);
     run(&store, java_db(), 1, &["sbom/acme"], &dir.path().join("a")).expect("is meant");
+    check_bundle(&dir.path().join("a"));
     assert!(rows(&dir.path().join("a")).is_empty());
 }
 
@@ -366,6 +368,7 @@ fn real_data_becomes_rows() {
     }
     let bundle = dir.path().join("a");
     let report = run(&store, java_db(), 2, &[], &bundle).expect("runs");
+    check_bundle(&bundle);
     // The list has 56 without one.
     assert!(report.databases[0].not_represented["no-group"] >= 56, "{:?}", report.databases);
     let rows = rows(&bundle);

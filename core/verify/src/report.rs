@@ -95,7 +95,11 @@ checks! {
     ScannerPackaging "scanner-packaging" "scanner packaging" "do not give it to a scanner: it would be refused, or unpack to something else";
     /// Every page, bucket and value of the database is what the scanner reads, as many as told.
     ScannerDatabase "scanner-database" "scanner database" "do not give it to a scanner: it would crash, or find nothing and call that success";
-    /// The report of what the database leaves out has the lines and sums that the manifest tells.
+    /// Every page and row of the index of jars is what the scanner reads, as many as told.
+    ScannerJavaIndex "scanner-java-index" "scanner Java index" "do not give it to a scanner: it would find no jar, and call that success";
+    /// The VEX repository is one that the scanner reads, and every entry leads to a document about its package.
+    ScannerVex "scanner-vex" "scanner VEX" "do not give it to a scanner: it would hide what is not said, or show what is";
+    /// The reports of what the outputs leave out have the lines and sums that the manifest tells.
     ScannerReport "scanner-report" "scanner report" "report it to the publisher: it is not known what the database leaves out";
     /// A scanner finds what the database says (`--scanner`).
     ScannerCanary "scanner-canary" "scanner canary" "do not trust this scanner with this database: compare their versions, then report it to the publisher";

@@ -1,19 +1,22 @@
-//! The database of a scanner: its packaging, its pages and values, the report of what it leaves out.
+//! What is for a scanner: databases, their packaging, a VEX repository, the reports of what they
+//! leave out.
 //!
-//! [`Verification::check_scanner`](crate::Verification::check_scanner) unpacks the database into room
-//! that the caller brings, and looks at every byte of it: the image layout, the archive, the pages of
-//! the bbolt file, and every value against the schema that the scanner decodes. On the way it picks
-//! packages for a [`Canary`]. A scanner that meets a damaged database often finds nothing and is
-//! content, so nothing here is left to it.
+//! [`Verification::check_scanner`](crate::Verification::check_scanner) unpacks the databases into rooms
+//! that the caller brings, and looks at every byte of them: the image layout, the archives, the pages
+//! of the bbolt and of the SQLite file, and every value against the schema that the scanner decodes. On
+//! the way it picks packages for a [`Canary`]. A scanner that meets a damaged database often finds
+//! nothing and is content, so nothing here is left to it.
 
 mod archive;
 mod buckets;
 mod canary;
 mod database;
+mod java_index;
 mod layout;
 mod metadata;
 mod report_lines;
 mod schema;
+mod vex;
 
 use std::io;
 
@@ -27,20 +30,71 @@ pub use canary::{Canary, CanaryError, CanaryOutcome, CanaryScan};
 use crate::BundleFiles;
 use crate::report::{Check, Findings, PROBLEMS_KEPT, Problem};
 
-/// The adapter whose outputs are looked at.
-const ADAPTER: &str = "trivy:db";
-
 /// Folder of everything that is for this scanner, with its slash.
 const FOLDER: &str = "trivy/";
 
-/// The version of the scanner's schema that this verifier knows.
-const SCHEMA: u32 = 2;
+/// Everything about a database but its content.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// The adapter that makes it.
+    adapter: &'static str,
+    /// The check of its content.
+    check: Check,
+    /// The version of its schema that this verifier knows.
+    schema: u32,
+    /// Its file in the layer.
+    file: &'static str,
+    /// Its metadata for a cache folder.
+    cache: &'static str,
+    /// The tag under which the layout lists it.
+    tag: &'static str,
+    /// Media type of its layer.
+    layer_type: &'static str,
+    /// The name that a registry's clients give the layer; its ending tells them how to unpack it.
+    title: &'static str,
+    /// How long one from a registry is taken for fresh, in days and in words.
+    fresh_days: i64,
+    fresh: &'static str,
+}
 
-/// The checks made here; the canary is apart.
-pub(crate) const CHECKS: [Check; 3] =
-    [Check::ScannerPackaging, Check::ScannerDatabase, Check::ScannerReport];
+/// The database of vulnerabilities.
+const DATABASE: Kind = Kind {
+    adapter: "trivy:db",
+    check: Check::ScannerDatabase,
+    schema: 2,
+    file: "trivy.db",
+    cache: "trivy/cache/db/metadata.json",
+    tag: "db-2",
+    layer_type: "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip",
+    title: "db.tar.gz",
+    fresh_days: 1,
+    fresh: "a day after asOf",
+};
 
-/// What became of the database of a bundle.
+/// The index of jars.
+const JAVA_INDEX: Kind = Kind {
+    adapter: "trivy:java-db",
+    check: Check::ScannerJavaIndex,
+    schema: 1,
+    file: "trivy-java.db",
+    cache: "trivy/cache/java-db/metadata.json",
+    tag: "java-db-1",
+    layer_type: "application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip",
+    title: "javadb.tar.gz",
+    fresh_days: 3,
+    fresh: "three days after asOf",
+};
+
+/// The checks made here, each with the adapters whose outputs it looks at; the canary is apart.
+const CHECKS: [(Check, &[&str]); 5] = [
+    (Check::ScannerPackaging, &[DATABASE.adapter, JAVA_INDEX.adapter]),
+    (Check::ScannerDatabase, &[DATABASE.adapter]),
+    (Check::ScannerJavaIndex, &[JAVA_INDEX.adapter]),
+    (Check::ScannerVex, &[vex::ADAPTER]),
+    (Check::ScannerReport, &[DATABASE.adapter, vex::ADAPTER]),
+];
+
+/// What became of what a bundle has for a scanner.
 #[derive(Debug, Clone, Default)]
 pub struct ScannerVerdict {
     problems: Problems,
@@ -98,18 +152,22 @@ impl Problems {
     }
 }
 
-/// What all checks of one database share.
+/// What all checks of the outputs for one scanner share.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) files: &'a dyn BundleFiles,
     pub(crate) manifest: &'a ExportManifest,
-    pub(crate) output: &'a OutputEntry,
     pub(crate) limits: &'a Limits,
     /// Whether to end early.
     pub(crate) stop: &'a dyn Fn() -> bool,
 }
 
 impl<'a> Context<'a> {
+    /// The output of an adapter, if the bundle has one.
+    fn output(&self, adapter: &str) -> Option<&'a OutputEntry> {
+        output(self.manifest, adapter)
+    }
+
     /// The part with a path.
     fn part(&self, path: &str) -> Option<&'a PartEntry> {
         let parts = &self.manifest.parts;
@@ -127,66 +185,118 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The output with the database, if the bundle has one.
-pub(crate) fn output(manifest: &ExportManifest) -> Option<&OutputEntry> {
-    manifest.outputs.iter().find(|output| output.adapter == ADAPTER)
+fn output<'m>(manifest: &'m ExportManifest, adapter: &str) -> Option<&'m OutputEntry> {
+    manifest.outputs.iter().find(|output| output.adapter == adapter)
 }
 
-/// Checks the database of a bundle, unpacking it into `room`. `None` if it was told to stop.
+/// Whether a bundle has anything for the scanner.
+pub(crate) fn is_wanted(manifest: &ExportManifest) -> bool {
+    CHECKS.iter().any(|(_, adapters)| adapters.iter().any(|id| output(manifest, id).is_some()))
+}
+
+/// The checks that find nothing to look at in a bundle, with the reason.
+pub(crate) fn not_used(
+    manifest: &ExportManifest,
+) -> impl Iterator<Item = (Check, &'static str)> + '_ {
+    let none = |adapters: &[&str]| adapters.iter().all(|id| output(manifest, id).is_none());
+    let checks = CHECKS.into_iter().chain([(Check::ScannerCanary, &[DATABASE.adapter][..])]);
+    checks.filter(move |(_, adapters)| none(adapters)).map(|(check, _)| {
+        let why = match check {
+            Check::ScannerPackaging | Check::ScannerReport => "nothing for a scanner",
+            Check::ScannerJavaIndex => "no index of jars",
+            Check::ScannerVex => "no VEX repository",
+            _ => "no database for a scanner",
+        };
+        (check, why)
+    })
+}
+
+/// Checks what a bundle has for the scanner, unpacking the database of vulnerabilities and the index
+/// of jars into the rooms. `None` if it was told to stop.
 pub(crate) fn check<R: io::Write + ReadAt>(
     context: &Context<'_>,
-    mut room: R,
+    mut database_room: R,
+    mut java_room: R,
 ) -> Option<ScannerVerdict> {
     let mut verdict = ScannerVerdict::default();
-    let problems = &mut verdict.problems;
-    check_output(context, problems);
-    let layer = layout::check(context, problems);
-    metadata::check_cache(context, problems);
-    report_lines::check(context, problems);
-    verdict.database_bytes =
-        layer.and_then(|layer| archive::unpack(context, layer, &mut room, problems));
-    let packaged = format!(
-        "layer of {} bytes, metadata of {}",
-        layer.map_or(0, |l| l.size),
-        context.manifest.as_of
-    );
-    verdict.details.push((Check::ScannerPackaging, packaged));
-    let lines =
-        context.output.not_represented.values().fold(0, |sum: u64, n| sum.saturating_add(*n));
-    verdict.details.push((Check::ScannerReport, format!("{lines} lines, sums agree")));
-    match verdict.database_bytes {
-        Some(_) => {
-            let (told, canary) = database::check(context, room, &mut verdict.problems);
-            verdict.canary = canary;
-            verdict.details.push((Check::ScannerDatabase, told));
+    let mut layers = layout::check(context, &mut verdict.problems);
+    let mut packaged = Vec::new();
+    for (kind, room) in [(&DATABASE, &mut database_room), (&JAVA_INDEX, &mut java_room)] {
+        let Some(output) = context.output(kind.adapter) else { continue };
+        let problems = &mut verdict.problems;
+        check_scanner(kind, output, problems);
+        metadata::check_cache(context, kind, problems);
+        let layer = *layers.of(kind);
+        let bytes = layer.and_then(|layer| archive::unpack(context, kind, layer, room, problems));
+        let size = layer.map_or(0, |layer| layer.size);
+        packaged.push(format!("{} in a layer of {size} bytes", kind.file));
+        match (bytes, kind.check) {
+            (Some(bytes), Check::ScannerJavaIndex) => {
+                let told = java_index::check(context, output, bytes, &*room, problems);
+                verdict.details.push((kind.check, told));
+            }
+            (Some(bytes), _) => {
+                verdict.database_bytes = Some(bytes);
+                let (told, canary) = database::check(context, output, &*room, problems);
+                verdict.canary = canary;
+                verdict.details.push((kind.check, told));
+            }
+            (None, _) if !problems.of(kind.check) => {
+                let problem = Problem::new("it could not be unpacked").of(kind.file);
+                problems.add(kind.check, problem);
+            }
+            (None, _) => {}
         }
-        None if !verdict.problems.of(Check::ScannerDatabase) => {
-            let problem = Problem::new("it could not be unpacked").of(archive::DATABASE);
-            verdict.problems.add(Check::ScannerDatabase, problem);
-        }
-        None => {}
     }
+    let packaged = format!("{}, of {}", packaged.join(", "), context.manifest.as_of);
+    verdict.details.push((Check::ScannerPackaging, packaged));
+    if let Some(output) = context.output(vex::ADAPTER) {
+        let told = vex::check(context, output, &mut verdict.problems);
+        verdict.details.push((Check::ScannerVex, told));
+    }
+    if context.output(DATABASE.adapter).is_some() {
+        check_coverage(context, &mut verdict.problems);
+    }
+    let told = report_lines::check(context, &mut verdict.problems);
+    verdict.details.push((Check::ScannerReport, told));
     (!(context.stop)()).then_some(verdict)
 }
 
-/// Checks what the manifest tells of the output.
-fn check_output(context: &Context<'_>, problems: &mut Problems) {
-    let mut fail = |check: Check, message: &str| {
-        problems.add(check, Problem::new(message).of(stella_manifest::layout::EXPORT));
-    };
-    let scanner = context.output.scanner.as_ref();
-    if scanner.is_none_or(|scanner| scanner.name != "trivy" || scanner.schema != SCHEMA) {
-        fail(Check::ScannerDatabase, "the output does not tell its scanner, or another schema");
+/// Checks for which scanner the manifest says that a database is.
+fn check_scanner(kind: &Kind, output: &OutputEntry, problems: &mut Problems) {
+    let scanner = output.scanner.as_ref();
+    if scanner.is_none_or(|scanner| scanner.name != "trivy" || scanner.schema != kind.schema) {
+        let message = "the output does not tell its scanner, or another schema";
+        problems.add(kind.check, Problem::new(message).of(stella_manifest::layout::EXPORT));
     }
+}
+
+/// Checks what the manifest tells that the scanner sees.
+fn check_coverage(context: &Context<'_>, problems: &mut Problems) {
+    let mut fail = |message: &str| {
+        let problem = Problem::new(message).of(stella_manifest::layout::EXPORT);
+        problems.add(Check::ScannerReport, problem);
+    };
     let coverage = &context.manifest.coverage;
     if coverage.is_empty() {
-        fail(Check::ScannerReport, "the manifest does not tell what a scanner sees");
+        fail("the manifest does not tell what a scanner sees");
     }
     if !coverage.windows(2).all(|pair| pair[0].ecosystem < pair[1].ecosystem) {
-        fail(Check::ScannerReport, "its coverage is not sorted by ecosystem, or not unique");
+        fail("its coverage is not sorted by ecosystem, or not unique");
     }
     let known = |state: &str| ["full", "partial", "absent"].contains(&state);
     if !coverage.iter().all(|entry| known(&entry.state)) {
-        fail(Check::ScannerReport, "its coverage has a word that is not full, partial or absent");
+        fail("its coverage has a word that is not full, partial or absent");
     }
+}
+
+/// An error with its causes.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
 }

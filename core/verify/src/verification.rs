@@ -126,27 +126,28 @@ impl<'a> Verification<'a> {
         context.check(task, scratch)
     }
 
-    /// Whether the bundle holds the database of a scanner, so that [`Self::check_scanner`] is wanted.
+    /// Whether the bundle holds anything for a scanner, so that [`Self::check_scanner`] is wanted.
     #[must_use]
-    pub fn has_scanner_database(&self) -> bool {
-        self.manifest.as_ref().and_then(scanner::output).is_some()
+    pub fn has_scanner_output(&self) -> bool {
+        self.manifest.as_ref().is_some_and(scanner::is_wanted)
     }
 
-    /// Checks the database of a scanner, if there is one, and keeps what was found for the report. A
-    /// bundle with a database of which this was not asked, or which was told to stop, is not verified.
+    /// Checks what the bundle holds for a scanner, if anything, and keeps what was found for the report. A
+    /// bundle with such outputs of which this was not asked, or which was told to stop, is not verified.
     ///
-    /// `room` is empty, and is written from its start to its end before it is read. Memory does not
-    /// grow with the database; `room` may be filled with 8 GiB.
+    /// The rooms, for the database of vulnerabilities and for the index of jars, are empty, and are
+    /// written from start to end before they are read. Memory does not grow with them, but for 40 bytes
+    /// for each document of a VEX repository; each may be filled with 8 GiB.
     pub fn check_scanner<R: io::Write + ReadAt>(
         &mut self,
-        room: R,
+        database_room: R,
+        java_room: R,
         stop: &dyn Fn() -> bool,
     ) -> Option<&ScannerVerdict> {
-        let manifest = self.manifest.as_ref()?;
-        let output = scanner::output(manifest)?;
-        let limits = &self.policy.limits;
-        let context = scanner::Context { files: self.files, manifest, output, limits, stop };
-        self.scanner = scanner::check(&context, room);
+        let manifest = self.manifest.as_ref().filter(|manifest| scanner::is_wanted(manifest))?;
+        let context =
+            scanner::Context { files: self.files, manifest, limits: &self.policy.limits, stop };
+        self.scanner = scanner::check(&context, database_room, java_room);
         self.scanner.as_ref()
     }
 
@@ -393,13 +394,11 @@ impl<'a> Verification<'a> {
     fn join_scanner(&mut self, manifest: &ExportManifest) {
         let findings = &mut self.findings;
         findings.not_used(Check::ScannerCanary, "asked for with --scanner");
-        if scanner::output(manifest).is_none() {
-            for check in scanner::CHECKS.into_iter().chain([Check::ScannerCanary]) {
-                findings.not_used(check, "no database for a scanner");
-            }
-        }
         if let Some(verdict) = self.scanner.take() {
             verdict.tell(findings);
+        }
+        for (check, why) in scanner::not_used(manifest) {
+            findings.not_used(check, why);
         }
     }
 

@@ -8,7 +8,7 @@ mod sbom;
 mod scan;
 
 pub(crate) use planted::{Planted, planted, systems};
-pub(crate) use registry::Registry;
+pub(crate) use registry::{Peers, Pull};
 pub(crate) use sbom::{System, sbom};
 pub(crate) use scan::{Finding, Scan, Trivy, write};
 
@@ -65,9 +65,9 @@ pub(crate) fn export(stella: &Stella, name: &str, more: &[&str]) -> PathBuf {
     stella.path(name)
 }
 
-/// The commands that the page about the adapter shows under a mark, which is a comment.
-pub(crate) fn documented(mark: &str) -> String {
-    let page = workspace_root().join("docs/modules/export-center/trivy-adapter.md");
+/// The commands that a page about an adapter shows under a mark, which is a comment.
+pub(crate) fn documented(page: &str, mark: &str) -> String {
+    let page = workspace_root().join("docs/modules/export-center").join(page);
     let page = fs::read_to_string(page).expect("the page about the adapter");
     let (_, rest) = page.split_once(&format!("<!-- tested: {mark} -->\n```sh\n")).expect("a mark");
     rest.split_once("```").expect("the end of the commands").0.to_owned()
@@ -79,7 +79,7 @@ pub(crate) fn readme(bundle: &Path, sentence: &str) -> String {
     let (_, rest) = text.split_once(&format!("{sentence}\n\n```\n")).expect("the sentence");
     let commands = rest.split_once("```").expect("the end of the commands").0;
     let scan = "trivy sbom --quiet --format json --cache-dir \"$CACHE\"";
-    commands.replace("trivy image", scan).replace("IMAGE", "\"$SBOM\"")
+    commands.replace("trivy image", scan).replace("IMAGE", "\"$SCANNED\"")
 }
 
 /// Runs commands in a folder, with variables of the shell; what they print.

@@ -2,9 +2,64 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use super::Trivy;
+use crate::support::Stella;
+
+/// A registry, and the program that copies from an image layout to it.
+pub(crate) struct Peers {
+    registry: Registry,
+    oras: PathBuf,
+}
+
+impl Peers {
+    /// Starts an empty registry in the folder of a store; nothing if one of the programs is missing.
+    pub(crate) fn start(stella: &Stella) -> Option<Peers> {
+        let oras = stella_peers::program("oras", "1.2.0")?;
+        let program = stella_peers::program("docker-registry", "2.8.2")?;
+        Some(Peers { registry: Registry::start(&program, &stella.path(".")), oras })
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> String {
+        self.registry.address()
+    }
+}
+
+/// What the commands of a page find in the variables of the shell.
+pub(crate) struct Pull<'a> {
+    pub(crate) stella: &'a Stella,
+    pub(crate) peers: &'a Peers,
+    pub(crate) trivy: &'a Trivy,
+    /// The registry as the commands name it.
+    pub(crate) address: &'a str,
+    /// Name of the cache folder.
+    pub(crate) cache: &'a str,
+    /// What is scanned.
+    pub(crate) scanned: &'a Path,
+}
+
+impl Pull<'_> {
+    /// Runs commands in the folder of a bundle; what they print.
+    pub(crate) fn run(&self, commands: &str, bundle: &Path) -> String {
+        let usual = std::env::var_os("PATH").unwrap_or_default();
+        let programs = [&self.peers.oras, &self.trivy.program];
+        let own = programs.map(|program| program.parent().expect("a folder").to_owned());
+        let path = own.into_iter().chain(std::env::split_paths(&usual));
+        let path = PathBuf::from(std::env::join_paths(path).expect("a path"));
+        let variables: [(&str, &Path); 5] = [
+            ("PATH", &path),
+            ("HOME", &self.stella.path("home")),
+            ("REGISTRY", Path::new(self.address)),
+            ("CACHE", &self.stella.path(self.cache)),
+            ("SCANNED", self.scanned),
+        ];
+        super::run(commands, bundle, &variables)
+    }
+}
 
 /// A running registry; stopped when dropped.
 pub(crate) struct Registry {

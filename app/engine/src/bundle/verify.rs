@@ -70,9 +70,9 @@ pub fn verify(
     let verdicts = check_parts(&verification, request.threads, progress, cancel)?;
     let mut room = None;
     let mut canary = Canary::default();
-    if verification.has_scanner_database() {
-        let file = room.insert(temporary()?);
-        let verdict = verification.check_scanner(&*file, &|| cancel.is_set());
+    if verification.has_scanner_output() {
+        let (database, java_index) = (room.insert(temporary()?), temporary()?);
+        let verdict = verification.check_scanner(&*database, &java_index, &|| cancel.is_set());
         canary = verdict.map(|verdict| verdict.canary().clone()).unwrap_or_default();
         cancel.check()?;
     }

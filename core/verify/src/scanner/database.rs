@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stella_bolt::{Database, Event, ReadAt};
+use stella_manifest::OutputEntry;
 
-use super::archive::DATABASE;
 use super::buckets::{Bucket, RED_HAT_CPE, VULNERABILITIES};
 use super::canary::{Canary, Picker};
-use super::{Context, Problems, schema};
+use super::{Context, Problems, in_full, schema};
 use crate::report::{Check, Problem};
+
+/// The file.
+const FILE: &str = super::DATABASE.file;
 
 /// Buckets within buckets that a database has, and one more, so that what lies too deep is told by
 /// its bucket and not as a limit.
@@ -23,10 +26,11 @@ const PAIRS_BETWEEN_STOPS: u64 = 4_096;
 /// Checks the database in a room; what to tell if all is well, and packages to try a scanner with.
 pub(super) fn check<R: ReadAt>(
     context: &Context<'_>,
+    output: &OutputEntry,
     room: R,
     problems: &mut Problems,
 ) -> (String, Canary) {
-    let fault = |message: String| Problem::new(message).of(DATABASE);
+    let fault = |message: String| Problem::new(message).of(FILE);
     let size = room.size_bytes().unwrap_or(0);
     let mut limits = stella_bolt::Limits::DEFAULT;
     limits.depth = DEPTH;
@@ -55,7 +59,7 @@ pub(super) fn check<R: ReadAt>(
         let problem = fault(message).expected(format!("{bytes} bytes in use"), size);
         problems.add(Check::ScannerDatabase, problem);
     }
-    let mut walk = Walk::new(context, problems);
+    let mut walk = Walk::new(context, output, problems);
     if let Err(error) = walk.run(&database) {
         problems.add(Check::ScannerDatabase, fault(in_full(&error)));
         return Default::default();
@@ -64,20 +68,10 @@ pub(super) fn check<R: ReadAt>(
     (format!("{} keys in {} pages, all as told", report.pairs, report.pages), canary)
 }
 
-/// An error with its causes.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
-}
-
 /// A walk through all keys.
 struct Walk<'w, 'a> {
     context: &'w Context<'a>,
+    output: &'a OutputEntry,
     problems: &'w mut Problems,
     /// Keys by bucket, of the buckets that the manifest tells of.
     counts: BTreeMap<&'a str, u64>,
@@ -93,9 +87,14 @@ struct Walk<'w, 'a> {
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
-    fn new(context: &'w Context<'a>, problems: &'w mut Problems) -> Walk<'w, 'a> {
+    fn new(
+        context: &'w Context<'a>,
+        output: &'a OutputEntry,
+        problems: &'w mut Problems,
+    ) -> Walk<'w, 'a> {
         Walk {
             context,
+            output,
             problems,
             counts: BTreeMap::new(),
             described: BTreeSet::new(),
@@ -108,7 +107,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     fn fail(&mut self, message: impl AsRef<str>) {
-        self.problems.add(Check::ScannerDatabase, Problem::new(message).of(DATABASE));
+        self.problems.add(Check::ScannerDatabase, Problem::new(message).of(FILE));
     }
 
     fn run<R: ReadAt>(&mut self, database: &Database<R>) -> Result<(), stella_bolt::ReadError> {
@@ -138,7 +137,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 if bucket.is_none() {
                     self.fail(format!("the bucket {name:?} is none that Trivy looks into"));
                 }
-                match self.context.output.keys.get_key_value(name) {
+                match self.output.keys.get_key_value(name) {
                     Some((name, _)) => {
                         self.counts.entry(name).or_default();
                     }
@@ -191,7 +190,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             return self.fail(format!("{place} is not what Trivy reads: {defect}"));
         }
         if bucket == Bucket::Sources
-            && let Some((name, _)) = self.context.output.keys.get_key_value(name)
+            && let Some((name, _)) = self.output.keys.get_key_value(name)
         {
             self.described.insert(name);
         }
@@ -207,13 +206,13 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Checks what can be told at the end only.
     fn finish(mut self) -> Canary {
-        let told = &self.context.output.keys;
+        let told = &self.output.keys;
         for (name, count) in told {
             let found = self.counts.get(name.as_str()).copied();
             if found != Some(*count) {
                 let message = format!("the bucket {name:?} has another number of keys");
                 let found = found.map_or_else(|| "no such bucket".to_owned(), |n| n.to_string());
-                let problem = Problem::new(message).of(DATABASE).expected(count, found);
+                let problem = Problem::new(message).of(FILE).expected(count, found);
                 self.problems.add(Check::ScannerDatabase, problem);
             }
             let advisories = Bucket::named(name).is_some_and(Bucket::has_advisories);

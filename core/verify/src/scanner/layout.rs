@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use stella_manifest::PartEntry;
 use stella_model::{Digest, rfc8785};
 
-use super::{ADAPTER, Context, FOLDER, Problems, archive, metadata, report_lines};
+use super::{Context, FOLDER, Kind, Problems, report_lines, vex};
 use crate::report::{Check, Problem};
 
 /// Folder of the layout, with its slash.
@@ -27,44 +27,27 @@ const TITLE: &str = "org.opencontainers.image.title";
 const CREATED: &str = "org.opencontainers.image.created";
 const REFERENCE: &str = "org.opencontainers.image.ref.name";
 
-/// What a layout has of an output.
-struct Listed {
-    adapter: &'static str,
-    /// The tag under which the layout lists it.
-    tag: &'static str,
-    /// Media type of its layer.
-    layer: &'static str,
-    /// Title of its layer.
-    title: &'static str,
-    /// Its metadata for a cache folder.
-    cache: &'static str,
+/// What a layout leads to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Layers<'a> {
+    pub(super) database: Option<&'a PartEntry>,
+    pub(super) java_index: Option<&'a PartEntry>,
 }
 
-/// All that a layout may list, by tag.
-const LISTED: [Listed; 2] = [
-    Listed {
-        adapter: ADAPTER,
-        tag: "db-2",
-        layer: "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip",
-        title: archive::TITLE,
-        cache: metadata::CACHE,
-    },
-    // The index of jars shares the layout; that it is there whole is checked, not what it says.
-    Listed {
-        adapter: "trivy:java-db",
-        tag: "java-db-1",
-        layer: "application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip",
-        title: "javadb.tar.gz",
-        cache: "trivy/cache/java-db/metadata.json",
-    },
-];
+impl<'a> Layers<'a> {
+    /// The layer of a kind of database.
+    pub(super) fn of(&mut self, kind: &Kind) -> &mut Option<&'a PartEntry> {
+        match kind.check {
+            Check::ScannerJavaIndex => &mut self.java_index,
+            _ => &mut self.database,
+        }
+    }
+}
 
-/// What the layout of a bundle must list.
-fn wanted(context: &Context<'_>) -> Vec<&'static Listed> {
-    let made = |listed: &&Listed| {
-        context.manifest.outputs.iter().any(|output| output.adapter == listed.adapter)
-    };
-    LISTED.iter().filter(made).collect()
+/// The databases that the layout of a bundle must list, by tag.
+fn wanted(context: &Context<'_>) -> Vec<&'static Kind> {
+    let made = |kind: &&'static Kind| context.output(kind.adapter).is_some();
+    [&super::DATABASE, &super::JAVA_INDEX].into_iter().filter(made).collect()
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,27 +82,36 @@ struct Manifest {
     schema_version: u64,
 }
 
-/// Checks the layout; the part that is the layer, if everything leads to it.
-pub(super) fn check<'a>(context: &Context<'a>, problems: &mut Problems) -> Option<&'a PartEntry> {
-    let mut walk = Walk {
-        context,
-        problems,
-        reached: BTreeSet::from([LAYOUT_FILE, INDEX_FILE].map(str::to_owned)),
-    };
-    let layer = walk.index();
+/// Checks the layout, if there must be one; the parts that are the layers, if everything leads to
+/// them.
+pub(super) fn check<'a>(context: &Context<'a>, problems: &mut Problems) -> Layers<'a> {
+    let wanted = wanted(context);
+    let mut walk = Walk { context, problems, reached: BTreeSet::new() };
+    let mut layers = Some(Layers::default());
+    if !wanted.is_empty() {
+        walk.reached.extend([LAYOUT_FILE, INDEX_FILE].map(str::to_owned));
+        layers = walk.index(&wanted);
+    }
     let reached = walk.reached;
-    let others: Vec<&str> = wanted(context).iter().map(|listed| listed.cache).collect();
+    let files = wanted.iter().map(|kind| kind.cache);
+    let reports = report_lines::REPORTS.iter();
+    let reports = reports.filter(|report| context.output(report.adapter).is_some());
+    let repository = vex::FILES.iter().filter(|_| context.output(vex::ADAPTER).is_some());
+    let files: BTreeSet<&str> =
+        files.chain(reports.map(|report| report.file)).chain(repository.copied()).collect();
     for part in &context.manifest.parts {
         let path = part.path.as_str();
-        let expected =
-            reached.contains(path) || others.contains(&path) || path == report_lines::FILE;
+        let expected = reached.contains(path) || files.contains(path);
         // Nothing tells what belongs there where the index itself does not read.
-        if path.starts_with(FOLDER) && !expected && layer.is_some() {
-            let problem = Problem::new("nothing in the image layout leads to this file");
-            problems.add(Check::ScannerPackaging, problem.of(path));
+        if path.starts_with(FOLDER) && !expected && layers.is_some() {
+            let check = match wanted.is_empty() {
+                true => Check::ScannerVex,
+                false => Check::ScannerPackaging,
+            };
+            problems.add(check, Problem::new("nothing leads to this file").of(path));
         }
     }
-    layer
+    layers.unwrap_or_default()
 }
 
 struct Walk<'w, 'a> {
@@ -142,7 +134,7 @@ impl<'a> Walk<'_, 'a> {
         }
     }
 
-    fn index(&mut self) -> Option<&'a PartEntry> {
+    fn index(&mut self, wanted: &[&'static Kind]) -> Option<Layers<'a>> {
         match self.context.small(LAYOUT_FILE) {
             Ok(bytes) if bytes == br#"{"imageLayoutVersion":"1.0.0"}"# => {}
             Ok(_) => self.fail(LAYOUT_FILE, Problem::new("it is not that of version 1.0.0")),
@@ -151,25 +143,21 @@ impl<'a> Walk<'_, 'a> {
         let index: Index = self.read(INDEX_FILE)?;
         self.same(INDEX_FILE, "mediaType", INDEX, &index.media_type);
         self.same(INDEX_FILE, "schemaVersion", "2", &index.schema_version.to_string());
-        let wanted = wanted(self.context);
         if index.manifests.len() != wanted.len() {
             let problem = Problem::new("it lists another number of manifests");
             self.fail(INDEX_FILE, problem.expected(wanted.len(), index.manifests.len()));
             return None;
         }
-        let mut database = None;
-        for (listed, entry) in wanted.into_iter().zip(&index.manifests) {
-            let layer = self.entry(listed, entry)?;
-            if listed.adapter == ADAPTER {
-                database = Some(layer);
-            }
+        let mut layers = Layers::default();
+        for (kind, entry) in wanted.iter().zip(&index.manifests) {
+            *layers.of(kind) = Some(self.entry(kind, entry)?);
         }
-        database
+        Some(layers)
     }
 
     /// The layer that an entry of the index leads to.
-    fn entry(&mut self, listed: &Listed, entry: &Descriptor) -> Option<&'a PartEntry> {
-        let tag = BTreeMap::from([(REFERENCE.to_owned(), listed.tag.to_owned())]);
+    fn entry(&mut self, kind: &Kind, entry: &Descriptor) -> Option<&'a PartEntry> {
+        let tag = BTreeMap::from([(REFERENCE.to_owned(), kind.tag.to_owned())]);
         self.annotations(INDEX_FILE, &tag, &entry.annotations);
         self.same(
             INDEX_FILE,
@@ -178,10 +166,10 @@ impl<'a> Walk<'_, 'a> {
             entry.artifact_type.as_deref().unwrap_or(""),
         );
         let part = self.blob(INDEX_FILE, entry, MANIFEST)?;
-        self.manifest(listed, part)
+        self.manifest(kind, part)
     }
 
-    fn manifest(&mut self, listed: &Listed, part: &PartEntry) -> Option<&'a PartEntry> {
+    fn manifest(&mut self, kind: &Kind, part: &PartEntry) -> Option<&'a PartEntry> {
         let file = part.path.as_str();
         let manifest: Manifest = self.read(file)?;
         self.same(file, "mediaType", MANIFEST, &manifest.media_type);
@@ -199,9 +187,9 @@ impl<'a> Walk<'_, 'a> {
             self.fail(file, problem.expected(1, manifest.layers.len()));
             return None;
         };
-        let title = BTreeMap::from([(TITLE.to_owned(), listed.title.to_owned())]);
+        let title = BTreeMap::from([(TITLE.to_owned(), kind.title.to_owned())]);
         self.annotations(file, &title, &layer.annotations);
-        self.blob(file, layer, listed.layer)
+        self.blob(file, layer, kind.layer_type)
     }
 
     /// Reads a small file of the layout in its one form.

@@ -3,17 +3,11 @@
 use serde::Deserialize;
 use stella_model::Instant;
 
-use super::{Context, Problems, SCHEMA};
+use super::{Context, Kind, Problems};
 use crate::report::{Check, Problem};
-
-/// The form for a cache folder.
-pub(super) const CACHE: &str = "trivy/cache/db/metadata.json";
 
 /// The time that was not, as Go writes it.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
-
-/// How long a database from a registry is taken for fresh.
-const FRESH_SECONDS: i64 = 86_400;
 
 /// How long one in a cache folder must be, so that no scanner asks for another: ten years.
 const LASTING_SECONDS: i64 = 3_652 * 86_400;
@@ -37,23 +31,31 @@ pub(super) enum Form {
 }
 
 /// Checks the form for a cache folder.
-pub(super) fn check_cache(context: &Context<'_>, problems: &mut Problems) {
-    match context.small(CACHE) {
-        Ok(bytes) => check(CACHE, &bytes, context.manifest.as_of, Form::Cache, problems),
-        Err(message) => problems.add(Check::ScannerPackaging, Problem::new(message).of(CACHE)),
+pub(super) fn check_cache(context: &Context<'_>, kind: &Kind, problems: &mut Problems) {
+    let file = kind.cache;
+    match context.small(file) {
+        Ok(bytes) => check(file, &bytes, context.manifest.as_of, Form::Cache, kind, problems),
+        Err(message) => problems.add(Check::ScannerPackaging, Problem::new(message).of(file)),
     }
 }
 
 /// Checks one form of the file.
-pub(super) fn check(file: &str, bytes: &[u8], as_of: Instant, form: Form, problems: &mut Problems) {
+pub(super) fn check(
+    file: &str,
+    bytes: &[u8],
+    as_of: Instant,
+    form: Form,
+    kind: &Kind,
+    problems: &mut Problems,
+) {
     let mut fail = |problem: Problem| problems.add(Check::ScannerPackaging, problem.of(file));
     let metadata: Metadata = match serde_json::from_slice(bytes) {
         Ok(metadata) => metadata,
         Err(error) => return fail(Problem::new(format!("it is no metadata: {error}"))),
     };
-    if metadata.version != SCHEMA {
+    if metadata.version != kind.schema {
         let problem = Problem::new("Trivy would refuse the Version");
-        fail(problem.expected(SCHEMA, metadata.version));
+        fail(problem.expected(kind.schema, metadata.version));
     }
     let as_of_text = as_of.to_string();
     let downloaded = match form {
@@ -72,7 +74,7 @@ pub(super) fn check(file: &str, bytes: &[u8], as_of: Instant, form: Form, proble
     let next = next.filter(|_| super::schema::is_go_time(&metadata.next_update));
     let ahead = next.map(|next| next.unix_seconds() - as_of.unix_seconds());
     let (good, expected) = match form {
-        Form::Layer => (ahead == Some(FRESH_SECONDS), "a day after asOf"),
+        Form::Layer => (ahead == Some(kind.fresh_days * 86_400), kind.fresh),
         Form::Cache => {
             (ahead.is_some_and(|ahead| ahead >= LASTING_SECONDS), "many years after asOf")
         }

@@ -13,7 +13,7 @@ use stella_model::{Digest, PartName, rfc8785};
 pub(crate) const LAYER_TYPE: &str = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip";
 const ARTIFACT_TYPE: &str = "application/vnd.aquasec.trivy.config.v1+json";
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-const AS_OF: &str = "2026-11-01T00:00:00Z";
+pub(crate) const AS_OF: &str = "2026-11-01T00:00:00Z";
 
 /// A key of the database.
 #[derive(Debug, Clone)]
@@ -26,6 +26,13 @@ pub(crate) type Tree = BTreeMap<Vec<u8>, Node>;
 
 /// A listed part: path, media type, content, records.
 pub(crate) type Listed = (String, &'static str, Vec<u8>, Option<u64>);
+
+/// An output for a scanner.
+pub(crate) struct Made {
+    pub(crate) parts: Vec<Listed>,
+    pub(crate) entry: OutputEntry,
+    pub(crate) coverage: Vec<Coverage>,
+}
 
 /// A database in the making; every step can be spoilt.
 #[derive(Clone)]
@@ -148,55 +155,12 @@ impl Db {
             ("trivy.db", self.database()),
         ];
         (self.members)(&mut members);
-        let mut tar = Vec::new();
-        for (name, bytes) in members {
-            let size = bytes.len() as u64;
-            tar.extend(header(&PartName::new(name).expect("a name"), size).expect("small"));
-            tar.extend(bytes);
-            tar.extend(&END[..padding(size)]);
-        }
-        tar.extend(END);
-        (self.tar)(&mut tar);
-        let mut gzip =
-            GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::new(6));
-        gzip.write_all(&tar).expect("into memory");
-        let mut gzip = gzip.finish().expect("into memory");
-        (self.gzip)(&mut gzip);
-        gzip
+        tar_gz(&members, self.tar, self.gzip)
     }
 
     /// All parts that belong to the database.
-    pub(crate) fn parts(&self) -> Vec<Listed> {
-        let layer = self.layer();
-        let named = |bytes: &[u8]| format!("sha256:{}", Digest::of(bytes));
-        let mut image = json!({
-            "annotations": { "org.opencontainers.image.created": AS_OF },
-            "artifactType": ARTIFACT_TYPE,
-            "config": { "digest": named(b"{}"), "mediaType": "application/vnd.oci.empty.v1+json", "size": 2 },
-            "layers": [{
-                "annotations": { "org.opencontainers.image.title": "db.tar.gz" },
-                "digest": named(&layer),
-                "mediaType": LAYER_TYPE,
-                "size": layer.len(),
-            }],
-            "mediaType": MANIFEST_TYPE,
-            "schemaVersion": 2,
-        });
-        (self.image)(&mut image);
-        let image = rfc8785::to_vec(&image);
-        let mut index = json!({
-            "manifests": [{
-                "annotations": { "org.opencontainers.image.ref.name": "db-2" },
-                "artifactType": ARTIFACT_TYPE,
-                "digest": named(&image),
-                "mediaType": MANIFEST_TYPE,
-                "size": image.len(),
-            }],
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "schemaVersion": 2,
-        });
-        (self.index)(&mut index);
-        let blob = |bytes: &[u8]| format!("trivy/oci/blobs/sha256/{}", Digest::of(bytes));
+    fn parts(&self) -> Vec<Listed> {
+        let layout = layout(self.layer(), LAYER_TYPE, "db.tar.gz", "db-2", self.image, self.index);
         let lines = self.lines.lines().count() as u64;
         let mut listed: Vec<Listed> = vec![
             (
@@ -211,28 +175,14 @@ impl Db {
                 self.cache_metadata.clone().into(),
                 None,
             ),
-            (
-                "trivy/oci/oci-layout".into(),
-                "application/vnd.oci.layout.header.v1+json",
-                br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec(),
-                None,
-            ),
-            (
-                "trivy/oci/index.json".into(),
-                "application/vnd.oci.image.index.v1+json",
-                rfc8785::to_vec(&index),
-                None,
-            ),
-            (blob(b"{}"), "application/vnd.oci.empty.v1+json", b"{}".to_vec(), None),
-            (blob(&image), MANIFEST_TYPE, image, None),
-            (blob(&layer), LAYER_TYPE, layer, None),
         ];
+        listed.extend(layout);
         (self.listed)(&mut listed);
         listed
     }
 
     /// What the manifest of the bundle tells of it.
-    pub(crate) fn entry(&self) -> OutputEntry {
+    fn entry(&self) -> OutputEntry {
         let keys = self
             .tree
             .iter()
@@ -256,13 +206,98 @@ impl Db {
         entry
     }
 
-    pub(crate) fn coverage(&self) -> Vec<Coverage> {
+    /// The output as a bundle has it.
+    pub(crate) fn made(&self) -> Made {
+        Made { parts: self.parts(), entry: self.entry(), coverage: self.coverage() }
+    }
+
+    fn coverage(&self) -> Vec<Coverage> {
         let entry = |(ecosystem, state): &(&str, &str)| Coverage {
             ecosystem: (*ecosystem).to_owned(),
             state: (*state).to_owned(),
         };
         self.coverage.iter().map(entry).collect()
     }
+}
+
+/// An archive of these members, in the one form that is written.
+pub(crate) fn tar_gz<N: AsRef<str>>(
+    members: &[(N, Vec<u8>)],
+    spoil_tar: fn(&mut Vec<u8>),
+    spoil_gzip: fn(&mut Vec<u8>),
+) -> Vec<u8> {
+    let mut tar = Vec::new();
+    for (name, bytes) in members {
+        let size = bytes.len() as u64;
+        tar.extend(header(&PartName::new(name.as_ref()).expect("a name"), size).expect("small"));
+        tar.extend(bytes);
+        tar.extend(&END[..padding(size)]);
+    }
+    tar.extend(END);
+    spoil_tar(&mut tar);
+    let mut gzip =
+        GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::new(6));
+    gzip.write_all(&tar).expect("into memory");
+    let mut gzip = gzip.finish().expect("into memory");
+    spoil_gzip(&mut gzip);
+    gzip
+}
+
+/// The files of an image layout with one layer.
+pub(crate) fn layout(
+    layer: Vec<u8>,
+    layer_type: &'static str,
+    title: &str,
+    tag: &str,
+    spoil_image: fn(&mut Value),
+    spoil_index: fn(&mut Value),
+) -> Vec<Listed> {
+    let named = |bytes: &[u8]| format!("sha256:{}", Digest::of(bytes));
+    let mut image = json!({
+        "annotations": { "org.opencontainers.image.created": AS_OF },
+        "artifactType": ARTIFACT_TYPE,
+        "config": { "digest": named(b"{}"), "mediaType": "application/vnd.oci.empty.v1+json", "size": 2 },
+        "layers": [{
+            "annotations": { "org.opencontainers.image.title": title },
+            "digest": named(&layer),
+            "mediaType": layer_type,
+            "size": layer.len(),
+        }],
+        "mediaType": MANIFEST_TYPE,
+        "schemaVersion": 2,
+    });
+    spoil_image(&mut image);
+    let image = rfc8785::to_vec(&image);
+    let mut index = json!({
+        "manifests": [{
+            "annotations": { "org.opencontainers.image.ref.name": tag },
+            "artifactType": ARTIFACT_TYPE,
+            "digest": named(&image),
+            "mediaType": MANIFEST_TYPE,
+            "size": image.len(),
+        }],
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "schemaVersion": 2,
+    });
+    spoil_index(&mut index);
+    let blob = |bytes: &[u8]| format!("trivy/oci/blobs/sha256/{}", Digest::of(bytes));
+    vec![
+        (
+            "trivy/oci/oci-layout".into(),
+            "application/vnd.oci.layout.header.v1+json",
+            br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec(),
+            None,
+        ),
+        (
+            "trivy/oci/index.json".into(),
+            "application/vnd.oci.image.index.v1+json",
+            rfc8785::to_vec(&index),
+            None,
+        ),
+        (blob(b"{}"), "application/vnd.oci.empty.v1+json", b"{}".to_vec(), None),
+        (blob(&image), MANIFEST_TYPE, image, None),
+        (blob(&layer), layer_type, layer, None),
+    ]
 }
 
 fn count(node: &Node) -> u64 {

@@ -2,8 +2,10 @@
 
 mod changed;
 mod database;
+mod java_index;
 mod maker;
 mod mutations;
 mod proofs;
 mod scanner;
 mod signed;
+mod vex;

@@ -19,7 +19,7 @@ use stella_verify::{
     Verification,
 };
 
-use crate::database::Db;
+use crate::database::{Db, Made};
 
 /// A bundle in memory.
 #[derive(Debug, Clone, Default)]
@@ -60,7 +60,7 @@ impl Files {
         let tasks = verification.tasks().iter();
         let verdicts = tasks.map(|task| verification.check_part(task, &mut scratch)).collect();
         if scanner {
-            verification.check_scanner(Room(Vec::new()), &|| false);
+            verification.check_scanner(Room(Vec::new()), Room(Vec::new()), &|| false);
         }
         verification.finish(verdicts)
     }
@@ -163,8 +163,8 @@ pub(crate) struct Part {
 pub(crate) struct Maker {
     pub(crate) parts: Vec<Part>,
     pub(crate) plan: RunPlan,
-    /// A database for a scanner, instead of the parts.
-    pub(crate) database: Option<Db>,
+    /// Something for a scanner, instead of the parts.
+    pub(crate) scanner: Option<Made>,
     /// Changes the manifest before it is written and signed.
     pub(crate) manifest: fn(&mut ExportManifest),
     /// Changes the bytes of the manifest before they are signed.
@@ -272,7 +272,7 @@ impl Maker {
         Maker {
             parts: parts.collect(),
             plan,
-            database: None,
+            scanner: None,
             manifest: |_| {},
             export: |_| {},
             statement: |_| {},
@@ -281,10 +281,15 @@ impl Maker {
 
     /// A bundle of nothing but a database.
     pub(crate) fn with_database(database: Db) -> Maker {
+        Maker::with_output(database.made())
+    }
+
+    /// A bundle of nothing but something for a scanner.
+    pub(crate) fn with_output(made: Made) -> Maker {
         let mut maker = Maker::new();
         maker.parts.clear();
-        maker.plan.outputs[0].adapter = "trivy:db".to_owned();
-        Maker { database: Some(database), ..maker }
+        maker.plan.outputs[0].adapter.clone_from(&made.entry.adapter);
+        Maker { scanner: Some(made), ..maker }
     }
 
     /// The finished bundle, signed by the release key.
@@ -294,10 +299,10 @@ impl Maker {
         for part in &self.parts {
             self.add_part(part, &mut files, &mut listed);
         }
-        for (path, media_type, bytes, records) in self.database.iter().flat_map(Db::parts) {
-            add_file(&path, &bytes, &mut files, &mut listed);
+        for (path, media_type, bytes, records) in self.scanner.iter().flat_map(|made| &made.parts) {
+            add_file(path, bytes, &mut files, &mut listed);
             let entry = listed.last_mut().expect("was added");
-            (entry.media_type, entry.records) = (media_type.to_owned(), records);
+            (entry.media_type, entry.records) = ((*media_type).to_owned(), *records);
         }
         add_text("README.md", "# A bundle\n", &mut files, &mut listed);
         add_text("NOTICE.md", "# Notices\n", &mut files, &mut listed);
@@ -345,7 +350,7 @@ impl Maker {
     }
 
     fn manifest_of(&self, parts: Vec<PartEntry>) -> ExportManifest {
-        let sets = if self.database.is_some() { Vec::new() } else { self.plan.sets.clone() };
+        let sets = if self.scanner.is_some() { Vec::new() } else { self.plan.sets.clone() };
         let mut kinds = BTreeMap::new();
         for set in &sets {
             *kinds.entry(set.kind.clone()).or_insert(0) += set.count;
@@ -366,11 +371,11 @@ impl Maker {
             not_represented: BTreeMap::new(),
             scanner: None,
         };
-        let output = self.database.as_ref().map_or_else(mirror, Db::entry);
+        let output = self.scanner.as_ref().map_or_else(mirror, |made| made.entry.clone());
         ExportManifest {
             as_of: self.plan.as_of,
             counts,
-            coverage: self.database.as_ref().map(Db::coverage).unwrap_or_default(),
+            coverage: self.scanner.as_ref().map(|made| made.coverage.clone()).unwrap_or_default(),
             feeds: self.plan.feeds.clone(),
             format_version: 1,
             handling: None,

@@ -37,6 +37,8 @@ fn the_bundle_itself_verifies() {
             Check::FurtherSignatures,
             Check::ScannerPackaging,
             Check::ScannerDatabase,
+            Check::ScannerJavaIndex,
+            Check::ScannerVex,
             Check::ScannerReport,
             Check::ScannerCanary,
             Check::Age,
@@ -272,6 +274,8 @@ fn the_tables_hold_at_least_sixty_mutations() {
         Check::Proof,
         Check::ScannerPackaging,
         Check::ScannerDatabase,
+        Check::ScannerJavaIndex,
+        Check::ScannerVex,
         Check::ScannerReport,
         Check::ScannerCanary,
     ];
