@@ -118,7 +118,7 @@ pub fn export(
     let Done { packed, files, sealed, already_there } = done;
     let export_digest = Digest::of(&files.export);
     let record = record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
-    record.save(store, &prepared.plan.profile)?;
+    record.save(store, &prepared.kin())?;
     let limit = request.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES);
     let mut warnings = prepared.warnings;
     if let Err(error) = depot.prune(limit) {
@@ -177,7 +177,7 @@ fn unlock(
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<(), EngineError> {
-    let last = RunRecord::last(store, &prepared.plan.profile).ok().flatten();
+    let last = RunRecord::last(store, &prepared.kin()).ok().flatten();
     let same = last.filter(|last| last.plan_hash == prepared.plan.hash());
     if same.is_some_and(|last| key.keeps_signature_of(&last.export_digest)) {
         return Ok(());

@@ -19,5 +19,5 @@ pub use export::{DatabaseReport, RunReport, export};
 pub use plan::{Change, PlanReport, PlannedSet, plan};
 pub use profile::{adapter_specs, read_profile, validate_profile};
 pub use record::{RunRecord, SetRecord};
-pub use request::{DEFAULT_CACHE_BYTES, ExportRequest, ProfileSource, RunRequest};
+pub use request::{DEFAULT_CACHE_BYTES, ExportRequest, PolicyRequest, ProfileSource, RunRequest};
 pub use seal::{KeyReport, Signing};

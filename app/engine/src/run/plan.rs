@@ -89,7 +89,7 @@ pub fn plan(
 ) -> Result<PlanReport, EngineError> {
     let prepared = prepare(store, request, progress, cancel)?;
     let depot = store.depot();
-    let last_run = RunRecord::last(store, &prepared.plan.profile).ok().flatten();
+    let last_run = RunRecord::last(store, &prepared.kin()).ok().flatten();
     let mut work = Work::default();
     let mut sets = Vec::new();
     for set in &prepared.sets {

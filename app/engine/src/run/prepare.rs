@@ -73,7 +73,7 @@ pub(super) fn prepare(
     let mut warnings = unmatched.warnings();
     warnings.extend(never_filled(&selectors, &feeds));
     let id = ProfileId { name: profile.name.clone(), revision: profile.revision() };
-    let last = RunRecord::last(store, &id).unwrap_or_else(|problem| {
+    let last = RunRecord::last(store, &kin(&profile)).unwrap_or_else(|problem| {
         warnings.push(problem);
         None
     });
@@ -89,6 +89,7 @@ pub(super) fn prepare(
         handling: profile.handling.clone(),
         outputs: outputs(&profile),
         partition: profile.partition,
+        policy: profile.policy.clone(),
         producer: PRODUCT_VERSION.to_owned(),
         profile: id,
         redaction: RedactionId { digest: rules.digest(), name: rules.name().to_owned() },
@@ -113,7 +114,17 @@ pub(super) fn prepare(
     })
 }
 
+/// What the last run that selected alike is remembered under: another policy changes no record.
+fn kin(profile: &Profile) -> ProfileId {
+    ProfileId { name: profile.name.clone(), revision: profile.revision_without_policy() }
+}
+
 impl Prepared {
+    /// What the run is remembered under.
+    pub(super) fn kin(&self) -> ProfileId {
+        kin(&self.profile)
+    }
+
     /// Whether any output carries the records themselves.
     pub(super) fn carries_records(&self) -> bool {
         let carries =

@@ -1,6 +1,7 @@
 //! What the store remembers of the last successful run of each profile revision.
 //!
-//! A revision includes the selectors, so that runs are only held against runs that select alike.
+//! A revision includes the selectors, so that runs are only held against runs that select alike; the
+//! policy is left out of it here.
 //! Cursors, durations and places live here and in no hashed file. A record that is lost
 //! only costs the comparison with the last run.
 
