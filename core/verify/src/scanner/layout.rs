@@ -59,6 +59,17 @@ const LISTED: [Listed; 2] = [
     },
 ];
 
+/// The adapter of the VEX repository, which shares the folder and not the layout.
+const VEX: &str = "trivy:vex";
+
+/// The files of the VEX repository.
+const VEX_FILES: [&str; 4] = [
+    "trivy/vex.report.jsonl",
+    "trivy/vex/repository.yaml",
+    "trivy/vex/vex-repository.json",
+    "trivy/vex/vex-repository.tar.gz",
+];
+
 /// What the layout of a bundle must list.
 fn wanted(context: &Context<'_>) -> Vec<&'static Listed> {
     let made = |listed: &&Listed| {
@@ -108,7 +119,10 @@ pub(super) fn check<'a>(context: &Context<'a>, problems: &mut Problems) -> Optio
     };
     let layer = walk.index();
     let reached = walk.reached;
-    let others: Vec<&str> = wanted(context).iter().map(|listed| listed.cache).collect();
+    let mut others: Vec<&str> = wanted(context).iter().map(|listed| listed.cache).collect();
+    if context.manifest.outputs.iter().any(|output| output.adapter == VEX) {
+        others.extend(VEX_FILES);
+    }
     for part in &context.manifest.parts {
         let path = part.path.as_str();
         let expected =
