@@ -77,6 +77,7 @@ impl Fixture {
             as_of: None,
             redaction: None,
             policy: PolicyRequest::default(),
+            accept_drop: None,
             allow_empty: Vec::new(),
             threads: 1,
             now: now(),

@@ -50,6 +50,7 @@ fn request(profile: &str) -> RunRequest {
         as_of: None,
         redaction: None,
         policy: PolicyRequest::default(),
+        accept_drop: None,
         allow_empty: Vec::new(),
         threads: 2,
         now: now(),

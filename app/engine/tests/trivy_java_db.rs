@@ -44,6 +44,7 @@ fn run(
             as_of: Some(now()),
             redaction: None,
             policy: PolicyRequest::default(),
+            accept_drop: None,
             allow_empty: allow_empty.iter().map(|set| set.parse().expect("a set")).collect(),
             threads,
             now: now(),

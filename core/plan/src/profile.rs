@@ -124,17 +124,16 @@ pub struct Trivy {
 }
 
 impl Trivy {
-    /// What decides bytes, as the plan lists it.
+    /// What decides the bytes of an output, as the plan lists it.
     #[must_use]
-    pub fn options(&self) -> BTreeMap<String, String> {
-        let mut options = BTreeMap::new();
-        if !self.precedence.is_empty() {
-            options.insert("precedence".to_owned(), self.precedence.join(","));
-        }
-        if let Some(url) = &self.vex_url {
-            options.insert("vex-url".to_owned(), url.clone());
-        }
-        options
+    pub fn options(&self, adapter: &str) -> BTreeMap<String, String> {
+        let precedence = (!self.precedence.is_empty()).then(|| self.precedence.join(","));
+        let told = match adapter {
+            "trivy:db" => vec![("precedence", precedence)],
+            "trivy:vex" => vec![("precedence", precedence), ("vex-url", self.vex_url.clone())],
+            _ => Vec::new(),
+        };
+        told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
 
@@ -362,8 +361,8 @@ impl Profile {
             policy: Option<&'a Policy>,
             redaction: &'a str,
             select: &'a Select,
-            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-            trivy: BTreeMap<String, String>,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            trivy: Vec<(&'a str, BTreeMap<String, String>)>,
         }
         Digest::of(&rfc8785::to_vec(&Revision {
             handling: &self.handling,
@@ -378,7 +377,12 @@ impl Profile {
                 RedactionChoice::File(_) => "file",
             },
             select: &self.select,
-            trivy: self.trivy.options(),
+            trivy: self
+                .outputs
+                .iter()
+                .map(|adapter| (adapter.id, self.trivy.options(adapter.id)))
+                .filter(|(_, options)| !options.is_empty())
+                .collect(),
         }))
     }
 }

@@ -72,6 +72,14 @@ pub(crate) struct ScopeArgs {
     /// A set that may be empty (repeatable)
     #[arg(long, value_name = "KIND/FEED", value_parser = values::set)]
     pub(crate) allow_empty: Vec<SetKey>,
+
+    /// Accept that far less is there than in the last run
+    #[arg(long, requires = "reason")]
+    pub(crate) accept_drop: bool,
+
+    /// Why that is right
+    #[arg(long, value_name = "TEXT", requires = "accept_drop", value_parser = values::text)]
+    pub(crate) reason: Option<String>,
 }
 
 /// Which records are taken. Different flags must all hold; values of one flag are alternatives.

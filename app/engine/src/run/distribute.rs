@@ -145,6 +145,7 @@ mod tests {
                 as_of: None,
                 redaction: None,
                 policy: PolicyRequest::default(),
+                accept_drop: None,
                 allow_empty: Vec::new(),
                 threads: 1,
                 now: now(),

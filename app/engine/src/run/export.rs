@@ -6,17 +6,17 @@ use std::time::Instant as Clock;
 
 use serde::Serialize;
 use stella_carrier::Carrier;
-use stella_depot::Depot;
+use stella_depot::{Depot, PartRecord};
 use stella_keys::KeyFileSigner;
 use stella_manifest::OutputEntry;
 use stella_model::{Digest, ErrorCode, Instant, Kind};
 
 use super::assemble::{Files, assemble};
 use super::distribute::distribute;
-use super::output;
+use super::output::{self, Output};
 use super::pack::{Packed, pack};
 use super::prepare::{Prepared, prepare};
-use super::record::{RunRecord, SetRecord};
+use super::record::{AcceptedDrop, RunRecord, SetRecord};
 use super::request::{DEFAULT_CACHE_BYTES, ExportRequest};
 use super::seal::{KeyReport, Sealed, seal};
 use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
@@ -81,6 +81,8 @@ pub struct DatabaseReport {
     pub keys: u64,
     /// Statements of the evidence that it cannot make, by reason.
     pub not_represented: BTreeMap<String, u64>,
+    /// Whether the depot had it.
+    pub reused: bool,
 }
 
 /// Runs a profile and puts the bundle at its destination.
@@ -115,12 +117,18 @@ pub fn export(
         other => other?,
     };
     drop(held);
-    let Done { packed, files, sealed, already_there } = done;
+    let Done { packed, outputs, files, sealed, already_there } = done;
     let export_digest = Digest::of(&files.export);
-    let record = record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
+    let mut record =
+        record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
+    record.outputs = sizes(&outputs);
+    record.accepted_drop = accepted_drop(&prepared, &outputs);
     record.save(store, &prepared.kin())?;
     let limit = request.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES);
+    let accepted = record.accepted_drop.iter().flat_map(|accepted| &accepted.drops);
+    let accepted: Vec<String> = accepted.map(|drop| format!("accepted: {drop}")).collect();
     let mut warnings = prepared.warnings;
+    warnings.extend(accepted);
     if let Err(error) = depot.prune(limit) {
         // The bundle is where it should be; only the cache is larger than asked for.
         warnings.push(format!("the depot was not pruned: {error}"));
@@ -144,7 +152,7 @@ pub fn export(
         not_carried: manifest.counts.not_carried,
         redacted: manifest.redaction.counts,
         selected: prepared.sets.iter().map(|set| set.count).sum(),
-        databases: databases(&manifest.outputs),
+        databases: databases(&manifest.outputs, &outputs),
         parts: packed.parts.len() as u64,
         reused_parts: packed.reused,
         bytes: manifest.counts.bytes,
@@ -156,14 +164,31 @@ pub fn export(
     })
 }
 
-fn databases(outputs: &[OutputEntry]) -> Vec<DatabaseReport> {
-    let made = outputs.iter().filter(|output| !output.keys.is_empty());
+/// What the next run is held against.
+fn sizes(outputs: &[Output]) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let counted = outputs.iter().filter(|output| !output.record.sizes.is_empty());
+    counted.map(|output| (output.adapter.to_owned(), output.record.sizes.clone())).collect()
+}
+
+/// Drops that were accepted, of sets and of outputs.
+fn accepted_drop(prepared: &Prepared, outputs: &[Output]) -> Option<AcceptedDrop> {
+    let of_outputs = outputs.iter().flat_map(|output| &output.accepted);
+    let drops = prepared.accepted.iter().chain(of_outputs).map(ToString::to_string);
+    let drops: Vec<String> = drops.collect();
+    let reason = prepared.accept_drop.clone().filter(|_| !drops.is_empty())?;
+    Some(AcceptedDrop { reason, drops })
+}
+
+fn databases(outputs: &[OutputEntry], made: &[Output]) -> Vec<DatabaseReport> {
+    let is_reused = |adapter: &str| made.iter().any(|made| made.adapter == adapter && made.reused);
+    let counted = outputs.iter().filter(|output| !output.keys.is_empty());
     let report = |output: &OutputEntry| DatabaseReport {
         adapter: output.adapter.clone(),
         keys: output.keys.values().sum(),
         not_represented: output.not_represented.clone(),
+        reused: is_reused(&output.adapter),
     };
-    made.map(report).collect()
+    counted.map(report).collect()
 }
 
 /// Decrypts the signing key before hours of packing, so that nobody waits for a question at their
@@ -198,6 +223,7 @@ struct Work<'a> {
 /// A distributed bundle.
 struct Done {
     packed: Packed,
+    outputs: Vec<Output>,
     files: Files,
     sealed: Sealed,
     already_there: bool,
@@ -222,23 +248,19 @@ impl Work<'_> {
             distribute(self.request, &files, &sealed, self.depot, progress, self.cancel)
                 .map_err(EngineError::from)
         })?;
-        Ok(Done { packed, files, sealed, already_there })
+        Ok(Done { packed, outputs, files, sealed, already_there })
     }
 
-    /// Forgets the parts whose bytes are missing or no longer what they were; returns their number.
+    /// Forgets the parts and outputs whose bytes are missing or no longer what they were; returns their number.
     fn forget_damage(&self) -> usize {
-        let keys = self.prepared.sets.iter().flat_map(|set| &set.parts).map(|part| part.key);
-        keys.filter(|key| match self.depot.part(key) {
-            None => true,
-            Some(record) => {
-                let damaged = !record.files().all(|file| self.depot.is_intact(file));
-                if damaged {
-                    self.depot.forget_part(key, &record);
-                }
-                damaged
-            }
-        })
-        .count()
+        let carried = if self.prepared.carries_records() { &self.prepared.sets[..] } else { &[] };
+        let keys = carried.iter().flat_map(|set| &set.parts).map(|part| part.key);
+        let is_bad = |key: &&Digest| {
+            self.depot.forget_damaged::<PartRecord>(key)
+                || self.depot.find::<PartRecord>(key).is_none()
+        };
+        let parts = keys.filter(|key| is_bad(&key)).count();
+        parts + output::forget_damage(self.prepared, self.depot)
     }
 }
 
@@ -286,6 +308,8 @@ fn record(
         finished: prepared.now,
         destination: dest.to_owned(),
         sets: sets.collect(),
+        outputs: BTreeMap::new(),
+        accepted_drop: None,
         packed_bytes: packed.packed_bytes,
         packing_ms: times.get(Stage::Pack.as_str()).copied().unwrap_or(0),
         uncompressed_bytes: files.manifest.counts.uncompressed_bytes,

@@ -174,7 +174,7 @@ impl Shop<'_> {
             redacted_records: counts.records,
             not_redactable: counts.not_redactable,
         };
-        self.depot.put_part(&task.part.key, &record)?;
+        self.depot.keep(&task.part.key, &record)?;
         self.packed_bytes.fetch_add(task.part.bytes, Ordering::Relaxed);
         Ok(record)
     }

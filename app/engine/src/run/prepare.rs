@@ -38,6 +38,10 @@ pub(super) struct Prepared {
     pub(super) now: Instant,
     pub(super) floors: Floors,
     pub(super) broken: Vec<FloorBroken>,
+    /// Drops against the last run that were accepted.
+    pub(super) accepted: Vec<FloorBroken>,
+    /// Why drops against the last run are accepted, if they are.
+    pub(super) accept_drop: Option<String>,
 }
 
 /// Decides everything about a run.
@@ -78,7 +82,11 @@ pub(super) fn prepare(
         None
     });
     let floors = floors(last, &profile, &selectors);
-    let broken = broken_floors(&floors, &selectors, &feeds, &live, &scanned);
+    let mut broken = broken_floors(&floors, &selectors, &feeds, &live, &scanned);
+    let mut accepted = Vec::new();
+    if request.accept_drop.is_some() {
+        accepted = broken.extract_if(.., |broken| broken.is_drop()).collect();
+    }
     let sets: Vec<SetSummary> = scanned.into_iter().filter(|set| set.count > 0).collect();
     let as_of = as_of(request, &sets, &broken, &mut warnings)?;
     let plan = RunPlan {
@@ -111,6 +119,8 @@ pub(super) fn prepare(
         now: request.now,
         floors,
         broken,
+        accepted,
+        accept_drop: request.accept_drop.clone(),
     })
 }
 
@@ -176,6 +186,27 @@ impl Prepared {
         refuse(&self.broken)
     }
 
+    /// INV-EMPTY: what was made of it, against the last run. Gives the drops that were accepted.
+    pub(super) fn check_output(
+        &self,
+        adapter: &str,
+        sizes: &BTreeMap<String, u64>,
+    ) -> Result<Vec<FloorBroken>, EngineError> {
+        let mut dropped = self.floors.check_output(adapter, sizes);
+        if adapter == TRIVY_DB.spec.id {
+            // A floor of 0 accepts that everything is lost.
+            let floors = &self.profile.trivy.floors;
+            let may_go = |name: &str| floors.get(name) == Some(&0);
+            dropped.retain(
+                |broken| !matches!(broken, FloorBroken::OutputDropped { name, .. } if may_go(name)),
+            );
+        }
+        if self.accept_drop.is_none() {
+            refuse(&dropped)?;
+        }
+        Ok(dropped)
+    }
+
     /// INV-EMPTY: what is left of it after redaction.
     pub(super) fn check_carried(&self, carried: &[SetEntry]) -> Result<(), EngineError> {
         if !self.carries_records() {
@@ -203,6 +234,12 @@ fn refuse(broken: &[FloorBroken]) -> Result<(), EngineError> {
         FloorBroken::NothingSelected => {
             "look at `stella feeds list` and at the selectors".to_owned()
         }
+        FloorBroken::OutputDropped { .. } => {
+            "find out why; if it is meant: --accept-drop --reason TEXT".to_owned()
+        }
+        FloorBroken::Dropped { set, .. } => format!(
+            "find out why; if it is meant: --accept-drop --reason TEXT, or --allow-empty {set} for a set"
+        ),
         _ => "find out why; if it is meant, name each set: --allow-empty KIND/FEED".to_owned(),
     };
     Err(EngineError::new(ErrorCode::Empty, all.join("; ")).hint(hint))
@@ -250,8 +287,8 @@ fn check_feeds(selectors: &Selectors, feeds: &[FeedInfo]) -> Result<(), EngineEr
 }
 
 fn floors(last: Option<RunRecord>, profile: &Profile, selectors: &Selectors) -> Floors {
-    let last = last.into_iter().flat_map(|run| run.sets);
-    let last = last.filter_map(|(set, record)| {
+    let (last, last_outputs) = last.map(|run| (run.sets, run.outputs)).unwrap_or_default();
+    let last = last.into_iter().filter_map(|(set, record)| {
         let set: SetKey = set.parse().ok()?;
         selectors.admits_set(&set).then_some((set, record.count))
     });
@@ -260,6 +297,7 @@ fn floors(last: Option<RunRecord>, profile: &Profile, selectors: &Selectors) -> 
         allow_empty: profile.allow_empty.clone(),
         last: last.collect(),
         max_drop_percent: profile.max_drop_percent,
+        last_outputs,
     }
 }
 
@@ -317,10 +355,7 @@ fn outputs(profile: &Profile) -> Vec<OutputPlan> {
     let output = |spec: &&'static AdapterSpec| OutputPlan {
         adapter: spec.id.to_owned(),
         adapter_version: spec.version,
-        options: match spec.id == TRIVY_DB.spec.id {
-            true => profile.trivy.options(),
-            false => BTreeMap::new(),
-        },
+        options: profile.trivy.options(spec.id),
     };
     profile.outputs.iter().map(output).collect()
 }

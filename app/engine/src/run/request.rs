@@ -24,6 +24,8 @@ pub struct RunRequest {
     pub policy: PolicyRequest,
     /// Sets that may be empty, besides the profile's.
     pub allow_empty: Vec<SetKey>,
+    /// Why it is right that less is there than in the last run; `None` = it is refused.
+    pub accept_drop: Option<String>,
     /// Worker threads.
     pub threads: usize,
     /// The time of planning.

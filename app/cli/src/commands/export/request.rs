@@ -27,6 +27,7 @@ pub(super) fn request(
             inputs_hash: scope.policy_inputs_hash,
         },
         allow_empty: scope.allow_empty,
+        accept_drop: scope.reason.filter(|_| scope.accept_drop),
         threads: context.threads(),
         now: clock::now(),
     }
