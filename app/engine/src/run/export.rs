@@ -67,9 +67,16 @@ pub struct RunReport {
     pub warnings: Vec<String>,
 }
 
-/// Signatures of one key that are kept for runs that make the same bundle again: those of a thousand
-/// bundles, with a file each.
-const KEPT_SIGNATURES: usize = 2_000;
+/// Signatures of one key that are kept, beside so many bytes of parts, for runs that make the same
+/// bundle again. A signature takes a block of the disk, and all together a thousandth of the room; but
+/// those of a hundred bundles are always kept: they take less than a megabyte, and without them a run
+/// that changes nothing asks for a password.
+fn kept_signatures(cache_bytes: u64) -> usize {
+    const BLOCK: u64 = 4_096;
+    const LEAST: u64 = 200;
+    let most = (cache_bytes / 1_000 / BLOCK).max(LEAST);
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
 
 /// A database of a bundle.
 #[derive(Debug, Clone, Serialize)]
@@ -133,7 +140,7 @@ pub fn export(
         // The bundle is where it should be; only the cache is larger than asked for.
         warnings.push(format!("the depot was not pruned: {error}"));
     }
-    if let Some(Err(error)) = key.map(|key| key.prune_kept(KEPT_SIGNATURES)) {
+    if let Some(Err(error)) = key.map(|key| key.prune_kept(kept_signatures(limit))) {
         warnings.push(format!("the kept signatures were not pruned: {error}"));
     }
     let manifest = files.manifest;
@@ -314,5 +321,17 @@ fn record(
         packing_ms: times.get(Stage::Pack.as_str()).copied().unwrap_or(0),
         uncompressed_bytes: files.manifest.counts.uncompressed_bytes,
         stored_bytes: files.manifest.counts.bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_signatures_follow_the_size_of_the_cache_and_never_become_none() {
+        let kept = [0, 1 << 20, 1 << 30, DEFAULT_CACHE_BYTES, u64::MAX].map(kept_signatures);
+        assert_eq!(kept[..4], [200, 200, 262, 5_242]);
+        assert!(kept[4] > 1 << 40);
     }
 }
