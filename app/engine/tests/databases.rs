@@ -394,7 +394,8 @@ fn a_kept_output_that_was_changed_or_is_gone_is_made_again() {
         std::fs::write(path, bytes).expect("writes");
     };
     let remove = |path: &Path| std::fs::remove_file(path).expect("removes");
-    let damages: [(&str, &str, &dyn Fn(&Path)); 4] = [
+    type Damage<'d> = &'d dyn Fn(&Path);
+    let damages: [(&str, &str, Damage<'_>); 4] = [
         ("blobs-changed", "/blobs/", &flip),
         ("blobs-gone", "/blobs/", &remove),
         ("records-changed", "/outputs/", &flip),

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use stella_ledger::{FeedInfo, IdRange, Ledger, Seq, SqliteLedger, StoredRecord, WithFacets};
+use stella_model::screen::Safe;
 use stella_model::{
-    Digest, ErrorCode, FeedName, Instant, Kind, PRODUCT_VERSION, SetKey, TenantId, rfc8785,
+    Digest, DigestBuilder, ErrorCode, FeedName, Instant, Kind, PRODUCT_VERSION, SetKey, TenantId,
+    rfc8785,
 };
 use stella_pack::codec;
 use stella_pack::trivy_db::TRIVY_DB;
@@ -143,14 +145,14 @@ impl Prepared {
     }
 
     /// Gives the selected records of a planned part in their order, as they were when the run was
-    /// decided. The first error ends it.
+    /// decided, and makes sure that they are the planned ones (INV-PLAN). The first error ends it.
     pub(super) fn read_part(
         &self,
-        set: &SetKey,
+        summary: &SetSummary,
         part: &PartPlan,
         take: &mut dyn FnMut(&StoredRecord) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        let at = Seq(self.sequence);
+        let (at, set) = (Seq(self.sequence), &summary.set);
         let range =
             IdRange { first: Some(part.first_id.clone()), last: Some(part.last_id.clone()) };
         let selectors = &self.selectors;
@@ -165,11 +167,13 @@ impl Prepared {
                 ControlFlow::Continue(())
             })?;
         }
+        let mut check = RangeCheck { records: 0, key: summary.part_key() };
         let mut failure = None;
         self.ledger.read(at, set, &range, &mut |record| {
             if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&record.id)) {
                 return ControlFlow::Continue(());
             }
+            check.take(record.id.as_str(), &record.content_digest);
             match take(record) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
@@ -178,7 +182,10 @@ impl Prepared {
                 }
             }
         })?;
-        failure.map_or(Ok(()), Err)
+        match failure {
+            Some(error) => Err(error),
+            None => check.against(part, set),
+        }
     }
 
     /// INV-EMPTY: what was selected.
@@ -217,6 +224,33 @@ impl Prepared {
         let key = |set: &SetEntry| SetKey { kind: set.kind.clone(), feed: set.feed.clone() };
         let carried = carried.iter().map(|set| (key(set), set.count)).collect();
         refuse(&self.floors.check_carried(&selected, &carried))
+    }
+}
+
+/// Holds the records that were read against the plan (INV-PLAN).
+struct RangeCheck {
+    records: u64,
+    key: DigestBuilder,
+}
+
+impl RangeCheck {
+    fn take(&mut self, id: &str, content: &Digest) {
+        self.records += 1;
+        self.key.lp(id.as_bytes()).digest(content);
+    }
+
+    fn against(self, part: &PartPlan, set: &SetKey) -> Result<(), EngineError> {
+        if self.records == part.records && self.key.finish() == part.key {
+            return Ok(());
+        }
+        let message = format!(
+            "the records of {set} from {} to {} are no longer those of the plan",
+            Safe(part.first_id.as_str()),
+            Safe(part.last_id.as_str())
+        );
+        let error = EngineError::new(ErrorCode::RunFailed, message);
+        Err(error
+            .hint("the ledger was compacted or restored meanwhile; run the same command again"))
     }
 }
 
