@@ -23,9 +23,9 @@ pub use error::EngineError;
 pub use ingest::{IngestReport, IngestRequest, ingest};
 pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
 pub use run::{
-    Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport, PlanReport, PlannedSet,
-    ProfileSource, RunRecord, RunReport, RunRequest, SetRecord, Signing, adapter_specs, export,
-    plan, read_profile, validate_profile,
+    AcceptedDrop, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport,
+    PlanReport, PlannedSet, PolicyRequest, ProfileSource, RunRecord, RunReport, RunRequest,
+    SetRecord, Signing, adapter_specs, export, plan, read_profile, validate_profile,
 };
 pub use stella_carrier::Carrier;
 pub use store::Store;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use stella_engine::{
     Cancel, Carrier, CatForm, CatRequest, ChangeKind, ExportRequest, IngestRequest, NoProgress,
-    ProfileSource, ProveRequest, RunRequest, Signing, Store, VerifyProofRequest, VerifyRequest,
-    cat, diff, export, ingest, inspect, prove, verify, verify_proof,
+    PolicyRequest, ProfileSource, ProveRequest, RunRequest, Signing, Store, VerifyProofRequest,
+    VerifyRequest, cat, diff, export, ingest, inspect, prove, verify, verify_proof,
 };
 use stella_keys::{Existing, KeyName, KeyStore, Password, PasswordSource, TrustStore};
 use stella_ledger::{FeedSpec, IngestMode};
@@ -76,6 +76,8 @@ impl Fixture {
             select: Select::default(),
             as_of: None,
             redaction: None,
+            policy: PolicyRequest::default(),
+            accept_drop: None,
             allow_empty: Vec::new(),
             threads: 1,
             now: now(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use stella_engine::{
-    Cancel, Carrier, Change, EngineError, ExportRequest, IngestRequest, NoProgress, ProfileSource,
-    RunReport, RunRequest, Signing, Store, export, ingest, plan,
+    Cancel, Carrier, Change, EngineError, ExportRequest, IngestRequest, NoProgress, PolicyRequest,
+    ProfileSource, RunReport, RunRequest, Signing, Store, export, ingest, plan,
 };
 use stella_keys::{Existing, KeyName, KeyStore, Password, PasswordSource};
 use stella_ledger::{Changes, FeedSpec, IngestMode};
@@ -49,6 +49,8 @@ fn request(profile: &str) -> RunRequest {
         select: Select::default(),
         as_of: None,
         redaction: None,
+        policy: PolicyRequest::default(),
+        accept_drop: None,
         allow_empty: Vec::new(),
         threads: 2,
         now: now(),

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use stella_engine::{
-    Cancel, Carrier, EngineError, ExportRequest, IngestRequest, NoProgress, ProfileSource,
-    RunReport, RunRequest, Signing, Store, VerifyRequest, export, ingest, verify,
+    Cancel, Carrier, EngineError, ExportRequest, IngestRequest, NoProgress, PolicyRequest,
+    ProfileSource, RunReport, RunRequest, Signing, Store, VerifyRequest, export, ingest, verify,
 };
 use stella_ledger::{FeedSpec, IngestMode};
 use stella_model::{ErrorCode, Instant};
@@ -43,6 +43,8 @@ fn run(
             select: Select::default(),
             as_of: Some(now()),
             redaction: None,
+            policy: PolicyRequest::default(),
+            accept_drop: None,
             allow_empty: allow_empty.iter().map(|set| set.parse().expect("a set")).collect(),
             threads,
             now: now(),

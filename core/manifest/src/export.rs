@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use stella_model::{Digest, FeedName, Instant, Kind, PartName, RecordId, TenantId, rfc8785};
 pub use stella_plan::run_plan::FORMAT_VERSION;
-use stella_plan::{FeedEntry, Handling, ProfileId, SetEntry};
+use stella_plan::{FeedEntry, Handling, PolicyVersion, ProfileId, SetEntry};
 
 /// The manifest: what the bundle holds, from what it was made, and the digest of every part.
 ///
@@ -26,12 +26,18 @@ pub struct ExportManifest {
     /// Handling marks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handling: Option<Handling>,
+    /// Digest of everything that the policy was evaluated over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs_hash: Option<Digest>,
     /// The outputs, sorted by adapter.
     pub outputs: Vec<OutputEntry>,
     /// Every file except the envelope, sorted by path.
     pub parts: Vec<PartEntry>,
     /// Digest of the plan.
     pub plan_hash: Digest,
+    /// Version of the policy that outputs for scanners belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<PolicyVersion>,
     /// The profile.
     pub profile: ProfileId,
     /// What was redacted.
@@ -231,6 +237,7 @@ mod tests {
             feeds: Vec::new(),
             format_version: FORMAT_VERSION,
             handling: None,
+            inputs_hash: None,
             outputs: Vec::new(),
             parts: vec![PartEntry {
                 digest: Digest::EMPTY.into(),
@@ -245,6 +252,7 @@ mod tests {
                 uncompressed_size: Some(0),
             }],
             plan_hash: Digest::EMPTY,
+            policy_version: None,
             profile: ProfileId { name: "json:raw".to_owned(), revision: Digest::EMPTY },
             redaction: RedactionReport {
                 counts: BTreeMap::new(),
@@ -286,6 +294,9 @@ mod tests {
         );
         assert!(refused("\"path\":\"data/x\"", "\"path\":\"../x\"").contains("part name"));
         assert!(refused("\"coverage\":[],", "").contains("missing field"));
+        let policy = |member: &str| refused("\"profile\":{", &format!("{member},\"profile\":{{"));
+        assert!(policy(r#""policyVersion":"a b""#).contains("policy version"));
+        assert!(policy(r#""policyVersion":null"#).contains("RFC 8785"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use stella_model::screen::Safe;
 use stella_model::{Instant, PartName};
-use stella_plan::{FeedEntry, OutputPlan, ProfileId, RedactionId, SetEntry};
+use stella_plan::{FeedEntry, OutputPlan, Policy, ProfileId, RedactionId, SetEntry};
 
 use crate::{PartEntry, layout};
 
@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub sets: &'a [SetEntry],
     /// The feeds.
     pub feeds: &'a [FeedEntry],
+    /// The policy that outputs for scanners belong to.
+    pub policy: Option<&'a Policy>,
     /// The redaction rules.
     pub redaction: &'a RedactionId,
     /// Values that were redacted.
@@ -66,12 +68,21 @@ pub fn readme(facts: &Facts<'_>) -> String {
     let outputs: Vec<&str> = facts.outputs.iter().map(|output| output.adapter.as_str()).collect();
     let mut text = format!(
         "# Evidence bundle\n\n\
-         Profile `{}`, outputs {}, evidence as of {}.\n\n\
-         | kind | feed | records |\n| --- | --- | ---: |\n",
+         Profile `{}`, outputs {}, evidence as of {}.\n",
         facts.profile.name,
         outputs.join(", "),
         facts.as_of
     );
+    if let Some(policy) = facts.policy {
+        let _ = write!(text, "Policy `{}`", policy.policy_version);
+        match policy.inputs_hash {
+            Some(hash) => {
+                let _ = writeln!(text, ", evaluated over inputs with the hash\n`{hash}`.");
+            }
+            None => text.push_str(".\n"),
+        }
+    }
+    text.push_str("\n| kind | feed | records |\n| --- | --- | ---: |\n");
     for set in facts.sets {
         let _ = writeln!(text, "| {} | {} | {} |", set.kind, set.feed, set.count);
     }

@@ -79,7 +79,7 @@ impl Statement {
         dependencies.sort_by_key(|dependency| dependency["uri"].to_string());
         let hash = Digest::of(&rfc8785::to_vec(plan));
         let invocation_id = format!("urn:stella:export:sha256:{hash}");
-        let predicate = json!({
+        let mut predicate = json!({
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
                 "externalParameters": {
@@ -104,6 +104,9 @@ impl Statement {
                 "metadata": {"invocationId": invocation_id},
             },
         });
+        if let Some(policy) = plan.get("policy") {
+            predicate["buildDefinition"]["externalParameters"]["policy"] = policy.clone();
+        }
         Statement {
             statement_type: STATEMENT_TYPE.to_owned(),
             predicate,

@@ -16,8 +16,11 @@ pub struct Floors {
     pub allow_empty: BTreeSet<SetKey>,
     /// Counts of the last successful run of the profile.
     pub last: BTreeMap<SetKey, u64>,
-    /// Most records of a set that may be gone since the last run, in percent.
+    /// Most records of a set that may be gone since the last run, in percent; of an output likewise.
     pub max_drop_percent: u8,
+    /// How much each output had in the last successful run of the profile: by adapter, then by what
+    /// is counted.
+    pub last_outputs: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// A floor that a snapshot breaks.
@@ -66,6 +69,31 @@ pub enum FloorBroken {
         /// The drop that is allowed.
         max_drop_percent: u8,
     },
+    /// An output lost too much since the last run.
+    #[error(
+        "{adapter} has {count} rows of {name}, the last run had {last}: more than {max_drop_percent} % are gone"
+    )]
+    OutputDropped {
+        /// The adapter.
+        adapter: String,
+        /// What is counted, such as an ecosystem.
+        name: String,
+        /// How much there is.
+        count: u64,
+        /// How much there was.
+        last: u64,
+        /// The drop that is allowed.
+        max_drop_percent: u8,
+    },
+}
+
+impl FloorBroken {
+    /// Whether less is there than in the last run, and nothing else is wrong: what somebody who
+    /// knows why can accept.
+    #[must_use]
+    pub const fn is_drop(&self) -> bool {
+        matches!(self, FloorBroken::Dropped { .. } | FloorBroken::OutputDropped { .. })
+    }
 }
 
 impl Floors {
@@ -91,13 +119,12 @@ impl Floors {
             let count = selected.get(set).copied().unwrap_or(0);
             let least = self.least.get(set).copied().unwrap_or(0);
             let last = self.last.get(set).copied().unwrap_or(0);
-            let kept = u128::from(last) * u128::from(100 - self.max_drop_percent.min(100));
             if self.allow_empty.contains(set) {
                 continue;
             }
             if count < least {
                 broken.push(FloorBroken::BelowFloor { set: set.clone(), count, least });
-            } else if u128::from(count) * 100 < kept {
+            } else if self.is_drop(count, last) {
                 broken.push(FloorBroken::Dropped {
                     set: set.clone(),
                     count,
@@ -132,6 +159,28 @@ impl Floors {
             }
         }
         broken
+    }
+
+    /// Every drop of an output against the last run, in the order of what is counted. `sizes` tells
+    /// how much the output has now; what is not in it is gone.
+    #[must_use]
+    pub fn check_output(&self, adapter: &str, sizes: &BTreeMap<String, u64>) -> Vec<FloorBroken> {
+        let last = self.last_outputs.get(adapter).into_iter().flatten();
+        let count = |name: &String| sizes.get(name).copied().unwrap_or(0);
+        last.filter(|(name, last)| self.is_drop(count(name), **last))
+            .map(|(name, last)| FloorBroken::OutputDropped {
+                adapter: adapter.to_owned(),
+                name: name.clone(),
+                count: count(name),
+                last: *last,
+                max_drop_percent: self.max_drop_percent,
+            })
+            .collect()
+    }
+
+    fn is_drop(&self, count: u64, last: u64) -> bool {
+        let kept = u128::from(last) * u128::from(100 - self.max_drop_percent.min(100));
+        u128::from(count) * 100 < kept
     }
 
     /// Whether an empty selection is what was allowed: every set that could yield something.
@@ -242,6 +291,30 @@ mod tests {
         );
         floors.allow_empty.insert(set("sbom/b"));
         assert!(floors.check_carried(&selected, &counts(&[("advisory/a", 3)])).is_empty());
+    }
+
+    #[test]
+    fn an_output_far_below_the_last_run_is_an_error() {
+        let sizes = |pairs: &[(&str, u64)]| -> BTreeMap<String, u64> {
+            pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+        };
+        let mut floors = Floors { max_drop_percent: 50, ..Floors::default() };
+        let last = sizes(&[("PyPI", 10), ("npm", 100)]);
+        floors.last_outputs.insert("trivy:db".to_owned(), last);
+        let check = |adapter: &str, now: &[(&str, u64)]| -> Vec<String> {
+            let broken = floors.check_output(adapter, &sizes(now));
+            assert!(broken.iter().all(FloorBroken::is_drop));
+            broken.iter().map(ToString::to_string).collect()
+        };
+        assert!(check("trivy:db", &[("PyPI", 5), ("npm", 50), ("Go", 0)]).is_empty());
+        assert!(check("trivy:vex", &[]).is_empty());
+        assert_eq!(
+            check("trivy:db", &[("npm", 49)]),
+            [
+                "trivy:db has 0 rows of PyPI, the last run had 10: more than 50 % are gone",
+                "trivy:db has 49 rows of npm, the last run had 100: more than 50 % are gone"
+            ]
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod adapter;
 pub mod estimate;
 pub mod floors;
 pub mod partition;
+pub mod policy;
 pub mod profile;
 pub mod run_plan;
 pub mod selectors;
@@ -15,6 +16,7 @@ pub mod set_plan;
 
 pub use adapter::{AdapterSpec, DefaultRedaction};
 pub use partition::Partition;
+pub use policy::{Policy, PolicyVersion};
 pub use profile::{Profile, ProfileError, Trivy};
 pub use run_plan::{
     Codec, FeedEntry, Handling, OutputPlan, ProfileId, RedactionId, RunPlan, SetEntry,

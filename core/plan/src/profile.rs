@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! name = "nightly"
-//! outputs = ["mirror:full"]
+//! outputs = ["mirror:full", "trivy:db"]
 //! redaction = "none"                 # none | standard | a rules file
 //! max-drop = 50                      # percent of a set that may be gone since the last run
 //! allow-empty = ["vex/acme"]
@@ -31,6 +31,10 @@
 //! [trivy.floors]                     # least packages with advisories
 //! npm = 100
 //!
+//! [policy]                           # for the outputs trivy:*
+//! version = "2026.11.1"
+//! inputs-hash = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+//!
 //! [handling]
 //! classification = "OFFICIAL"
 //! releasable-to = ["AUS", "NZL"]
@@ -45,7 +49,8 @@ use serde::{Deserialize, Serialize};
 use stella_model::{Digest, FeedName, Instant, Kind, SetKey, rfc8785};
 use stella_records::{Severity, purl};
 
-use crate::{AdapterSpec, DefaultRedaction, Handling, Partition, Selectors};
+use crate::policy::{PolicyVersion, inputs_hash};
+use crate::{AdapterSpec, DefaultRedaction, Handling, Partition, Policy, Selectors};
 
 /// Names that no profile may have, because they are verbs of `stella export`.
 pub const RESERVED_NAMES: &[&str] = &[
@@ -99,32 +104,36 @@ pub struct Profile {
     pub max_drop_percent: u8,
     /// What it decides about outputs for Trivy.
     pub trivy: Trivy,
+    /// The policy that the outputs for Trivy belong to.
+    pub policy: Option<Policy>,
 }
 
 /// What a profile decides about outputs for Trivy.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Trivy {
     /// Ids of data sources, the most believed first; those that are not named follow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub precedence: Vec<String>,
     /// Address from which the VEX repository will be served, without a slash at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vex_url: Option<String>,
     /// Least number of packages with advisories, by ecosystem or distribution. Decides no byte.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub floors: BTreeMap<String, u64>,
 }
 
 impl Trivy {
-    /// What decides bytes, as the plan lists it.
+    /// What decides the bytes of an output, as the plan lists it.
     #[must_use]
-    pub fn options(&self) -> BTreeMap<String, String> {
-        let mut options = BTreeMap::new();
-        if !self.precedence.is_empty() {
-            options.insert("precedence".to_owned(), self.precedence.join(","));
-        }
-        if let Some(url) = &self.vex_url {
-            options.insert("vex-url".to_owned(), url.clone());
-        }
-        options
+    pub fn options(&self, adapter: &str) -> BTreeMap<String, String> {
+        let precedence = (!self.precedence.is_empty()).then(|| self.precedence.join(","));
+        let told = match adapter {
+            "trivy:db" => vec![("precedence", precedence)],
+            "trivy:vex" => vec![("precedence", precedence), ("vex-url", self.vex_url.clone())],
+            _ => Vec::new(),
+        };
+        told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
 
@@ -193,6 +202,14 @@ struct Written {
     max_drop: Option<u8>,
     #[serde(default)]
     trivy: Trivy,
+    policy: Option<WrittenPolicy>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenPolicy {
+    version: Option<String>,
+    inputs_hash: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -238,6 +255,7 @@ impl Profile {
             allow_empty: BTreeSet::new(),
             max_drop_percent: DEFAULT_MAX_DROP_PERCENT,
             trivy: Trivy::default(),
+            policy: None,
         }
     }
 
@@ -286,7 +304,8 @@ impl Profile {
         }
         let floors = written.floors.iter().map(|(key, least)| Ok((set("floors", key)?, *least)));
         let allow_empty = written.allow_empty.iter().map(|key| set("allow-empty", key));
-        Ok(Profile {
+        let policy = written.policy.map(policy).transpose()?;
+        let profile = Profile {
             name: written.name,
             outputs,
             select: written.select,
@@ -298,28 +317,59 @@ impl Profile {
             allow_empty: allow_empty.collect::<Result<_, _>>()?,
             max_drop_percent,
             trivy: written.trivy,
-        })
+            policy,
+        };
+        profile.check_policy()?;
+        Ok(profile)
+    }
+
+    /// Whether a policy is named for outputs that belong to one.
+    ///
+    /// # Errors
+    /// [`ProfileError::Member`] if there is none among them.
+    pub fn check_policy(&self) -> Result<(), ProfileError> {
+        let mut outputs = self.outputs.iter();
+        if self.policy.is_none() || outputs.any(|adapter| adapter.id.starts_with("trivy:")) {
+            return Ok(());
+        }
+        let outputs: Vec<&str> = self.outputs.iter().map(|adapter| adapter.id).collect();
+        let rule = format!("is only for outputs trivy:*, not for {}", outputs.join(" and "));
+        Err(member("policy", rule))
     }
 
     /// Digest of the members that decide bytes: floors and drop alarms do not, nor does the name.
     #[must_use]
     pub fn revision(&self) -> Digest {
+        self.digest_with(self.policy.as_ref())
+    }
+
+    /// The revision whatever the policy: runs that differ in nothing else select alike, and are
+    /// held against each other.
+    #[must_use]
+    pub fn revision_without_policy(&self) -> Digest {
+        self.digest_with(None)
+    }
+
+    fn digest_with(&self, policy: Option<&Policy>) -> Digest {
         #[derive(Serialize)]
         struct Revision<'a> {
             handling: &'a Option<Handling>,
             level: i32,
             outputs: Vec<&'a str>,
             partition: &'a Partition,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            policy: Option<&'a Policy>,
             redaction: &'a str,
             select: &'a Select,
-            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-            trivy: BTreeMap<String, String>,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            trivy: Vec<(&'a str, BTreeMap<String, String>)>,
         }
         Digest::of(&rfc8785::to_vec(&Revision {
             handling: &self.handling,
             level: self.level,
             outputs: self.outputs.iter().map(|adapter| adapter.id).collect(),
             partition: &self.partition,
+            policy,
             redaction: match self.redaction {
                 RedactionChoice::None => "none",
                 RedactionChoice::Standard => "standard",
@@ -327,9 +377,29 @@ impl Profile {
                 RedactionChoice::File(_) => "file",
             },
             select: &self.select,
-            trivy: self.trivy.options(),
+            trivy: self
+                .outputs
+                .iter()
+                .map(|adapter| (adapter.id, self.trivy.options(adapter.id)))
+                .filter(|(_, options)| !options.is_empty())
+                .collect(),
         }))
     }
+}
+
+/// A policy as a profile writes it.
+fn policy(written: WrittenPolicy) -> Result<Policy, ProfileError> {
+    let version = written.version.ok_or_else(|| {
+        member("policy.version", "must be there: a hash of inputs alone names no policy")
+    })?;
+    let policy_version: PolicyVersion =
+        version.parse().map_err(|error: crate::policy::PolicyVersionError| {
+            member("policy.version", error.to_string())
+        })?;
+    let inputs_hash = written.inputs_hash.as_deref().map(inputs_hash).transpose();
+    let inputs_hash =
+        inputs_hash.map_err(|rule| member("policy.inputs-hash", format!("must be {rule}")))?;
+    Ok(Policy { inputs_hash, policy_version })
 }
 
 impl Select {
@@ -492,10 +562,11 @@ mod tests {
         importable: true,
         kinds: &[],
     };
+    const DATABASE: AdapterSpec = AdapterSpec { id: "trivy:db", importable: false, ..MIRROR };
 
     fn read(text: &str) -> Result<Profile, String> {
         use std::error::Error as _;
-        Profile::from_toml(text, &[&RAW, &MIRROR]).map_err(|error| {
+        Profile::from_toml(text, &[&RAW, &MIRROR, &DATABASE]).map_err(|error| {
             let source = error.source().map(ToString::to_string).unwrap_or_default();
             format!("{error} {source}")
         })
@@ -524,7 +595,7 @@ mod tests {
             ("name='x'\noutputs=['json:raw']\n[select]\nkind=['vex']", "unknown field `kind`"),
             (
                 "name='x'\noutputs=['json:best']",
-                "`json:best` is no adapter; there are json:raw, mirror:full",
+                "`json:best` is no adapter; there are json:raw, mirror:full, trivy:db",
             ),
             ("name='x'\noutputs=[]", "at least one adapter"),
             ("name='verify'\noutputs=['json:raw']", "`verify` is a command"),
@@ -540,6 +611,14 @@ mod tests {
             ("name='x'\noutputs=['json:raw']\n[trivy]\nvex-url='ftp://x'", "trivy.vex-url"),
             ("name='x'\noutputs=['json:raw']\n[trivy]\nvex-url='https://x/a//b'", "trivy.vex-url"),
             ("name='x'\noutputs=['json:raw']\n[trivy]\nvex-url='https://x: y'", "trivy.vex-url"),
+            ("name='x'\noutputs=['json:raw']\n[policy]\nversion='7'", "not for json:raw"),
+            ("name='x'\noutputs=['trivy:db']\n[policy]\nversion='a b'", "policy.version"),
+            ("name='x'\noutputs=['trivy:db']\n[policy]\ninputs-hash=''", "policy.version"),
+            (
+                "name='x'\noutputs=['trivy:db']\n[policy]\nversion='7'\ninputs-hash='ab'",
+                "policy.inputs-hash",
+            ),
+            ("name='x'\noutputs=['trivy:db']\n[policy]\nhash='ab'", "unknown field `hash`"),
         ];
         for (text, expected) in cases {
             let error = read(text).expect_err(text);
@@ -556,6 +635,26 @@ mod tests {
             let text = format!("name='x'\noutputs=['json:raw']\n{other}");
             assert_ne!(read(&text).expect("valid").revision(), base, "{other}");
         }
+    }
+
+    #[test]
+    fn a_policy_is_part_of_the_revision_and_not_of_what_runs_are_compared_by() {
+        let of = |policy: &str| {
+            read(&format!("name='x'\noutputs=['trivy:db']\n{policy}")).expect("valid")
+        };
+        let hash = Digest::EMPTY;
+        let profiles = [
+            of(""),
+            of("[policy]\nversion='7'"),
+            of("[policy]\nversion='8'"),
+            of(&format!("[policy]\nversion='8'\ninputs-hash='sha256:{hash}'")),
+        ];
+        let revisions: BTreeSet<Digest> = profiles.iter().map(Profile::revision).collect();
+        assert_eq!(revisions.len(), profiles.len());
+        let alike: BTreeSet<Digest> =
+            profiles.iter().map(Profile::revision_without_policy).collect();
+        assert_eq!(alike, BTreeSet::from([profiles[0].revision()]));
+        assert_eq!(profiles[3].policy.as_ref().and_then(|policy| policy.inputs_hash), Some(hash));
     }
 
     #[test]

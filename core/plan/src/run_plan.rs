@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use stella_model::{Digest, FeedName, Instant, Kind, TenantId, rfc8785};
 
-use crate::{Partition, Selectors};
+use crate::{Partition, Policy, Selectors};
 
 /// Version of plan and manifest formats.
 pub const FORMAT_VERSION: u32 = 1;
@@ -32,6 +32,9 @@ pub struct RunPlan {
     pub outputs: Vec<OutputPlan>,
     /// Where parts end.
     pub partition: Partition,
+    /// The policy that outputs for scanners belong to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
     /// Version of the product.
     pub producer: String,
     /// The profile and its revision.

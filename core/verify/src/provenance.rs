@@ -151,6 +151,16 @@ fn rebuilt_plan(predicate: &Value, manifest: &ExportManifest) -> Value {
     if let Some(handling) = &manifest.handling {
         plan["handling"] = json!(handling);
     }
+    let (version, inputs) = (&manifest.policy_version, &manifest.inputs_hash);
+    let members = [
+        ("policyVersion", version.as_ref().map(|v| json!(v))),
+        ("inputsHash", inputs.map(|hash| json!(hash))),
+    ];
+    let policy: serde_json::Map<String, Value> =
+        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    if !policy.is_empty() {
+        plan["policy"] = Value::Object(policy);
+    }
     plan
 }
 

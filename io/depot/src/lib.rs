@@ -1,10 +1,12 @@
-//! The depot: parts that runs share, addressed by what they are.
+//! The depot: parts and outputs that runs share, addressed by what they are.
 //!
 //! A local folder per tenant (INV-TENANT). `blobs/` holds files by their SHA-256, `parts/` what was
-//! packed for a part key. It is a cache: every entry can be made again, nothing in it is trusted
+//! packed for a part key, `outputs/` what was made for an output key. It is a cache: every entry can be made again, nothing in it is trusted
 //! without being hashed, and a crash leaves at worst a file that is not used. Writes go to a temporary name and are renamed, so that readers
 //! see whole files only.
 
+mod kept;
+mod output_record;
 mod part_record;
 mod space;
 
@@ -15,6 +17,8 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 
+pub use kept::Kept;
+pub use output_record::{OutputFile, OutputRecord};
 pub use part_record::{PartRecord, StoredFile, StoredPart};
 pub use space::{BlobWriter, SpoolFile};
 use stella_model::{Digest, DigestBuilder, TenantId};
@@ -63,42 +67,51 @@ impl Depot {
         Depot { root: dir.join(tenant.as_str()) }
     }
 
-    /// What was packed for a part key, if its files are still there with their sizes.
+    /// What is remembered under a key, if its files are still there with their sizes.
     ///
     /// The bytes are not looked at: see [`is_intact`](Self::is_intact).
     #[must_use]
-    pub fn part(&self, key: &Digest) -> Option<PartRecord> {
-        let record = self.part_record(key)?;
+    pub fn find<K: Kept>(&self, key: &Digest) -> Option<K> {
+        let record = self.record(key)?;
         self.has_files(&record).then_some(record)
     }
 
-    /// As [`part`](Self::part), and marks its blobs as used now, for [`prune`](Self::prune).
+    /// As [`find`](Self::find), and marks its blobs as used now, for [`prune`](Self::prune).
     #[must_use]
-    pub fn reuse(&self, key: &Digest) -> Option<PartRecord> {
-        let record = self.part_record(key)?;
-        let all_there = record.files().all(|file| self.mark_used(file));
+    pub fn reuse<K: Kept>(&self, key: &Digest) -> Option<K> {
+        let record: K = self.record(key)?;
+        let all_there = record.files().iter().all(|file| self.mark_used(file));
         all_there.then_some(record)
     }
 
-    fn part_record(&self, key: &Digest) -> Option<PartRecord> {
-        PartRecord::from_bytes(&fs::read(self.part_path(key)).ok()?)
+    fn record<K: Kept>(&self, key: &Digest) -> Option<K> {
+        kept::from_bytes(&fs::read(self.record_path::<K>(key)).ok()?)
     }
 
-    /// Keeps a packed part: its bytes first, then the record that makes them found.
+    /// Remembers a record whose files are kept already: bytes come first, then what makes them
+    /// found.
     ///
     /// # Errors
-    /// [`DepotError`] if a file cannot be written.
-    pub fn put_part(&self, key: &Digest, record: &PartRecord) -> Result<(), DepotError> {
-        self.put(&self.part_path(key), &record.to_bytes())
+    /// [`DepotError`] if it cannot be written.
+    pub fn keep<K: Kept>(&self, key: &Digest, record: &K) -> Result<(), DepotError> {
+        self.put(&self.record_path::<K>(key), &kept::to_bytes(record))
     }
 
-    /// Forgets a part whose bytes turned out damaged.
-    pub fn forget_part(&self, key: &Digest, record: &PartRecord) {
+    /// Forgets what is remembered under a key if a file of it is missing or damaged, and that file;
+    /// whether it was so. Reads the files.
+    pub fn forget_damaged<K: Kept>(&self, key: &Digest) -> bool {
+        let Some(record) = self.record::<K>(key) else { return false };
+        let mut files = record.files();
+        files.retain(|file| !self.is_intact(file));
+        if files.is_empty() {
+            return false;
+        }
         // Whatever cannot be removed is found damaged again and made again.
-        let _ = fs::remove_file(self.part_path(key));
-        for file in record.files() {
+        let _ = fs::remove_file(self.record_path::<K>(key));
+        for file in files {
             let _ = fs::remove_file(self.blob_path(&file.digest));
         }
+        true
     }
 
     /// Keeps bytes under their digest.
@@ -140,7 +153,7 @@ impl Depot {
     }
 
     /// Removes the least recently used blobs until all together have at most `limit` bytes, what
-    /// is known of parts that lost theirs, and what a killed process left behind. Does nothing
+    /// is known of parts and outputs that lost theirs, and what a killed process left behind. Does nothing
     /// while a run holds the depot: the next one prunes.
     ///
     /// # Errors
@@ -167,7 +180,8 @@ impl Depot {
             pruned.bytes += blob.size;
         }
         if pruned.files > 0 {
-            self.remove_hollow_parts()?;
+            self.remove_hollow::<PartRecord>()?;
+            self.remove_hollow::<OutputRecord>()?;
         }
         Ok(pruned)
     }
@@ -197,11 +211,12 @@ impl Depot {
         Ok((path, file))
     }
 
-    /// Removes the records of parts whose files are gone.
-    fn remove_hollow_parts(&self) -> Result<(), DepotError> {
-        for folder in entries(&self.root.join("parts"))? {
+    /// Removes the records whose files are gone.
+    fn remove_hollow<K: Kept>(&self) -> Result<(), DepotError> {
+        for folder in entries(&self.root.join(K::FOLDER))? {
             for path in entries(&folder)? {
-                let record = fs::read(&path).ok().and_then(|text| PartRecord::from_bytes(&text));
+                let record: Option<K> =
+                    fs::read(&path).ok().and_then(|text| kept::from_bytes(&text));
                 if !record.is_some_and(|record| self.has_files(&record)) {
                     fs::remove_file(&path).map_err(failed("remove", &path))?;
                 }
@@ -210,14 +225,14 @@ impl Depot {
         Ok(())
     }
 
-    fn has_files(&self, record: &PartRecord) -> bool {
-        record.files().all(|file| {
+    fn has_files<K: Kept>(&self, record: &K) -> bool {
+        record.files().iter().all(|file| {
             fs::metadata(self.blob_path(&file.digest)).is_ok_and(|m| m.len() == file.size)
         })
     }
 
-    fn part_path(&self, key: &Digest) -> PathBuf {
-        self.root.join("parts").join(key.short(2)).join(format!("{key}.json"))
+    fn record_path<K: Kept>(&self, key: &Digest) -> PathBuf {
+        self.root.join(K::FOLDER).join(key.short(2)).join(format!("{key}.json"))
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), DepotError> {
@@ -320,15 +335,18 @@ mod tests {
     fn a_part_is_found_by_its_key_until_its_bytes_are_gone() {
         let (_dir, depot) = depot();
         let key = Digest::of(b"key");
-        assert_eq!(depot.part(&key), None);
+        assert_eq!(depot.find::<PartRecord>(&key), None);
         let record = record(&depot, b"data");
-        depot.put_part(&key, &record).expect("writes");
-        assert_eq!(depot.part(&key), Some(record.clone()));
+        depot.keep(&key, &record).expect("writes");
+        assert_eq!(depot.find(&key), Some(record.clone()));
         assert_eq!(depot.reuse(&key), Some(record.clone()));
-        assert!(record.files().all(|file| depot.is_intact(file)));
-        depot.forget_part(&key, &record);
-        assert_eq!(depot.part(&key), None);
-        assert_eq!(depot.reuse(&key), None);
+        assert_eq!(depot.find::<OutputRecord>(&key), None);
+        assert!(!depot.forget_damaged::<PartRecord>(&key), "it is intact");
+        fs::write(depot.blob_path(&record.files()[0].digest), b"dat4").expect("writes");
+        assert!(depot.find::<PartRecord>(&key).is_some(), "nobody looks at the bytes");
+        assert!(depot.forget_damaged::<PartRecord>(&key));
+        assert_eq!(depot.find::<PartRecord>(&key), None);
+        assert_eq!(depot.reuse::<PartRecord>(&key), None);
     }
 
     #[test]
@@ -336,17 +354,17 @@ mod tests {
         let (_dir, depot) = depot();
         let key = Digest::of(b"key");
         let record = record(&depot, &[1; 1000]);
-        depot.put_part(&key, &record).expect("writes");
+        depot.keep(&key, &record).expect("writes");
         let other = depot.put_blob(&[2; 1000]).expect("writes");
-        for file in record.files().chain([&other]) {
+        for file in record.files().iter().chain([&other]) {
             let path = depot.blob_path(&file.digest);
             let blob = File::options().append(true).open(path).expect("opens");
             let past = SystemTime::now() - Duration::from_secs(7200);
             blob.set_modified(past).expect("sets the time");
         }
-        assert!(depot.reuse(&key).is_some());
+        assert!(depot.reuse::<PartRecord>(&key).is_some());
         assert_eq!(depot.prune(1500).expect("prunes"), Pruned { files: 1, bytes: 1000 });
-        assert!(depot.reuse(&key).is_some() && !depot.is_intact(&other));
+        assert!(depot.reuse::<PartRecord>(&key).is_some() && !depot.is_intact(&other));
     }
 
     #[test]
@@ -377,13 +395,16 @@ mod tests {
         let (_dir, depot) = depot();
         let key = Digest::of(b"key");
         let record = record(&depot, b"data");
-        depot.put_part(&key, &record).expect("writes");
+        depot.keep(&key, &record).expect("writes");
         let held = depot.hold().expect("holds");
         assert_eq!(depot.prune(0).expect("prunes"), Pruned::default());
-        assert_eq!(depot.part(&key), Some(record));
+        assert_eq!(depot.find(&key), Some(record));
         drop(held);
         assert_eq!(depot.prune(0).expect("prunes").files, 2);
-        assert!(!depot.part_path(&key).exists(), "what is known of it goes with it");
+        assert!(
+            !depot.record_path::<PartRecord>(&key).exists(),
+            "what is known of it goes with it"
+        );
     }
 
     #[test]

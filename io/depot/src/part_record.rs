@@ -1,16 +1,11 @@
 //! What the depot remembers of a packed part: all that a manifest tells of it.
-//!
-//! A record is stored as a line with the SHA-256 of the rest, then its JSON. The files of a part are
-//! hashed when a bundle is read back; counts, ids and sizes are nowhere but here, so that a record
-//! vouches for itself: one that was damaged on the disk is as good as absent.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use stella_model::{Digest, RecordId};
 
-/// Hexadecimal digits of a digest.
-const DIGEST_BYTES: usize = 64;
+use crate::Kept;
 
 /// A stored file by digest and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,28 +50,16 @@ pub struct StoredPart {
     pub last_id: RecordId,
 }
 
+impl Kept for PartRecord {
+    const FOLDER: &'static str = "parts";
+
+    fn files(&self) -> Vec<StoredFile> {
+        self.stored.iter().flat_map(|stored| [stored.data, stored.index]).collect()
+    }
+}
+
+#[cfg(test)]
 impl PartRecord {
-    /// The files that the record needs.
-    pub fn files(&self) -> impl Iterator<Item = &StoredFile> {
-        self.stored.iter().flat_map(|stored| [&stored.data, &stored.index])
-    }
-
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let json = stella_model::rfc8785::to_vec(self);
-        let mut bytes = format!("{}\n", Digest::of(&json)).into_bytes();
-        bytes.extend(json);
-        bytes
-    }
-
-    /// Reads a record; whatever does not read, or is not what was written, is as good as absent.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<PartRecord> {
-        let (digest, json) = bytes.split_at_checked(DIGEST_BYTES)?;
-        let json = json.strip_prefix(b"\n")?;
-        let is_whole = Digest::of(json).to_string().as_bytes() == digest;
-        is_whole.then(|| serde_json::from_slice(json).ok()).flatten()
-    }
-
-    #[cfg(test)]
     pub(crate) fn for_test(data: StoredFile, index: StoredFile) -> PartRecord {
         let id = RecordId::new("X").expect("an id");
         PartRecord {
@@ -93,27 +76,5 @@ impl PartRecord {
             redacted_records: 0,
             not_redactable: 0,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_with_any_bit_flipped_or_byte_missing_is_not_there() {
-        let file = StoredFile { digest: Digest::of(b"data"), size: 4 };
-        let record = PartRecord::for_test(file, file);
-        let bytes = record.to_bytes();
-        assert_eq!(PartRecord::from_bytes(&bytes), Some(record));
-        for at in 0..bytes.len() {
-            for bit in 0..8 {
-                let mut damaged = bytes.clone();
-                damaged[at] ^= 1 << bit;
-                assert_eq!(PartRecord::from_bytes(&damaged), None, "byte {at}, bit {bit}");
-            }
-            assert_eq!(PartRecord::from_bytes(&bytes[..at]), None, "{at} bytes");
-        }
-        assert_eq!(PartRecord::from_bytes(&[bytes, b"\n".to_vec()].concat()), None);
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use stella_keys::KeyName;
-use stella_model::{FeedName, Instant, Kind, SetKey};
+use stella_model::{Digest, FeedName, Instant, Kind, SetKey};
+use stella_plan::PolicyVersion;
 
 use super::values;
 use super::{
@@ -16,9 +17,9 @@ use super::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExportCommand {
     /// Show what a run would do, and write nothing
-    Plan(PlanArgs),
+    Plan(Box<PlanArgs>),
     /// Make a bundle
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Check a bundle against a public key
     Verify(VerifyArgs),
     /// Show what a bundle says of itself; needs no key and proves nothing
@@ -60,9 +61,25 @@ pub(crate) struct ScopeArgs {
     #[arg(long, value_name = "none|standard|FILE", value_parser = values::text)]
     pub(crate) redaction: Option<String>,
 
+    /// Version of the policy that an output for Trivy belongs to [default: as the profile says]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) policy_version: Option<PolicyVersion>,
+
+    /// SHA-256 of everything that this policy was evaluated over
+    #[arg(long, value_name = "SHA256", value_parser = values::sha256)]
+    pub(crate) policy_inputs_hash: Option<Digest>,
+
     /// A set that may be empty (repeatable)
     #[arg(long, value_name = "KIND/FEED", value_parser = values::set)]
     pub(crate) allow_empty: Vec<SetKey>,
+
+    /// Accept that far less is there than in the last run
+    #[arg(long, requires = "reason")]
+    pub(crate) accept_drop: bool,
+
+    /// Why that is right
+    #[arg(long, value_name = "TEXT", requires = "accept_drop", value_parser = values::text)]
+    pub(crate) reason: Option<String>,
 }
 
 /// Which records are taken. Different flags must all hold; values of one flag are alternatives.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stella_model::{Instant, SetKey};
+use stella_model::{Digest, Instant, SetKey};
 
 /// Bytes of a size such as `512MiB`, `10GiB`, `2GB` or `4096`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
@@ -87,6 +87,11 @@ pub(crate) fn threads(text: &str) -> Result<usize, String> {
 /// A time such as `2026-11-23T15:00:00Z`.
 pub(crate) fn instant(text: &str) -> Result<Instant, String> {
     Instant::parse(text).map_err(|error| error.to_string())
+}
+
+/// A SHA-256 in hex digits, with or without `sha256:`.
+pub(crate) fn sha256(text: &str) -> Result<Digest, String> {
+    stella_plan::policy::inputs_hash(text).map_err(str::to_owned)
 }
 
 /// A set `KIND/FEED`.

@@ -8,7 +8,7 @@ mod sbom;
 mod scan;
 
 pub(crate) use planted::{Planted, planted, systems};
-pub(crate) use registry::{Peers, Pull};
+pub(crate) use registry::{Peers, Pull, Registry};
 pub(crate) use sbom::{System, sbom};
 pub(crate) use scan::{Finding, Scan, Trivy, write};
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
-use stella_depot::{Depot, StoredFile, StoredPart};
+use stella_depot::{Depot, OutputFile, StoredFile, StoredPart};
 use stella_manifest::people::{self, Database, Facts};
 use stella_manifest::{
-    Counts, ExportManifest, FORMAT_VERSION, OutputEntry, PartEntry, RedactionReport, Statement,
-    layout,
+    Counts, Coverage, ExportManifest, FORMAT_VERSION, OutputEntry, PartEntry, RedactionReport,
+    Statement, layout,
 };
 use stella_model::{Digest, ErrorCode, PartName};
 use stella_plan::{SetEntry, SetSummary};
@@ -16,7 +16,7 @@ use stella_records::line::{INDEX_MEDIA_TYPE, PART_MEDIA_TYPE, parse_index_line};
 use stella_records::setroot::{SetRoot, leaf};
 use stella_seal::TRUSTED_ROOT;
 
-use super::output::{Output, OutputFile};
+use super::output::Output;
 use super::pack::Packed;
 use super::prepare::Prepared;
 use crate::EngineError;
@@ -49,7 +49,7 @@ pub(crate) fn assemble(
     depot: &Depot,
 ) -> Result<Files, EngineError> {
     let mut listing = Listing::default();
-    for file in outputs.iter().flat_map(|output| &output.files) {
+    for file in outputs.iter().flat_map(|output| &output.record.files) {
         listing.output_file(file);
     }
     for part in &packed.parts {
@@ -62,18 +62,19 @@ pub(crate) fn assemble(
     let left_out = packed.parts.iter().map(|part| part.record.not_redactable).sum();
     let plan = &prepared.plan;
     let databases: Vec<Database> =
-        outputs.iter().filter_map(|output| output.database.clone()).collect();
+        outputs.iter().filter_map(|output| output.use_of.database.clone()).collect();
     let facts = Facts {
         as_of: plan.as_of,
         profile: &plan.profile,
         outputs: &plan.outputs,
         sets: &sets,
         feeds: &plan.feeds,
+        policy: plan.policy.as_ref(),
         redaction: &plan.redaction,
         redacted_values: redaction.counts.values().sum(),
         left_out,
         databases: &databases,
-        vex: outputs.iter().find_map(|output| output.vex),
+        vex: outputs.iter().find_map(|output| output.use_of.vex),
     };
     listing.text(layout::README, "text/markdown", people::readme(&facts))?;
     listing.text(layout::NOTICE, "text/markdown", people::notice(&facts))?;
@@ -84,13 +85,15 @@ pub(crate) fn assemble(
     let manifest = ExportManifest {
         as_of: plan.as_of,
         counts: counts(&sets, &listing.entries, packed, left_out),
-        coverage: outputs.iter().flat_map(|output| output.coverage.clone()).collect(),
+        coverage: coverage(outputs),
         feeds: plan.feeds.clone(),
         format_version: FORMAT_VERSION,
         handling: plan.handling.clone(),
+        inputs_hash: plan.policy.as_ref().and_then(|policy| policy.inputs_hash),
         outputs: output_entries(prepared, outputs),
         parts: listing.entries,
         plan_hash: plan.hash(),
+        policy_version: plan.policy.as_ref().map(|policy| policy.policy_version.clone()),
         profile: plan.profile.clone(),
         redaction,
         requires: Vec::new(),
@@ -270,20 +273,29 @@ fn counts(sets: &[SetEntry], entries: &[PartEntry], packed: &Packed, left_out: u
     }
 }
 
+fn coverage(outputs: &[Output]) -> Vec<Coverage> {
+    let told = outputs.iter().flat_map(|output| &output.record.coverage);
+    let entry = |(ecosystem, state): (&String, &String)| Coverage {
+        ecosystem: ecosystem.clone(),
+        state: state.clone(),
+    };
+    told.map(entry).collect()
+}
+
 /// An output is importable only if it carries whole sets as they are: a site that imports part of
 /// a set would take the rest for vanished.
 fn output_entries(prepared: &Prepared, made: &[Output]) -> Vec<OutputEntry> {
     let whole = prepared.plan.redaction.digest.is_none() && prepared.selectors.take_whole_sets();
     let output = |spec: &&'static stella_plan::AdapterSpec| {
         let made = made.iter().find(|output| output.adapter == spec.id);
-        let facts = made.map(|output| output.facts.clone()).unwrap_or_default();
+        let record = made.map(|output| output.record.clone()).unwrap_or_default();
         OutputEntry {
             adapter: spec.id.to_owned(),
             adapter_version: spec.version,
             importable: spec.importable && whole,
-            keys: facts.keys,
-            not_represented: facts.not_represented,
-            scanner: facts.scanner,
+            keys: record.keys,
+            not_represented: record.not_represented,
+            scanner: made.and_then(|output| output.use_of.scanner.clone()),
         }
     };
     prepared.profile.outputs.iter().map(output).collect()

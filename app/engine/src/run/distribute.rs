@@ -118,7 +118,9 @@ mod tests {
     use stella_seal::{Algorithm, SecretKey};
 
     use super::*;
-    use crate::{IngestRequest, NoProgress, ProfileSource, RunRequest, Signing, Store};
+    use crate::{
+        IngestRequest, NoProgress, PolicyRequest, ProfileSource, RunRequest, Signing, Store,
+    };
 
     fn now() -> Instant {
         Instant::parse("2026-11-23T12:00:00Z").expect("a time")
@@ -142,6 +144,8 @@ mod tests {
                 select: Select::default(),
                 as_of: None,
                 redaction: None,
+                policy: PolicyRequest::default(),
+                accept_drop: None,
                 allow_empty: Vec::new(),
                 threads: 1,
                 now: now(),

@@ -6,17 +6,17 @@ use std::time::Instant as Clock;
 
 use serde::Serialize;
 use stella_carrier::Carrier;
-use stella_depot::Depot;
+use stella_depot::{Depot, PartRecord};
 use stella_keys::KeyFileSigner;
 use stella_manifest::OutputEntry;
 use stella_model::{Digest, ErrorCode, Instant, Kind};
 
 use super::assemble::{Files, assemble};
 use super::distribute::distribute;
-use super::output;
+use super::output::{self, Output};
 use super::pack::{Packed, pack};
 use super::prepare::{Prepared, prepare};
-use super::record::{RunRecord, SetRecord};
+use super::record::{AcceptedDrop, RunRecord, SetRecord};
 use super::request::{DEFAULT_CACHE_BYTES, ExportRequest};
 use super::seal::{KeyReport, Sealed, seal};
 use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
@@ -67,9 +67,16 @@ pub struct RunReport {
     pub warnings: Vec<String>,
 }
 
-/// Signatures of one key that are kept for runs that make the same bundle again: those of a thousand
-/// bundles, with a file each.
-const KEPT_SIGNATURES: usize = 2_000;
+/// Signatures of one key that are kept, beside so many bytes of parts, for runs that make the same
+/// bundle again. A signature takes a block of the disk, and all together a thousandth of the room; but
+/// those of a hundred bundles are always kept: they take less than a megabyte, and without them a run
+/// that changes nothing asks for a password.
+fn kept_signatures(cache_bytes: u64) -> usize {
+    const BLOCK: u64 = 4_096;
+    const LEAST: u64 = 200;
+    let most = (cache_bytes / 1_000 / BLOCK).max(LEAST);
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
 
 /// A database of a bundle.
 #[derive(Debug, Clone, Serialize)]
@@ -81,6 +88,8 @@ pub struct DatabaseReport {
     pub keys: u64,
     /// Statements of the evidence that it cannot make, by reason.
     pub not_represented: BTreeMap<String, u64>,
+    /// Whether the depot had it.
+    pub reused: bool,
 }
 
 /// Runs a profile and puts the bundle at its destination.
@@ -115,17 +124,23 @@ pub fn export(
         other => other?,
     };
     drop(held);
-    let Done { packed, files, sealed, already_there } = done;
+    let Done { packed, outputs, files, sealed, already_there } = done;
     let export_digest = Digest::of(&files.export);
-    let record = record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
-    record.save(store, &prepared.plan.profile)?;
+    let mut record =
+        record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
+    record.outputs = sizes(&outputs);
+    record.accepted_drop = accepted_drop(&prepared, &outputs);
+    record.save(store, &prepared.kin())?;
     let limit = request.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES);
+    let accepted = record.accepted_drop.iter().flat_map(|accepted| &accepted.drops);
+    let accepted: Vec<String> = accepted.map(|drop| format!("accepted: {drop}")).collect();
     let mut warnings = prepared.warnings;
+    warnings.extend(accepted);
     if let Err(error) = depot.prune(limit) {
         // The bundle is where it should be; only the cache is larger than asked for.
         warnings.push(format!("the depot was not pruned: {error}"));
     }
-    if let Some(Err(error)) = key.map(|key| key.prune_kept(KEPT_SIGNATURES)) {
+    if let Some(Err(error)) = key.map(|key| key.prune_kept(kept_signatures(limit))) {
         warnings.push(format!("the kept signatures were not pruned: {error}"));
     }
     let manifest = files.manifest;
@@ -144,7 +159,7 @@ pub fn export(
         not_carried: manifest.counts.not_carried,
         redacted: manifest.redaction.counts,
         selected: prepared.sets.iter().map(|set| set.count).sum(),
-        databases: databases(&manifest.outputs),
+        databases: databases(&manifest.outputs, &outputs),
         parts: packed.parts.len() as u64,
         reused_parts: packed.reused,
         bytes: manifest.counts.bytes,
@@ -156,14 +171,31 @@ pub fn export(
     })
 }
 
-fn databases(outputs: &[OutputEntry]) -> Vec<DatabaseReport> {
-    let made = outputs.iter().filter(|output| !output.keys.is_empty());
+/// What the next run is held against.
+fn sizes(outputs: &[Output]) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let counted = outputs.iter().filter(|output| !output.record.sizes.is_empty());
+    counted.map(|output| (output.adapter.to_owned(), output.record.sizes.clone())).collect()
+}
+
+/// Drops that were accepted, of sets and of outputs.
+fn accepted_drop(prepared: &Prepared, outputs: &[Output]) -> Option<AcceptedDrop> {
+    let of_outputs = outputs.iter().flat_map(|output| &output.accepted);
+    let drops = prepared.accepted.iter().chain(of_outputs).map(ToString::to_string);
+    let drops: Vec<String> = drops.collect();
+    let reason = prepared.accept_drop.clone().filter(|_| !drops.is_empty())?;
+    Some(AcceptedDrop { reason, drops })
+}
+
+fn databases(outputs: &[OutputEntry], made: &[Output]) -> Vec<DatabaseReport> {
+    let is_reused = |adapter: &str| made.iter().any(|made| made.adapter == adapter && made.reused);
+    let counted = outputs.iter().filter(|output| !output.keys.is_empty());
     let report = |output: &OutputEntry| DatabaseReport {
         adapter: output.adapter.clone(),
         keys: output.keys.values().sum(),
         not_represented: output.not_represented.clone(),
+        reused: is_reused(&output.adapter),
     };
-    made.map(report).collect()
+    counted.map(report).collect()
 }
 
 /// Decrypts the signing key before hours of packing, so that nobody waits for a question at their
@@ -177,7 +209,7 @@ fn unlock(
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<(), EngineError> {
-    let last = RunRecord::last(store, &prepared.plan.profile).ok().flatten();
+    let last = RunRecord::last(store, &prepared.kin()).ok().flatten();
     let same = last.filter(|last| last.plan_hash == prepared.plan.hash());
     if same.is_some_and(|last| key.keeps_signature_of(&last.export_digest)) {
         return Ok(());
@@ -198,6 +230,7 @@ struct Work<'a> {
 /// A distributed bundle.
 struct Done {
     packed: Packed,
+    outputs: Vec<Output>,
     files: Files,
     sealed: Sealed,
     already_there: bool,
@@ -222,23 +255,19 @@ impl Work<'_> {
             distribute(self.request, &files, &sealed, self.depot, progress, self.cancel)
                 .map_err(EngineError::from)
         })?;
-        Ok(Done { packed, files, sealed, already_there })
+        Ok(Done { packed, outputs, files, sealed, already_there })
     }
 
-    /// Forgets the parts whose bytes are missing or no longer what they were; returns their number.
+    /// Forgets the parts and outputs whose bytes are missing or no longer what they were; returns their number.
     fn forget_damage(&self) -> usize {
-        let keys = self.prepared.sets.iter().flat_map(|set| &set.parts).map(|part| part.key);
-        keys.filter(|key| match self.depot.part(key) {
-            None => true,
-            Some(record) => {
-                let damaged = !record.files().all(|file| self.depot.is_intact(file));
-                if damaged {
-                    self.depot.forget_part(key, &record);
-                }
-                damaged
-            }
-        })
-        .count()
+        let carried = if self.prepared.carries_records() { &self.prepared.sets[..] } else { &[] };
+        let keys = carried.iter().flat_map(|set| &set.parts).map(|part| part.key);
+        let is_bad = |key: &&Digest| {
+            self.depot.forget_damaged::<PartRecord>(key)
+                || self.depot.find::<PartRecord>(key).is_none()
+        };
+        let parts = keys.filter(|key| is_bad(&key)).count();
+        parts + output::forget_damage(self.prepared, self.depot)
     }
 }
 
@@ -286,9 +315,23 @@ fn record(
         finished: prepared.now,
         destination: dest.to_owned(),
         sets: sets.collect(),
+        outputs: BTreeMap::new(),
+        accepted_drop: None,
         packed_bytes: packed.packed_bytes,
         packing_ms: times.get(Stage::Pack.as_str()).copied().unwrap_or(0),
         uncompressed_bytes: files.manifest.counts.uncompressed_bytes,
         stored_bytes: files.manifest.counts.bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_signatures_follow_the_size_of_the_cache_and_never_become_none() {
+        let kept = [0, 1 << 20, 1 << 30, DEFAULT_CACHE_BYTES, u64::MAX].map(kept_signatures);
+        assert_eq!(kept[..4], [200, 200, 262, 5_242]);
+        assert!(kept[4] > 1 << 40);
     }
 }

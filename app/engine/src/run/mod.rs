@@ -18,6 +18,6 @@ pub(crate) use output::cache_metadata;
 pub use export::{DatabaseReport, RunReport, export};
 pub use plan::{Change, PlanReport, PlannedSet, plan};
 pub use profile::{adapter_specs, read_profile, validate_profile};
-pub use record::{RunRecord, SetRecord};
-pub use request::{DEFAULT_CACHE_BYTES, ExportRequest, ProfileSource, RunRequest};
+pub use record::{AcceptedDrop, RunRecord, SetRecord};
+pub use request::{DEFAULT_CACHE_BYTES, ExportRequest, PolicyRequest, ProfileSource, RunRequest};
 pub use seal::{KeyReport, Signing};

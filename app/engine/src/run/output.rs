@@ -10,11 +10,14 @@ mod trivy_vex;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, IntoInnerError, Write};
 
-use stella_depot::{Depot, StoredFile};
+use serde::Serialize;
+use stella_depot::{Depot, Kept as _, OutputFile, OutputRecord, StoredFile};
 use stella_distribute::oci::{self, Artifact};
+use stella_manifest::Scanner;
 use stella_manifest::people::{Database, VexRepository};
-use stella_manifest::{Coverage, Scanner};
-use stella_model::{ErrorCode, PartName};
+use stella_model::{Digest, DigestBuilder, ErrorCode, Instant, PartName, rfc8785};
+use stella_plan::floors::FloorBroken;
+use stella_plan::{AdapterSpec, FeedEntry, OutputPlan, RunPlan, SetEntry};
 
 pub(crate) use trivy_db::cache_metadata;
 
@@ -26,42 +29,118 @@ use crate::{Cancel, EngineError, Progress};
 pub(crate) struct Output {
     /// Id of the adapter.
     pub(crate) adapter: &'static str,
-    /// Its files.
-    pub(crate) files: Vec<OutputFile>,
+    /// Its files, and what is told of them.
+    pub(crate) record: OutputRecord,
+    /// Whether the depot had it.
+    pub(crate) reused: bool,
+    /// How it is used.
+    pub(crate) use_of: Use,
+    /// Drops against the last run that were accepted.
+    pub(crate) accepted: Vec<FloorBroken>,
+}
+
+/// How an output is used: follows from the plan and its files.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Use {
     /// What goes into the image layout that all outputs share; its layer is among the files.
-    pub(crate) artifacts: Vec<Artifact>,
+    pub(crate) artifact: Option<Artifact>,
     /// What the bundle's README tells of using it with Trivy.
     pub(crate) database: Option<Database>,
     /// The same of a VEX repository.
     pub(crate) vex: Option<VexRepository>,
-    /// What the manifest tells of it.
-    pub(crate) facts: OutputFacts,
-    /// What a scanner sees with it.
-    pub(crate) coverage: Vec<Coverage>,
-}
-
-/// What the manifest tells of an output besides its files.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct OutputFacts {
-    pub(crate) keys: BTreeMap<String, u64>,
-    pub(crate) not_represented: BTreeMap<String, u64>,
+    /// The scanner that it is for.
     pub(crate) scanner: Option<Scanner>,
 }
 
-/// One file of an output, kept in the depot.
-#[derive(Debug, Clone)]
-pub(crate) struct OutputFile {
-    pub(crate) path: PartName,
-    pub(crate) media_type: String,
-    pub(crate) stored: StoredFile,
-    /// Number of lines, of a file of lines.
-    pub(crate) records: Option<u64>,
+/// What making an output needs.
+#[derive(Clone, Copy)]
+struct Workshop<'a> {
+    prepared: &'a Prepared,
+    depot: &'a Depot,
+    threads: usize,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
 }
+
+/// An adapter that makes something of whole sets.
+struct Maker {
+    spec: &'static AdapterSpec,
+    /// Makes it. What it makes is decided by what [`key`] covers and by nothing else.
+    make: fn(&Workshop<'_>) -> Result<OutputRecord, EngineError>,
+    /// INV-EMPTY: whether it has what the profile demands.
+    check: fn(&Prepared, &OutputRecord) -> Result<(), EngineError>,
+    /// How it is used.
+    use_of: fn(&Prepared, &OutputRecord) -> Use,
+}
+
+const MAKERS: &[Maker] = &[trivy_db::MAKER, trivy_java_db::MAKER, trivy_vex::MAKER];
 
 /// Folder of the image layout, with its slash.
 const OCI: &str = "trivy/oci/";
 
-/// Makes the outputs of a plan that do not carry the records themselves.
+/// The makers of a plan with the keys of what they make.
+fn makers(prepared: &Prepared) -> impl Iterator<Item = (&'static Maker, Digest)> {
+    let outputs = prepared.plan.outputs.iter();
+    outputs.filter_map(|output| {
+        let maker = MAKERS.iter().find(|maker| maker.spec.id == output.adapter)?;
+        Some((maker, key(&prepared.plan, output, maker.spec)))
+    })
+}
+
+/// The identity of an output's bytes: equal keys, equal outputs. Everything that a maker reads of a
+/// plan is in it; the roots of the sets are all of their records.
+fn key(plan: &RunPlan, output: &OutputPlan, spec: &AdapterSpec) -> Digest {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Inputs<'a> {
+        as_of: Instant,
+        feeds: Vec<&'a FeedEntry>,
+        output: &'a OutputPlan,
+        producer: &'a str,
+        sets: Vec<&'a SetEntry>,
+    }
+    let sets = plan.sets.iter().filter(|set| spec.kinds.contains(&set.kind.as_str()));
+    let sets: Vec<&SetEntry> = sets.collect();
+    let is_read = |feed: &&FeedEntry| sets.iter().any(|set| set.feed == feed.feed);
+    let inputs = rfc8785::to_vec(&Inputs {
+        as_of: plan.as_of,
+        feeds: plan.feeds.iter().filter(is_read).collect(),
+        output,
+        producer: &plan.producer,
+        sets: sets.clone(),
+    });
+    let mut key = DigestBuilder::new();
+    key.lp(b"stella-output-1").lp(&inputs);
+    key.finish()
+}
+
+/// What the depot has of the outputs of a plan, by kind of record that it is made from.
+pub(super) struct KeptOutputs {
+    /// Bytes of all files.
+    pub(super) bytes: u64,
+    /// Specs of those that would have to be made.
+    pub(super) missing: Vec<&'static AdapterSpec>,
+}
+
+/// Looks which outputs of a plan the depot has.
+pub(super) fn kept(prepared: &Prepared, depot: &Depot) -> KeptOutputs {
+    let mut kept = KeptOutputs { bytes: 0, missing: Vec::new() };
+    for (maker, key) in makers(prepared) {
+        match depot.find::<OutputRecord>(&key) {
+            Some(record) => kept.bytes += record.files().iter().map(|file| file.size).sum::<u64>(),
+            None => kept.missing.push(maker.spec),
+        }
+    }
+    kept
+}
+
+/// Forgets outputs whose bytes are missing or no longer what they were; returns their number.
+pub(super) fn forget_damage(prepared: &Prepared, depot: &Depot) -> usize {
+    makers(prepared).filter(|(_, key)| depot.forget_damaged::<OutputRecord>(key)).count()
+}
+
+/// Makes the outputs of a plan that do not carry the records themselves, unless the depot has them.
+/// Their bytes are hashed once, when the bundle is read back.
 pub(crate) fn build(
     prepared: &Prepared,
     depot: &Depot,
@@ -69,20 +148,23 @@ pub(crate) fn build(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Vec<Output>, EngineError> {
+    let shop = Workshop { prepared, depot, threads, progress, cancel };
     let mut outputs = Vec::new();
-    for spec in &prepared.profile.outputs {
-        match spec.id {
-            id if id == stella_pack::trivy_db::TRIVY_DB.spec.id => {
-                outputs.push(trivy_db::build(prepared, depot, threads, progress, cancel)?);
+    for (maker, key) in makers(prepared) {
+        let kept = depot.reuse::<OutputRecord>(&key);
+        let reused = kept.is_some();
+        let record = match kept {
+            Some(record) => record,
+            None => {
+                let record = (maker.make)(&shop)?;
+                depot.keep(&key, &record)?;
+                record
             }
-            id if id == stella_pack::trivy_java_db::TRIVY_JAVA_DB.spec.id => {
-                outputs.push(trivy_java_db::build(prepared, depot, threads, progress, cancel)?);
-            }
-            id if id == stella_pack::trivy_vex::TRIVY_VEX.spec.id => {
-                outputs.push(trivy_vex::build(prepared, depot, threads, progress, cancel)?);
-            }
-            _ => {}
-        }
+        };
+        (maker.check)(prepared, &record)?;
+        let accepted = prepared.check_output(maker.spec.id, &record.sizes)?;
+        let use_of = (maker.use_of)(prepared, &record);
+        outputs.push(Output { adapter: maker.spec.id, record, reused, use_of, accepted });
     }
     if let Some(layout) = layout(&outputs, depot)? {
         outputs.push(layout);
@@ -93,7 +175,7 @@ pub(crate) fn build(
 /// The small files of the image layout over the artifacts of all outputs.
 fn layout(outputs: &[Output], depot: &Depot) -> Result<Option<Output>, EngineError> {
     let artifacts: Vec<Artifact> =
-        outputs.iter().flat_map(|output| output.artifacts.iter().cloned()).collect();
+        outputs.iter().filter_map(|output| output.use_of.artifact.clone()).collect();
     if artifacts.is_empty() {
         return Ok(None);
     }
@@ -106,15 +188,19 @@ fn layout(outputs: &[Output], depot: &Depot) -> Result<Option<Output>, EngineErr
         };
         file(&format!("{OCI}{name}"), media_type, depot.put_blob(&bytes)?)
     });
+    let files = files.collect::<Result<_, EngineError>>()?;
     Ok(Some(Output {
         adapter: "",
-        files: files.collect::<Result<_, EngineError>>()?,
-        artifacts: Vec::new(),
-        database: None,
-        vex: None,
-        facts: OutputFacts::default(),
-        coverage: Vec::new(),
+        record: OutputRecord { files, ..OutputRecord::default() },
+        reused: false,
+        use_of: Use::default(),
+        accepted: Vec::new(),
     }))
+}
+
+/// Counts by words that are known when the program is built.
+fn by_name(counts: BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
 /// What stands behind a buffer, with all bytes written.

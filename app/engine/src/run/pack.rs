@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use stella_depot::{Depot, PartRecord, StoredPart};
-use stella_model::screen::Safe;
-use stella_model::{Digest, DigestBuilder, ErrorCode, SetKey};
+use stella_model::ErrorCode;
 use stella_pack::{Compressor, PackError, PartBuilder, Scratch, SourceRecord};
 use stella_plan::{PartPlan, SetSummary};
 
@@ -174,12 +173,12 @@ impl Shop<'_> {
             redacted_records: counts.records,
             not_redactable: counts.not_redactable,
         };
-        self.depot.put_part(&task.part.key, &record)?;
+        self.depot.keep(&task.part.key, &record)?;
         self.packed_bytes.fetch_add(task.part.bytes, Ordering::Relaxed);
         Ok(record)
     }
 
-    /// Reads the records of a planned part, and makes sure that they are the planned ones.
+    /// Reads the records of a planned part.
     fn fill<'s>(
         &'s self,
         task: &Task<'_>,
@@ -188,9 +187,7 @@ impl Shop<'_> {
         let set = &self.prepared.sets[task.set].set;
         let rules = &self.prepared.rules;
         let mut builder = PartBuilder::new(set, rules, &LIMITS, task.part.bytes, scratch);
-        let mut check = RangeCheck { records: 0, key: task.summary.part_key() };
-        self.prepared.read_part(set, task.part, &mut |record| {
-            check.take(record.id.as_str(), &record.content_digest);
+        self.prepared.read_part(task.summary, task.part, &mut |record| {
             let source = SourceRecord {
                 id: &record.id,
                 content_digest: record.content_digest,
@@ -200,7 +197,7 @@ impl Shop<'_> {
             };
             builder.push(&source).map_err(pack_failed)
         })?;
-        check.against(task, set).map(|()| builder)
+        Ok(builder)
     }
 
     fn tell(&self, part: &PartPlan) {
@@ -229,33 +226,6 @@ impl Shop<'_> {
             reused: self.reused.into_inner(),
             packed_bytes: self.packed_bytes.into_inner(),
         })
-    }
-}
-
-/// Holds the records that were read against the plan (INV-PLAN).
-struct RangeCheck {
-    records: u64,
-    key: DigestBuilder,
-}
-
-impl RangeCheck {
-    fn take(&mut self, id: &str, content: &Digest) {
-        self.records += 1;
-        self.key.lp(id.as_bytes()).digest(content);
-    }
-
-    fn against(self, task: &Task<'_>, set: &SetKey) -> Result<(), EngineError> {
-        if self.records == task.part.records && self.key.finish() == task.part.key {
-            return Ok(());
-        }
-        let message = format!(
-            "the records of {set} from {} to {} are no longer those of the plan",
-            Safe(task.part.first_id.as_str()),
-            Safe(task.part.last_id.as_str())
-        );
-        let error = EngineError::new(ErrorCode::RunFailed, message);
-        Err(error
-            .hint("the ledger was compacted or restored meanwhile; run the same command again"))
     }
 }
 

@@ -1,11 +1,13 @@
 //! `export plan`: what a run would do.
 
 use serde::Serialize;
+use stella_depot::{Kept as _, PartRecord};
 use stella_ledger::{Changes, Seq};
 use stella_model::{Digest, SetKey};
 use stella_plan::estimate::{Estimate, Experience, Work, estimate};
 use stella_plan::{RunPlan, SetSummary};
 
+use super::output;
 use super::prepare::{Prepared, prepare};
 use super::record::RunRecord;
 use super::request::RunRequest;
@@ -89,21 +91,22 @@ pub fn plan(
 ) -> Result<PlanReport, EngineError> {
     let prepared = prepare(store, request, progress, cancel)?;
     let depot = store.depot();
-    let last_run = RunRecord::last(store, &prepared.plan.profile).ok().flatten();
-    let mut work = Work::default();
+    let last_run = RunRecord::last(store, &prepared.kin()).ok().flatten();
+    let kept = output::kept(&prepared, &depot);
+    let mut work = Work { to_build: 0, reused: kept.bytes };
     let mut sets = Vec::new();
     for set in &prepared.sets {
         let parts = if prepared.carries_records() { &set.parts[..] } else { &[] };
-        if parts.is_empty() {
-            // A database is made of the whole set each time.
+        if kept.missing.iter().any(|spec| spec.kinds.contains(&set.set.kind.as_str())) {
+            // A database is made of the whole set.
             work.to_build += set.bytes;
         }
         let mut reusable_parts = 0;
         for part in parts {
-            match depot.part(&part.key) {
+            match depot.find::<PartRecord>(&part.key) {
                 Some(record) => {
                     reusable_parts += 1;
-                    work.reused += record.files().map(|file| file.size).sum::<u64>();
+                    work.reused += record.files().iter().map(|file| file.size).sum::<u64>();
                 }
                 None => work.to_build += part.bytes,
             }

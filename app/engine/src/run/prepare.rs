@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use stella_ledger::{FeedInfo, IdRange, Ledger, Seq, SqliteLedger, StoredRecord, WithFacets};
+use stella_model::screen::Safe;
 use stella_model::{
-    Digest, ErrorCode, FeedName, Instant, Kind, PRODUCT_VERSION, SetKey, TenantId, rfc8785,
+    Digest, DigestBuilder, ErrorCode, FeedName, Instant, Kind, PRODUCT_VERSION, SetKey, TenantId,
+    rfc8785,
 };
 use stella_pack::codec;
 use stella_pack::trivy_db::TRIVY_DB;
@@ -38,6 +40,10 @@ pub(super) struct Prepared {
     pub(super) now: Instant,
     pub(super) floors: Floors,
     pub(super) broken: Vec<FloorBroken>,
+    /// Drops against the last run that were accepted.
+    pub(super) accepted: Vec<FloorBroken>,
+    /// Why drops against the last run are accepted, if they are.
+    pub(super) accept_drop: Option<String>,
 }
 
 /// Decides everything about a run.
@@ -73,12 +79,16 @@ pub(super) fn prepare(
     let mut warnings = unmatched.warnings();
     warnings.extend(never_filled(&selectors, &feeds));
     let id = ProfileId { name: profile.name.clone(), revision: profile.revision() };
-    let last = RunRecord::last(store, &id).unwrap_or_else(|problem| {
+    let last = RunRecord::last(store, &kin(&profile)).unwrap_or_else(|problem| {
         warnings.push(problem);
         None
     });
     let floors = floors(last, &profile, &selectors);
-    let broken = broken_floors(&floors, &selectors, &feeds, &live, &scanned);
+    let mut broken = broken_floors(&floors, &selectors, &feeds, &live, &scanned);
+    let mut accepted = Vec::new();
+    if request.accept_drop.is_some() {
+        accepted = broken.extract_if(.., |broken| broken.is_drop()).collect();
+    }
     let sets: Vec<SetSummary> = scanned.into_iter().filter(|set| set.count > 0).collect();
     let as_of = as_of(request, &sets, &broken, &mut warnings)?;
     let plan = RunPlan {
@@ -89,6 +99,7 @@ pub(super) fn prepare(
         handling: profile.handling.clone(),
         outputs: outputs(&profile),
         partition: profile.partition,
+        policy: profile.policy.clone(),
         producer: PRODUCT_VERSION.to_owned(),
         profile: id,
         redaction: RedactionId { digest: rules.digest(), name: rules.name().to_owned() },
@@ -110,10 +121,22 @@ pub(super) fn prepare(
         now: request.now,
         floors,
         broken,
+        accepted,
+        accept_drop: request.accept_drop.clone(),
     })
 }
 
+/// What the last run that selected alike is remembered under: another policy changes no record.
+fn kin(profile: &Profile) -> ProfileId {
+    ProfileId { name: profile.name.clone(), revision: profile.revision_without_policy() }
+}
+
 impl Prepared {
+    /// What the run is remembered under.
+    pub(super) fn kin(&self) -> ProfileId {
+        kin(&self.profile)
+    }
+
     /// Whether any output carries the records themselves.
     pub(super) fn carries_records(&self) -> bool {
         let carries =
@@ -122,14 +145,14 @@ impl Prepared {
     }
 
     /// Gives the selected records of a planned part in their order, as they were when the run was
-    /// decided. The first error ends it.
+    /// decided, and makes sure that they are the planned ones (INV-PLAN). The first error ends it.
     pub(super) fn read_part(
         &self,
-        set: &SetKey,
+        summary: &SetSummary,
         part: &PartPlan,
         take: &mut dyn FnMut(&StoredRecord) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        let at = Seq(self.sequence);
+        let (at, set) = (Seq(self.sequence), &summary.set);
         let range =
             IdRange { first: Some(part.first_id.clone()), last: Some(part.last_id.clone()) };
         let selectors = &self.selectors;
@@ -144,11 +167,13 @@ impl Prepared {
                 ControlFlow::Continue(())
             })?;
         }
+        let mut check = RangeCheck { records: 0, key: summary.part_key() };
         let mut failure = None;
         self.ledger.read(at, set, &range, &mut |record| {
             if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&record.id)) {
                 return ControlFlow::Continue(());
             }
+            check.take(record.id.as_str(), &record.content_digest);
             match take(record) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
@@ -157,12 +182,36 @@ impl Prepared {
                 }
             }
         })?;
-        failure.map_or(Ok(()), Err)
+        match failure {
+            Some(error) => Err(error),
+            None => check.against(part, set),
+        }
     }
 
     /// INV-EMPTY: what was selected.
     pub(super) fn check_floors(&self) -> Result<(), EngineError> {
         refuse(&self.broken)
+    }
+
+    /// INV-EMPTY: what was made of it, against the last run. Gives the drops that were accepted.
+    pub(super) fn check_output(
+        &self,
+        adapter: &str,
+        sizes: &BTreeMap<String, u64>,
+    ) -> Result<Vec<FloorBroken>, EngineError> {
+        let mut dropped = self.floors.check_output(adapter, sizes);
+        if adapter == TRIVY_DB.spec.id {
+            // A floor of 0 accepts that everything is lost.
+            let floors = &self.profile.trivy.floors;
+            let may_go = |name: &str| floors.get(name) == Some(&0);
+            dropped.retain(
+                |broken| !matches!(broken, FloorBroken::OutputDropped { name, .. } if may_go(name)),
+            );
+        }
+        if self.accept_drop.is_none() {
+            refuse(&dropped)?;
+        }
+        Ok(dropped)
     }
 
     /// INV-EMPTY: what is left of it after redaction.
@@ -175,6 +224,33 @@ impl Prepared {
         let key = |set: &SetEntry| SetKey { kind: set.kind.clone(), feed: set.feed.clone() };
         let carried = carried.iter().map(|set| (key(set), set.count)).collect();
         refuse(&self.floors.check_carried(&selected, &carried))
+    }
+}
+
+/// Holds the records that were read against the plan (INV-PLAN).
+struct RangeCheck {
+    records: u64,
+    key: DigestBuilder,
+}
+
+impl RangeCheck {
+    fn take(&mut self, id: &str, content: &Digest) {
+        self.records += 1;
+        self.key.lp(id.as_bytes()).digest(content);
+    }
+
+    fn against(self, part: &PartPlan, set: &SetKey) -> Result<(), EngineError> {
+        if self.records == part.records && self.key.finish() == part.key {
+            return Ok(());
+        }
+        let message = format!(
+            "the records of {set} from {} to {} are no longer those of the plan",
+            Safe(part.first_id.as_str()),
+            Safe(part.last_id.as_str())
+        );
+        let error = EngineError::new(ErrorCode::RunFailed, message);
+        Err(error
+            .hint("the ledger was compacted or restored meanwhile; run the same command again"))
     }
 }
 
@@ -192,6 +268,12 @@ fn refuse(broken: &[FloorBroken]) -> Result<(), EngineError> {
         FloorBroken::NothingSelected => {
             "look at `stella feeds list` and at the selectors".to_owned()
         }
+        FloorBroken::OutputDropped { .. } => {
+            "find out why; if it is meant: --accept-drop --reason TEXT".to_owned()
+        }
+        FloorBroken::Dropped { set, .. } => format!(
+            "find out why; if it is meant: --accept-drop --reason TEXT, or --allow-empty {set} for a set"
+        ),
         _ => "find out why; if it is meant, name each set: --allow-empty KIND/FEED".to_owned(),
     };
     Err(EngineError::new(ErrorCode::Empty, all.join("; ")).hint(hint))
@@ -239,8 +321,8 @@ fn check_feeds(selectors: &Selectors, feeds: &[FeedInfo]) -> Result<(), EngineEr
 }
 
 fn floors(last: Option<RunRecord>, profile: &Profile, selectors: &Selectors) -> Floors {
-    let last = last.into_iter().flat_map(|run| run.sets);
-    let last = last.filter_map(|(set, record)| {
+    let (last, last_outputs) = last.map(|run| (run.sets, run.outputs)).unwrap_or_default();
+    let last = last.into_iter().filter_map(|(set, record)| {
         let set: SetKey = set.parse().ok()?;
         selectors.admits_set(&set).then_some((set, record.count))
     });
@@ -249,6 +331,7 @@ fn floors(last: Option<RunRecord>, profile: &Profile, selectors: &Selectors) -> 
         allow_empty: profile.allow_empty.clone(),
         last: last.collect(),
         max_drop_percent: profile.max_drop_percent,
+        last_outputs,
     }
 }
 
@@ -306,10 +389,7 @@ fn outputs(profile: &Profile) -> Vec<OutputPlan> {
     let output = |spec: &&'static AdapterSpec| OutputPlan {
         adapter: spec.id.to_owned(),
         adapter_version: spec.version,
-        options: match spec.id == TRIVY_DB.spec.id {
-            true => profile.trivy.options(),
-            false => BTreeMap::new(),
-        },
+        options: profile.trivy.options(spec.id),
     };
     profile.outputs.iter().map(output).collect()
 }

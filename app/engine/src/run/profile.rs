@@ -6,10 +6,10 @@ use std::path::Path;
 use stella_model::{ErrorCode, Instant};
 use stella_pack::ADAPTERS;
 use stella_plan::profile::{RedactionChoice, Select};
-use stella_plan::{AdapterSpec, Profile};
+use stella_plan::{AdapterSpec, Policy, Profile};
 use stella_records::redact::RuleSet;
 
-use super::request::{ProfileSource, RunRequest};
+use super::request::{PolicyRequest, ProfileSource, RunRequest};
 use crate::EngineError;
 
 /// The specs of all adapters, for reading profiles.
@@ -84,8 +84,28 @@ pub(super) fn resolve(request: &RunRequest) -> Result<(Profile, RuleSet), Engine
     }
     merge(&mut profile.select, &request.select);
     profile.allow_empty.extend(request.allow_empty.iter().cloned());
+    set_policy(&mut profile, &request.policy)?;
     let rules = rules(&profile, rules_dir)?;
     Ok((profile, rules))
+}
+
+/// Takes the policy of a request over that of a profile.
+fn set_policy(profile: &mut Profile, request: &PolicyRequest) -> Result<(), EngineError> {
+    if let Some(version) = &request.version {
+        profile.policy = Some(Policy { inputs_hash: None, policy_version: version.clone() });
+    }
+    if let Some(hash) = request.inputs_hash {
+        let policy = profile.policy.as_mut().ok_or_else(|| {
+            EngineError::new(ErrorCode::Usage, "a hash of inputs alone names no policy")
+                .hint("name the policy too: --policy-version VERSION")
+        })?;
+        policy.inputs_hash = Some(hash);
+    }
+    profile.check_policy().map_err(|error| {
+        EngineError::new(ErrorCode::Usage, "the outputs belong to no policy")
+            .because(error)
+            .hint("leave the policy out, or choose a profile such as trivy:db")
+    })
 }
 
 /// The redaction rules of a profile; those in a file lie relative to `dir`.

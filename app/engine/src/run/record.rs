@@ -1,6 +1,7 @@
 //! What the store remembers of the last successful run of each profile revision.
 //!
-//! A revision includes the selectors, so that runs are only held against runs that select alike.
+//! A revision includes the selectors, so that runs are only held against runs that select alike; the
+//! policy is left out of it here.
 //! Cursors, durations and places live here and in no hashed file. A record that is lost
 //! only costs the comparison with the last run.
 
@@ -33,6 +34,12 @@ pub struct RunRecord {
     pub destination: PathBuf,
     /// Records per set (`KIND/FEED`).
     pub sets: BTreeMap<String, SetRecord>,
+    /// How much each output had: by adapter, then by what is counted, such as an ecosystem.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What was less than in the run before and accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_drop: Option<AcceptedDrop>,
     /// Uncompressed bytes that were packed, not reused.
     pub packed_bytes: u64,
     /// How long packing them took, in milliseconds.
@@ -41,6 +48,15 @@ pub struct RunRecord {
     pub uncompressed_bytes: u64,
     /// Stored bytes of all parts.
     pub stored_bytes: u64,
+}
+
+/// Why a run was made although less was there than in the run before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedDrop {
+    /// Why that is right.
+    pub reason: String,
+    /// What there was less of.
+    pub drops: Vec<String>,
 }
 
 /// One set of a run.

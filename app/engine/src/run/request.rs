@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use stella_carrier::Carrier;
-use stella_model::{Instant, SetKey};
+use stella_model::{Digest, Instant, SetKey};
+use stella_plan::PolicyVersion;
 use stella_plan::profile::Select;
 
 use super::seal::Signing;
@@ -19,12 +20,25 @@ pub struct RunRequest {
     pub as_of: Option<Instant>,
     /// `none`, `standard` or a rules file, instead of the profile's.
     pub redaction: Option<String>,
+    /// The policy that outputs for Trivy belong to, instead of the profile's.
+    pub policy: PolicyRequest,
     /// Sets that may be empty, besides the profile's.
     pub allow_empty: Vec<SetKey>,
+    /// Why it is right that less is there than in the last run; `None` = it is refused.
+    pub accept_drop: Option<String>,
     /// Worker threads.
     pub threads: usize,
     /// The time of planning.
     pub now: Instant,
+}
+
+/// What a request says of the policy of a profile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PolicyRequest {
+    /// Its version. The hash of a profile belongs to the version of the profile, and goes with it.
+    pub version: Option<PolicyVersion>,
+    /// Digest of everything that it was evaluated over.
+    pub inputs_hash: Option<Digest>,
 }
 
 /// Where a profile comes from.

@@ -41,6 +41,8 @@ pub enum Reason {
     /// A component of a product of Red Hat is no RPM package, but an image or a library: Red Hat's
     /// rows are about RPM packages alone.
     NotAnRpm,
+    /// The package URL of an RPM package has an escape that is none.
+    PurlNotValid,
     /// Nothing tells the product of Red Hat that a package lies in.
     ProductWithoutCpe,
     /// The content sets of a product of Red Hat are not known: its rows are there, and a scanner
@@ -74,6 +76,7 @@ impl Reason {
             Reason::RangeWithoutBeginning => "range-without-beginning",
             Reason::ModuleStreamUnknown => "module-stream-unknown",
             Reason::NotAnRpm => "not-an-rpm",
+            Reason::PurlNotValid => "purl-not-valid",
             Reason::ProductWithoutCpe => "product-without-cpe",
             Reason::ContentSetUnknown => "content-set-unknown",
             Reason::BinariesUnknown => "binaries-unknown",
@@ -99,6 +102,7 @@ impl Reason {
         Reason::RangeWithoutBeginning,
         Reason::ModuleStreamUnknown,
         Reason::NotAnRpm,
+        Reason::PurlNotValid,
         Reason::ProductWithoutCpe,
         Reason::ContentSetUnknown,
         Reason::BinariesUnknown,

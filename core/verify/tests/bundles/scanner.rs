@@ -169,6 +169,9 @@ const PACKAGES: &[(&str, &str, Spoil)] = &[
     ("a file too many", "leads to this file", |db| {
         db.listed = |l| l.push(("trivy/cache/db/trivy.db".into(), "x/y", b"x".to_vec(), None));
     }),
+    ("a VEX repository that is no output", "leads to this file", |db| {
+        db.listed = |l| l.push(("trivy/vex/repository.yaml".into(), "x/y", b"x".to_vec(), None));
+    }),
     ("no list", "does not list", |db| db.listed = |l| drop(l.remove(3))),
     ("a layer that the manifest calls otherwise", "media type", |db| {
         db.listed = |l| l[6].1 = "application/gzip";

@@ -354,6 +354,16 @@ pub(crate) const SIGNED: &[(&str, Check, Lie)] = &[
         Check::PlanHash,
         Lie::Manifest(|m| m.handling = Some(stella_plan::Handling::default())),
     ),
+    (
+        "a policy that was not planned",
+        Check::PlanHash,
+        Lie::Manifest(|m| m.policy_version = "7".parse().ok()),
+    ),
+    (
+        "a hash of inputs without a policy",
+        Check::PlanHash,
+        Lie::Manifest(|m| m.inputs_hash = Some(Digest::EMPTY)),
+    ),
     ("a manifest with white space", Check::ManifestForm, Lie::Export(|e| e.insert(1, b' '))),
     ("a manifest with a line feed", Check::ManifestForm, Lie::Export(|e| e.push(b'\n'))),
     (

@@ -45,8 +45,16 @@ fn head(report: &InspectReport, bundle: &str) -> String {
         })
         .collect();
     let signed = if signatures.is_empty() { "by nobody".to_owned() } else { signatures.join(", ") };
+    let policy = match (&manifest.policy_version, manifest.inputs_hash) {
+        (None, None) => String::new(),
+        (version, inputs) => {
+            let version = version.as_ref().map_or("not named", |version| version.as_str());
+            let inputs = inputs.map(|hash| format!(", inputs sha256:{hash}")).unwrap_or_default();
+            format!("  policy      {version}{inputs}\n")
+        }
+    };
     format!(
-        "Bundle {} ({})\n  digest      sha256:{}\n  profile     {}, outputs {}\n  plan        {}\n  \
+        "Bundle {} ({})\n  digest      sha256:{}\n  profile     {}, outputs {}\n  plan        {}\n{policy}  \
          asOf        {}\n  redaction   {}, {} changed\n  records     {}\n  files       {}, {} listed\n  \
          says signed {signed}\n",
         Safe(bundle),

@@ -40,8 +40,8 @@ fn is_bundle(path: &Path) -> Result<(), Failure> {
 /// Runs a verb of `export`.
 pub(crate) fn run(command: ExportCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
-        ExportCommand::Plan(args) => plan::run(args, context),
-        ExportCommand::Run(args) => run::run(args, context),
+        ExportCommand::Plan(args) => plan::run(*args, context),
+        ExportCommand::Run(args) => run::run(*args, context),
         ExportCommand::Profile(command) => profile::run(command, context),
         ExportCommand::Verify(args) => verify::run(&args, context),
         ExportCommand::Inspect(args) => inspect::run(&args, context),

@@ -80,12 +80,16 @@ fn totals(report: &PlanReport) -> String {
         Some(run) => format!("from the last run, of {}", run.finished),
         None => "from usual figures, as there was no run yet".to_owned(),
     };
+    let policy = match &plan.policy {
+        Some(policy) => format!("   policy {}", policy.policy_version),
+        None => String::new(),
+    };
     let estimate = &report.estimate;
     format!(
         "\n{}, {} before compression, {} ({} reused)\n\
          About {} of bundle, {} of free disk, {}\n\
          Estimated {basis}\n\
-         asOf {}   redaction {}\n\
+         asOf {}   redaction {}{policy}\n\
          plan {}\n\
          Nothing was written.",
         human::counted(report.records, "record"),

@@ -101,6 +101,8 @@ fn item(profile: &Profile) -> Item {
             "partition": profile.partition,
             "level": profile.level,
             "handling": profile.handling,
+            "policy": profile.policy,
+            "trivy": profile.trivy,
             "floors": floors,
             "allowEmpty": profile.allow_empty.iter().map(sets).collect::<Vec<_>>(),
             "maxDropPercent": profile.max_drop_percent,
@@ -137,12 +139,21 @@ fn toml(profile: &Profile) -> String {
         codec: toml::Table,
         #[serde(skip_serializing_if = "Option::is_none")]
         handling: &'a Option<stella_plan::Handling>,
+        #[serde(skip_serializing_if = "toml::Table::is_empty")]
+        trivy: toml::Table,
+        #[serde(skip_serializing_if = "toml::Table::is_empty")]
+        policy: toml::Table,
     }
     let mut select = toml::Table::try_from(&profile.select).unwrap_or_default();
     select.retain(|_, value| value.as_array().is_none_or(|items| !items.is_empty()));
     let mut partition = toml::Table::try_from(profile.partition).unwrap_or_default();
     // The algorithm is the format's, not the profile's.
     partition.remove("algorithm");
+    let told = profile.policy.iter().flat_map(|policy| {
+        let inputs = policy.inputs_hash.map(|hash| ("inputs-hash", format!("sha256:{hash}")));
+        [("version", policy.policy_version.to_string())].into_iter().chain(inputs)
+    });
+    let policy = told.map(|(name, text)| (name.to_owned(), toml::Value::from(text))).collect();
     let floor = |least: u64| toml::Value::from(i64::try_from(least).unwrap_or(i64::MAX));
     let written = Written {
         name: &profile.name,
@@ -159,6 +170,8 @@ fn toml(profile: &Profile) -> String {
         partition,
         codec: [("level".to_owned(), toml::Value::from(profile.level))].into_iter().collect(),
         handling: &profile.handling,
+        trivy: toml::Table::try_from(&profile.trivy).unwrap_or_default(),
+        policy,
     };
     toml::to_string(&written).unwrap_or_default()
 }
@@ -172,8 +185,10 @@ mod tests {
         let specs = adapter_specs();
         let text = "name='mine'\noutputs=['mirror:full']\nallow-empty=['vex/a']\nmax-drop=7\n[select]\nkinds=['vex']\nseverity='high'\nmodified-since='30d'\n[floors]\n'vex/b'=3\n[codec]\nlevel=9\n";
         let own = Profile::from_toml(text, &specs).expect("valid");
+        let text = "name='db'\noutputs=['trivy:db','trivy:vex']\n[trivy]\nprecedence=['a']\nvex-url='https://a'\n[trivy.floors]\nnpm=3\n[policy]\nversion='7'\ninputs-hash='e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'\n";
+        let scanner = Profile::from_toml(text, &specs).expect("valid");
         let built_in = specs.iter().map(|spec| Profile::built_in(spec));
-        for profile in built_in.chain([own]) {
+        for profile in built_in.chain([own, scanner]) {
             let again = Profile::from_toml(&toml(&profile), &specs).expect("valid");
             assert_eq!(again, profile);
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use stella_engine::{ProfileSource, RunRequest};
+use stella_engine::{PolicyRequest, ProfileSource, RunRequest};
 use stella_plan::profile::Select;
 
 use crate::args::{ScopeArgs, SelectArgs, Severity};
@@ -22,7 +22,12 @@ pub(super) fn request(
         select: selection(select),
         as_of: scope.as_of,
         redaction: scope.redaction,
+        policy: PolicyRequest {
+            version: scope.policy_version,
+            inputs_hash: scope.policy_inputs_hash,
+        },
         allow_empty: scope.allow_empty,
+        accept_drop: scope.reason.filter(|_| scope.accept_drop),
         threads: context.threads(),
         now: clock::now(),
     }

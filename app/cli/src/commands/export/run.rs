@@ -126,10 +126,11 @@ fn summary(report: &RunReport) -> String {
     for database in &report.databases {
         let _ = write!(
             text,
-            "\n  {:<9} {}, {} not represented",
+            "\n  {:<9} {}, {} not represented{}",
             Safe(&database.adapter),
             human::counted(database.keys, "key"),
             human::counted(database.not_represented.values().sum(), "statement"),
+            if database.reused { " (reused)" } else { "" },
         );
     }
     if !report.redacted.is_empty() {

@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use stella_model::{ErrorCode, FeedName, Instant, RecordId, SetKey};
-use stella_plan::{AdapterSpec, PartPlan};
+use stella_plan::{AdapterSpec, PartPlan, SetSummary};
 use stella_records::view::Evidence;
 
-use super::trivy::not_written;
 use crate::run::prepare::Prepared;
 use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate};
 
@@ -36,7 +35,9 @@ pub(super) struct Reading<'a> {
     prepared: &'a Prepared,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
-    tasks: Vec<(&'a SetKey, &'a PartPlan)>,
+    /// What the records are read for.
+    adapter: &'static str,
+    tasks: Vec<(&'a SetSummary, &'a PartPlan)>,
     /// Records of all tasks.
     total: u64,
     publishers: BTreeMap<&'a FeedName, &'a str>,
@@ -55,12 +56,13 @@ impl<'a> Reading<'a> {
         let wanted = |set: &SetKey| adapter.kinds.contains(&set.kind.as_str());
         let sets = prepared.sets.iter().filter(|set| wanted(&set.set));
         let tasks: Vec<_> =
-            sets.flat_map(|set| set.parts.iter().map(move |part| (&set.set, part))).collect();
+            sets.flat_map(|set| set.parts.iter().map(move |part| (set, part))).collect();
         let feeds = prepared.plan.feeds.iter();
         Reading {
             prepared,
             progress,
             cancel,
+            adapter: adapter.id,
             total: tasks.iter().map(|(_, part)| part.records).sum(),
             tasks,
             publishers: feeds
@@ -116,12 +118,13 @@ impl<'a> Reading<'a> {
 
     fn part(
         &self,
-        set: &SetKey,
+        summary: &SetSummary,
         part: &PartPlan,
         taker: &mut dyn Taker,
     ) -> Result<(), EngineError> {
+        let set = &summary.set;
         let publisher = self.publishers.get(&set.feed).copied();
-        self.prepared.read_part(set, part, &mut |record| {
+        self.prepared.read_part(summary, part, &mut |record| {
             let evidence = Evidence::open(record.format, &record.content, &LIMITS);
             let evidence = evidence.map_err(|rejection| {
                 let message = format!("record {} of {set} cannot be read: {rejection}", record.id);
@@ -134,7 +137,97 @@ impl<'a> Reading<'a> {
                 modified: record.modified,
                 evidence: &evidence,
             };
-            taker.take(&taken).map_err(not_written)
+            taker.take(&taken).map_err(|source| {
+                let message = format!("cannot keep what records give for {}", self.adapter);
+                EngineError::new(ErrorCode::Io, message)
+                    .because(source)
+                    .hint("look at the room on the disk of the store")
+            })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use stella_ledger::{FeedSpec, IngestMode};
+    use stella_model::Digest;
+    use stella_pack::trivy_vex::TRIVY_VEX;
+    use stella_plan::profile::Select;
+
+    use super::*;
+    use crate::run::prepare::prepare;
+    use crate::{IngestRequest, NoProgress, PolicyRequest, ProfileSource, RunRequest, Store};
+
+    /// A plan over the sample statements.
+    fn prepared(dir: &std::path::Path) -> Prepared {
+        let store = Store::at(dir.join("store"));
+        let now = Instant::parse("2026-11-23T12:00:00Z").expect("a time");
+        let ingest = IngestRequest {
+            feed: FeedSpec::named("acme".parse().expect("a feed")),
+            paths: vec![stella_testkit::samples().join("vex")],
+            mode: IngestMode::Merge,
+            threads: 1,
+            dry_run: false,
+            now,
+        };
+        crate::ingest(&store, &ingest, &NoProgress, &Cancel::new()).expect("ingests");
+        let request = RunRequest {
+            profile: ProfileSource::BuiltIn("trivy:vex".to_owned()),
+            select: Select::default(),
+            as_of: None,
+            redaction: None,
+            policy: PolicyRequest::default(),
+            accept_drop: None,
+            allow_empty: Vec::new(),
+            threads: 1,
+            now,
+        };
+        prepare(&store, &request, &NoProgress, &Cancel::new()).expect("plans")
+    }
+
+    /// Takes everything, or nothing.
+    struct Hand {
+        is_full: bool,
+        taken: u64,
+    }
+
+    impl Taker for Hand {
+        fn take(&mut self, _record: &Taken<'_>) -> io::Result<()> {
+            self.taken += 1;
+            if self.is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    fn give(prepared: &Prepared, is_full: bool) -> Result<u64, EngineError> {
+        let cancel = Cancel::new();
+        let reading = Reading::new(prepared, &TRIVY_VEX.spec, &NoProgress, &cancel);
+        let hands = reading.give(vec![Hand { is_full, taken: 0 }, Hand { is_full, taken: 0 }])?;
+        Ok(hands.iter().map(|hand| hand.taken).sum())
+    }
+
+    #[test]
+    fn records_are_the_planned_ones_or_the_reading_fails() {
+        let dir = stella_testkit::temp_dir();
+        let mut prepared = prepared(dir.path());
+        assert_eq!(give(&prepared, false).expect("reads"), prepared.sets[0].count);
+        let key = prepared.sets[0].parts[0].key;
+        prepared.sets[0].parts[0].key = Digest::of(b"another record");
+        let error = give(&prepared, false).expect_err("a record is another one");
+        assert_eq!(error.code(), ErrorCode::RunFailed);
+        assert!(error.to_string().contains("no longer those of the plan"), "{error}");
+        prepared.sets[0].parts[0].key = key;
+        prepared.sets[0].parts[0].records += 1;
+        give(&prepared, false).expect_err("a record is missing");
+    }
+
+    #[test]
+    fn an_error_while_taking_names_what_the_records_are_read_for() {
+        let dir = stella_testkit::temp_dir();
+        let error = give(&prepared(dir.path()), true).expect_err("the disk is full");
+        assert_eq!(error.code(), ErrorCode::Io);
+        assert_eq!(error.to_string(), "cannot keep what records give for trivy:vex");
+        assert!(error.source().is_some());
     }
 }

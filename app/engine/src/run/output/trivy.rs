@@ -4,14 +4,14 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 
-use stella_depot::Depot;
+use stella_depot::{Depot, OutputFile, OutputRecord};
 use stella_distribute::oci::{Artifact, Layer};
 use stella_manifest::Scanner;
 use stella_manifest::people::Database;
 use stella_model::{ErrorCode, Instant};
 
 use super::archive::{Member, tar_gz};
-use super::{OCI, OutputFile, file, flushed, part_name};
+use super::{OCI, Use, file, flushed, part_name};
 use crate::EngineError;
 
 const ARTIFACT_TYPE: &str = "application/vnd.aquasec.trivy.config.v1+json";
@@ -51,41 +51,39 @@ pub(super) struct Form {
     pub(super) fresh_seconds: i64,
 }
 
-/// A database as it goes into the bundle.
-pub(super) struct Packed {
-    /// Its layer, and the metadata for a cache folder.
-    pub(super) files: Vec<OutputFile>,
-    pub(super) artifact: Artifact,
-    pub(super) database: Database,
-}
-
 impl Form {
     /// The scanner that it is for.
-    pub(super) fn scanner(&self) -> Scanner {
+    fn scanner(&self) -> Scanner {
         Scanner { name: "trivy".to_owned(), oldest: OLDEST_TRIVY.to_owned(), schema: self.schema }
     }
 
-    /// Packs a database, a function of its bytes and one time.
+    /// Packs a database, a function of its bytes and one time: its layer, and the metadata for a
+    /// cache folder.
     pub(super) fn pack(
         &self,
         depot: &Depot,
         as_of: Instant,
         database: &mut File,
-    ) -> Result<Packed, EngineError> {
+    ) -> Result<Vec<OutputFile>, EngineError> {
         let layer = self.layer(depot, as_of, database)?;
         let metadata = depot.put_blob(self.cache_metadata(as_of).as_bytes())?;
-        let artifact = Artifact::new(
-            self.layout_tag,
-            ARTIFACT_TYPE,
-            &Layer {
+        let path = format!("trivy/cache/{}/metadata.json", self.folder);
+        Ok(vec![file(&path, "application/json", metadata)?, layer])
+    }
+
+    /// How a packed database is used.
+    pub(super) fn use_of(&self, as_of: Instant, record: &OutputRecord) -> Use {
+        let layer = record.files.iter().find(|file| file.media_type == self.layer_type);
+        let artifact = |layer: &OutputFile| {
+            let layer = Layer {
                 media_type: self.layer_type,
                 digest: layer.stored.digest,
                 size: layer.stored.size,
                 title: self.archive,
-            },
-            as_of,
-        );
-        let database = Database {
+            };
+            Artifact::new(self.layout_tag, ARTIFACT_TYPE, &layer, as_of)
+        };
+        let database = |layer: &OutputFile| Database {
             folder: self.folder,
             layout_tag: self.layout_tag,
             repository: self.repository,
@@ -93,9 +91,12 @@ impl Form {
             skip_flag: self.skip_flag,
             layer: layer.path.clone(),
         };
-        let path = format!("trivy/cache/{}/metadata.json", self.folder);
-        let files = vec![file(&path, "application/json", metadata)?, layer];
-        Ok(Packed { files, artifact, database })
+        Use {
+            artifact: layer.map(artifact),
+            database: layer.map(database),
+            vex: None,
+            scanner: Some(self.scanner()),
+        }
     }
 
     /// The layer: the database with the metadata that a registry's clients expect.

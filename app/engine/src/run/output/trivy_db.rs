@@ -1,21 +1,22 @@
 //! `trivy:db`: the database, as a layer of an image layout and for a cache folder.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use stella_bolt::{PageSize, Writer};
-use stella_depot::{Depot, SpoolFile};
-use stella_manifest::Coverage;
+use stella_depot::{Depot, OutputFile, OutputRecord, SpoolFile};
 use stella_model::{ErrorCode, Instant};
 use stella_pack::trivy_db::{
-    Contents, Mapper, Options, Precedence, SCHEMA, Spools, TRIVY_DB, Tree, assemble, coverage,
+    Contents, LANGUAGES, Mapper, Options, Precedence, SCHEMA, Spools, TRIVY_DB, Tree, assemble,
+    coverage,
 };
 
 use super::records::{Reading, Taken, Taker};
-use super::trivy::{Form, Packed, not_written};
-use super::{Output, OutputFacts, OutputFile, file, flushed};
+use super::trivy::{Form, not_written};
+use super::{Maker, Workshop, by_name, file, flushed};
+use crate::EngineError;
 use crate::run::prepare::Prepared;
-use crate::{Cancel, EngineError, Progress};
 
 /// What it is, but for its content.
 const FORM: Form = Form {
@@ -36,14 +37,17 @@ pub(crate) fn cache_metadata(as_of: Instant) -> String {
     FORM.cache_metadata(as_of)
 }
 
+/// The adapter as a maker.
+pub(super) const MAKER: Maker = Maker {
+    spec: &TRIVY_DB.spec,
+    make,
+    check,
+    use_of: |prepared, record| FORM.use_of(prepared.plan.as_of, record),
+};
+
 /// Makes the database of a plan.
-pub(super) fn build(
-    prepared: &Prepared,
-    depot: &Depot,
-    threads: usize,
-    progress: &dyn Progress,
-    cancel: &Cancel,
-) -> Result<Output, EngineError> {
+fn make(shop: &Workshop<'_>) -> Result<OutputRecord, EngineError> {
+    let Workshop { prepared, depot, threads, progress, cancel } = *shop;
     let options =
         Options { precedence: Precedence { first: prepared.profile.trivy.precedence.clone() } };
     let threads = threads.max(1);
@@ -61,47 +65,56 @@ pub(super) fn build(
     let contents = write(mappers, &mut database, &mut report).map_err(not_written)?;
     let report = flushed(report).map_err(not_written)?.finish()?;
     cancel.check()?;
-    check_floors(prepared, &contents)?;
-    let Packed { mut files, artifact, database } = FORM.pack(depot, as_of, &mut database)?;
+    let mut files = FORM.pack(depot, as_of, &mut database)?;
     let lines = contents.reasons.values().sum();
     let report = file("trivy/db.report.jsonl", "application/x-ndjson", report)?;
     files.push(OutputFile { records: Some(lines), ..report });
-    Ok(Output {
-        adapter: TRIVY_DB.spec.id,
-        files,
-        artifacts: vec![artifact],
-        database: Some(database),
-        vex: None,
-        coverage: coverage(&contents)
-            .into_iter()
-            .map(|(ecosystem, state)| Coverage { ecosystem, state: state.as_str().to_owned() })
-            .collect(),
-        facts: facts(contents),
-    })
+    Ok(record(files, contents))
 }
 
-fn facts(contents: Contents) -> OutputFacts {
-    let reasons = contents.reasons.into_iter();
-    OutputFacts {
+fn record(files: Vec<OutputFile>, contents: Contents) -> OutputRecord {
+    let coverage = coverage(&contents).into_iter();
+    let lost = contents.tally.gaps.keys().filter(|name| contents.is_lost(name));
+    OutputRecord {
+        files,
+        coverage: coverage.map(|(name, state)| (name, state.as_str().to_owned())).collect(),
+        sizes: sizes(&contents.keys),
+        lost: lost.cloned().collect(),
+        floors: contents.tally.rows,
         keys: contents.keys,
-        not_represented: reasons.map(|(reason, count)| (reason.to_owned(), count)).collect(),
-        scanner: Some(FORM.scanner()),
+        not_represented: by_name(contents.reasons),
     }
 }
 
+/// Rows by language as OSV names it, by release of a distribution, and of what is known of
+/// vulnerabilities: whichever source the rows of a language lie under.
+fn sizes(keys: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut sizes = BTreeMap::new();
+    // The descriptions of sources come and go with their rows.
+    for (bucket, rows) in keys.iter().filter(|(bucket, _)| *bucket != DATA_SOURCES) {
+        let prefix = bucket.split_once("::").map(|(prefix, _)| prefix);
+        let language = LANGUAGES.iter().find(|language| Some(language.prefix) == prefix);
+        let name = language.map_or(bucket.as_str(), |language| language.osv);
+        *sizes.entry(name.to_owned()).or_default() += rows;
+    }
+    sizes
+}
+
+/// The bucket that describes the sources of the others.
+const DATA_SOURCES: &str = "data-source";
+
 /// INV-EMPTY: an ecosystem with advisories of which none could be said, or fewer than the profile
 /// demands, is an error. A floor of 0 accepts the loss.
-fn check_floors(prepared: &Prepared, contents: &Contents) -> Result<(), EngineError> {
-    let rows = |name: &str| contents.tally.rows.get(name).copied().unwrap_or(0);
-    let below = prepared.profile.trivy.floors.iter().filter(|(name, least)| rows(name) < **least);
+fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> {
+    let floors = &prepared.profile.trivy.floors;
+    let rows = |name: &str| record.floors.get(name).copied().unwrap_or(0);
+    let below = floors.iter().filter(|(name, least)| rows(name) < **least);
     let mut broken: Vec<String> = below
         .map(|(name, least)| {
             format!("{name} has {} packages with advisories, its floor is {least}", rows(name))
         })
         .collect();
-    let accepted = |name: &String| prepared.profile.trivy.floors.get(name) == Some(&0);
-    let gaps = contents.tally.gaps.keys();
-    let lost = gaps.filter(|name| contents.is_lost(name) && !accepted(name));
+    let lost = record.lost.iter().filter(|name| floors.get(*name) != Some(&0));
     broken.extend(lost.map(|name| format!("none of the advisories for {name} could be said")));
     if broken.is_empty() {
         return Ok(());

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use stella_depot::{Depot, SpoolFile};
+use stella_depot::{OutputRecord, SpoolFile};
 use stella_javadb::{JavaDbError, Writer};
 use stella_model::ErrorCode;
-use stella_pack::trivy_java_db::{Collector, Contents, SCHEMA, TRIVY_JAVA_DB, assemble};
+use stella_pack::trivy_java_db::{Collector, SCHEMA, TRIVY_JAVA_DB, assemble};
 
 use super::records::{Reading, Taken, Taker};
-use super::trivy::{Form, Packed, not_written};
-use super::{Output, OutputFacts};
+use super::trivy::{Form, not_written};
+use super::{Maker, Workshop, by_name};
+use crate::EngineError;
 use crate::run::prepare::Prepared;
-use crate::{Cancel, EngineError, Progress};
 
 /// What it is, but for its content.
 const FORM: Form = Form {
@@ -28,14 +28,20 @@ const FORM: Form = Form {
     fresh_seconds: 3 * 86_400,
 };
 
+/// The adapter as a maker.
+pub(super) const MAKER: Maker = Maker {
+    spec: &TRIVY_JAVA_DB.spec,
+    make,
+    check,
+    use_of: |prepared, record| FORM.use_of(prepared.plan.as_of, record),
+};
+
+/// The table of jars.
+const JARS: &str = "indices";
+
 /// Makes the database of a plan.
-pub(super) fn build(
-    prepared: &Prepared,
-    depot: &Depot,
-    threads: usize,
-    progress: &dyn Progress,
-    cancel: &Cancel,
-) -> Result<Output, EngineError> {
+fn make(shop: &Workshop<'_>) -> Result<OutputRecord, EngineError> {
+    let Workshop { prepared, depot, threads, progress, cancel } = *shop;
     let spools = (0..threads.max(1)).map(|_| Ok(depot.spool()?));
     let spools: Vec<SpoolFile> = spools.collect::<Result<_, EngineError>>()?;
     let collectors = spools.iter().map(|spool| Collector::new(spool)).collect();
@@ -48,20 +54,18 @@ pub(super) fn build(
     };
     let mut writer = Writer::create(folder.path()).map_err(failed)?;
     let contents = assemble(collectors, &depot.spool()?, &mut writer).map_err(not_written)?;
-    check_floor(prepared, &contents)?;
     let mut database = writer.finish().map_err(failed)?;
     cancel.check()?;
-    let packed = FORM.pack(depot, prepared.plan.as_of, &mut database)?;
-    let Packed { files, artifact, database } = packed;
-    Ok(Output {
-        adapter: TRIVY_JAVA_DB.spec.id,
+    let files = FORM.pack(depot, prepared.plan.as_of, &mut database)?;
+    let keys = BTreeMap::from([("artifacts", contents.artifacts), (JARS, contents.jars)]);
+    let keys = by_name(keys);
+    Ok(OutputRecord {
         files,
-        artifacts: vec![artifact],
-        database: Some(database),
-        vex: None,
-        facts: facts(contents),
+        sizes: keys.clone(),
+        keys,
+        not_represented: by_name(contents.reasons),
         // Which packages a scanner knows advisories for, `trivy:db` tells; this one finds packages.
-        coverage: Vec::new(),
+        ..OutputRecord::default()
     })
 }
 
@@ -71,29 +75,20 @@ impl Taker for Collector<'_> {
     }
 }
 
-fn facts(contents: Contents) -> OutputFacts {
-    let keys = [("artifacts", contents.artifacts), ("indices", contents.jars)];
-    let reasons = contents.reasons.into_iter();
-    OutputFacts {
-        keys: BTreeMap::from(keys.map(|(table, rows)| (table.to_owned(), rows))),
-        not_represented: reasons.map(|(reason, count)| (reason.to_owned(), count)).collect(),
-        scanner: Some(FORM.scanner()),
-    }
-}
-
 /// INV-EMPTY: a database that knows no jar lets every jar pass unseen. It is made only if all
 /// selected SBOMs are allowed to be missing.
-fn check_floor(prepared: &Prepared, contents: &Contents) -> Result<(), EngineError> {
+fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> {
     let of_sboms = |kind: &str| TRIVY_JAVA_DB.spec.kinds.contains(&kind);
     let sets: Vec<_> = prepared.sets.iter().map(|set| &set.set).collect();
     let sets = sets.into_iter().filter(|set| of_sboms(set.kind.as_str()));
     let allowed = &prepared.profile.allow_empty;
     let meant = allowed.iter().any(|set| of_sboms(set.kind.as_str()));
-    if contents.jars > 0 || (meant && sets.clone().all(|set| allowed.contains(set))) {
+    let has_jars = record.keys.get(JARS).is_some_and(|jars| *jars > 0);
+    if has_jars || (meant && sets.clone().all(|set| allowed.contains(set))) {
         return Ok(());
     }
-    let reasons: Vec<String> =
-        contents.reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let reasons = record.not_represented.iter();
+    let reasons: Vec<String> = reasons.map(|(reason, count)| format!("{reason} {count}")).collect();
     let told = match reasons.is_empty() {
         true => "no component has a package URL of Maven".to_owned(),
         false => format!("components of Maven that cannot be used: {}", reasons.join(", ")),

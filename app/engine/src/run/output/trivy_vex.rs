@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Read, Write};
 
-use stella_depot::{Depot, SpoolFile};
+use stella_depot::{OutputFile, OutputRecord, SpoolFile};
 use stella_manifest::people::VexRepository;
 use stella_model::{ErrorCode, PartName};
 use stella_pack::trivy_db::Precedence;
 use stella_pack::trivy_vex::{
-    Contents, Mapper, Options, Origin, SPEC_VERSION, Shelf, Spools, TRIVY_VEX, assemble, manifest,
+    Mapper, Options, Origin, SPEC_VERSION, Shelf, Spools, TRIVY_VEX, assemble, manifest,
 };
 
 use super::archive::Archive;
 use super::records::{Reading, Taken, Taker};
-use super::{Output, OutputFacts, OutputFile, file, flushed};
+use super::{Maker, Use, Workshop, by_name, file, flushed};
+use crate::EngineError;
 use crate::run::prepare::Prepared;
-use crate::{Cancel, EngineError, Progress};
 
 /// The repository's name in Trivy's configuration and its folder in Trivy's cache.
 const NAME: &str = "export-center";
@@ -28,14 +28,12 @@ const NO_ADDRESS: &str = "https://vex.invalid";
 
 const ARCHIVE_TYPE: &str = "application/gzip";
 
+/// The adapter as a maker.
+pub(super) const MAKER: Maker = Maker { spec: &TRIVY_VEX.spec, make, check, use_of };
+
 /// Makes the repository of a plan.
-pub(super) fn build(
-    prepared: &Prepared,
-    depot: &Depot,
-    threads: usize,
-    progress: &dyn Progress,
-    cancel: &Cancel,
-) -> Result<Output, EngineError> {
+fn make(shop: &Workshop<'_>) -> Result<OutputRecord, EngineError> {
+    let Workshop { prepared, depot, threads, progress, cancel } = *shop;
     let trivy = &prepared.profile.trivy;
     let options = Options { precedence: Precedence { first: trivy.precedence.clone() } };
     let rooms: Vec<(SpoolFile, SpoolFile)> = (0..threads.max(1))
@@ -59,26 +57,34 @@ pub(super) fn build(
         assemble(mappers, as_of, &spool, &mut folder, &mut report).map_err(not_written)?;
     let archive = folder.archive.finish().and_then(flushed).map_err(not_written)?.finish()?;
     let report = flushed(report).map_err(not_written)?.finish()?;
-    check_floor(&contents)?;
     let lines = contents.reasons.values().sum();
     let report = file("trivy/vex.report.jsonl", "application/x-ndjson", report)?;
     let settings = depot.put_blob(settings(address).as_bytes())?;
     let manifest = depot.put_blob(&manifest)?;
-    Ok(Output {
-        adapter: TRIVY_VEX.spec.id,
+    let keys = BTreeMap::from([(PACKAGES.to_owned(), contents.packages)]);
+    let mut sizes = keys.clone();
+    sizes.insert("statements".to_owned(), contents.statements);
+    Ok(OutputRecord {
         files: vec![
             OutputFile { records: Some(lines), ..report },
             file("trivy/vex/repository.yaml", "application/yaml", settings)?,
             file("trivy/vex/vex-repository.json", "application/json", manifest)?,
             file(&format!("trivy/vex/{ARCHIVE}"), ARCHIVE_TYPE, archive)?,
         ],
-        artifacts: Vec::new(),
-        database: None,
-        vex: Some(VexRepository { has_address: trivy.vex_url.is_some() }),
-        coverage: Vec::new(),
-        facts: facts(contents),
+        keys,
+        sizes,
+        not_represented: by_name(contents.reasons),
+        ..OutputRecord::default()
     })
 }
+
+fn use_of(prepared: &Prepared, _record: &OutputRecord) -> Use {
+    let has_address = prepared.profile.trivy.vex_url.is_some();
+    Use { vex: Some(VexRepository { has_address }), ..Use::default() }
+}
+
+/// What the manifest counts the packages under.
+const PACKAGES: &str = "packages";
 
 impl Taker for Mapper<'_> {
     fn take(&mut self, record: &Taken<'_>) -> io::Result<()> {
@@ -87,21 +93,14 @@ impl Taker for Mapper<'_> {
     }
 }
 
-fn facts(contents: Contents) -> OutputFacts {
-    let reasons = contents.reasons.into_iter();
-    OutputFacts {
-        keys: BTreeMap::from([("packages".to_owned(), contents.packages)]),
-        not_represented: reasons.map(|(reason, count)| (reason.to_owned(), count)).collect(),
-        scanner: None,
-    }
-}
-
 /// INV-EMPTY: statements of which none could be said are an error.
-fn check_floor(contents: &Contents) -> Result<(), EngineError> {
-    if contents.records == 0 || contents.packages > 0 {
+fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> {
+    let kinds = TRIVY_VEX.spec.kinds;
+    let is_read = prepared.sets.iter().any(|set| kinds.contains(&set.set.kind.as_str()));
+    if !is_read || record.keys.get(PACKAGES).is_some_and(|packages| *packages > 0) {
         return Ok(());
     }
-    let reasons: Vec<&str> = contents.reasons.keys().copied().collect();
+    let reasons: Vec<&str> = record.not_represented.keys().map(String::as_str).collect();
     let message =
         format!("none of the selected statements could be said to Trivy: {}", reasons.join(", "));
     Err(EngineError::new(ErrorCode::Empty, message)

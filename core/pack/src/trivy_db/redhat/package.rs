@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use stella_records::purl::unescaped;
 use stella_records::view::Products;
 use stella_versions::Scheme;
 
@@ -45,7 +46,7 @@ pub(super) fn part<'d>(
         .find_map(|whole| whole.cpe.as_deref())
         .filter(|cpe| cpe.len() <= LONGEST_CPE && !cpe.contains('\0'));
     let rpm = match component.purl.as_deref() {
-        Some(purl) => Rpm::of_purl(purl).ok_or(Some(Reason::NotAnRpm))?,
+        Some(purl) => Rpm::of_purl(purl).map_err(Some)?,
         None if cpe.is_some_and(is_enterprise_linux) => {
             Rpm::of_name(&component.id).ok_or(Some(Reason::NotAnRpm))?
         }
@@ -87,7 +88,7 @@ fn module_of(products: &Products<'_>, whole: usize) -> Option<String> {
     let purl = products.component(whole)?.purl.as_deref()?;
     let (name, rest) = purl.strip_prefix("pkg:rpmmod/redhat/")?.split_once('@')?;
     let version = rest.split(['?', '#']).next()?;
-    stream(&decoded(&format!("{name}:{version}"))?)
+    stream(&format!("{}:{}", unescaped(name)?, unescaped(version)?))
 }
 
 /// `module:stream` of `module:stream:version:context`.
@@ -119,22 +120,26 @@ struct Rpm {
 }
 
 impl Rpm {
-    fn of_purl(purl: &str) -> Option<Rpm> {
-        let body = purl.trim().strip_prefix("pkg:rpm/")?;
-        let body = body.split('#').next()?;
+    fn of_purl(purl: &str) -> Result<Rpm, Reason> {
+        let body = purl.trim().strip_prefix("pkg:rpm/").ok_or(Reason::NotAnRpm)?;
+        let body = body.split('#').next().unwrap_or_default();
         let (path, qualifiers) = body.split_once('?').unwrap_or((body, ""));
-        let last = path.rsplit('/').next()?;
+        let text = |text: &str| match unescaped(text) {
+            Some(text) => Ok(text.into_owned()),
+            None => Err(Reason::PurlNotValid),
+        };
+        let last = path.rsplit('/').next().unwrap_or_default();
         let (name, version) = last.split_once('@').unwrap_or((last, ""));
-        let mut rpm = Rpm { name: decoded(name)?, version: decoded(version)?, ..Rpm::default() };
+        let mut rpm = Rpm { name: text(name)?, version: text(version)?, ..Rpm::default() };
         for (key, value) in qualifiers.split('&').filter_map(|pair| pair.split_once('=')) {
             match key {
-                "arch" => rpm.arch = decoded(value)?,
-                "epoch" => rpm.epoch = decoded(value)?,
-                "rpmmod" => rpm.module = stream(&decoded(value)?),
+                "arch" => rpm.arch = text(value)?,
+                "epoch" => rpm.epoch = text(value)?,
+                "rpmmod" => rpm.module = stream(&text(value)?),
                 _ => {}
             }
         }
-        is_name(&rpm.name).then_some(rpm)
+        if is_name(&rpm.name) { Ok(rpm) } else { Err(Reason::NotAnRpm) }
     }
 
     /// A component of RHEL that is told by its name alone: `name`, or `module:stream/name`.
@@ -150,25 +155,6 @@ impl Rpm {
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte))
-}
-
-/// A text without percent escapes.
-fn decoded(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return Some(text.to_owned());
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| byte == b'%');
-        let escaped = digits.and_then(|digits| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            u8::from_str_radix(digits, 16).ok()
-        });
-        bytes.push(escaped.unwrap_or(byte));
-        rest = if escaped.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -200,12 +186,25 @@ mod tests {
                 rpm("nodejs", "18-1.module+el8", "s390x", "", "nodejs:18"),
             ),
             ("pkg:rpm/redhat/libstdc%2B%2B@1", rpm("libstdc++", "1", "", "", "")),
-            ("pkg:rpm/redhat/a%zz@1", None),
-            ("pkg:rpm/redhat/", None),
-            ("pkg:oci/x@sha256:0?arch=amd64", None),
-            ("", None),
         ] {
-            assert_eq!(Rpm::of_purl(purl), expected, "{purl}");
+            assert_eq!(Rpm::of_purl(purl).ok(), expected, "{purl}");
+        }
+    }
+
+    #[test]
+    fn purls_that_name_no_package_have_their_reasons() {
+        for (purl, expected) in [
+            ("pkg:rpm/redhat/a%zz@1", Reason::PurlNotValid),
+            ("pkg:rpm/redhat/a@1%", Reason::PurlNotValid),
+            ("pkg:rpm/redhat/a@1%+f", Reason::PurlNotValid),
+            ("pkg:rpm/redhat/a@%ff", Reason::PurlNotValid),
+            ("pkg:rpm/redhat/a@1?arch=%4", Reason::PurlNotValid),
+            ("pkg:rpm/redhat/a@1?rpmmod=a%3", Reason::PurlNotValid),
+            ("pkg:rpm/redhat/", Reason::NotAnRpm),
+            ("pkg:oci/x%zz@sha256:0?arch=amd64", Reason::NotAnRpm),
+            ("", Reason::NotAnRpm),
+        ] {
+            assert_eq!(Rpm::of_purl(purl), Err(expected), "{purl}");
         }
     }
 
