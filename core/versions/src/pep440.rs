@@ -273,9 +273,7 @@ impl Cursor {
         let (mut pre, mut post, mut dev, mut local) = (None, None, None, None);
         // Nearly all are numbers alone.
         if !self.is_at_end() {
-            pre = STAGES
-                .iter()
-                .find_map(|(name, stage)| Some((*stage, self.labelled(&[name])?)));
+            pre = STAGES.iter().find_map(|(name, stage)| Some((*stage, self.labelled(&[name])?)));
             post = self.implicit_post().or_else(|| self.labelled(&["post", "rev", "r"]));
             dev = self.labelled(&["dev"]);
             local = self.local();
