@@ -12,6 +12,7 @@
 mod bolt;
 mod bundle;
 mod corpus;
+mod database;
 mod measure;
 mod report;
 mod rewrite;
@@ -69,6 +70,9 @@ enum Task {
     /// Deflate a file (what `trivy` measures).
     #[command(hide = true)]
     Deflate { file: PathBuf },
+    /// Write the database of a store as it was at a time (what `trivy` measures).
+    #[command(hide = true)]
+    Database { store: PathBuf, file: PathBuf, as_of: String },
     /// Load pairs into a bbolt file (what `bolt` measures).
     #[command(hide = true)]
     BoltLoad { file: PathBuf, shape: bolt::Shape, pairs: usize },
@@ -138,6 +142,7 @@ fn main() -> ExitCode {
             .and_then(|binary| trivy::measure(&place.data(), &place.cache(), binary))
             .map(|page| println!("{page}")),
         Some(Task::Deflate { file }) => trivy::deflate(&file),
+        Some(Task::Database { store, file, as_of }) => database::build(&store, &file, &as_of),
         Some(Task::BoltLoad { file, shape, pairs }) => bolt::load(&file, shape, pairs),
         Some(Task::Measure { report, words }) => measure::parent(&report, &words),
     };
