@@ -17,12 +17,14 @@ mod npm;
 mod packages;
 mod part;
 mod pip;
+mod plain;
 mod rubygems;
 mod scan;
 
 use std::cmp::Ordering;
 
 use crate::{VersionError, bounded};
+pub use plain::Plain;
 
 /// Longest range text in bytes. A range of an advisory has two bounds; enumerations of thousands of
 /// versions are thousands of ranges.
@@ -251,6 +253,9 @@ impl Comparer {
     /// # Errors
     /// If Trivy cannot read one of them.
     pub fn compare(self, a: &str, b: &str) -> Result<Ordering, VersionError> {
+        if let (Some(a), Some(b)) = (Plain::read(self, a), Plain::read(self, b)) {
+            return Ok(a.cmp(&b));
+        }
         // Both are of this comparer, so there is an order.
         Ok(self.version(a)?.compare(&self.version(b)?).unwrap_or(Ordering::Equal))
     }

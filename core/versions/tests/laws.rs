@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use proptest::prelude::*;
-use stella_versions::trivy::Comparer;
+use stella_versions::trivy::{Comparer, Plain};
 use stella_versions::{Scheme, Version};
 
 /// Texts out of the pieces that versions are made of, so that many are read and many are equal.
@@ -64,8 +64,46 @@ fn order(a: &Version, b: &Version) -> Ordering {
     a.compare(b).expect("versions of one scheme have an order")
 }
 
+/// Three versions of numbers and dots, most often of as many numbers.
+fn plain_like() -> impl Strategy<Value = Vec<String>> {
+    let version = |counts: std::ops::Range<usize>| {
+        let numbers = prop::sample::select(vec!["0", "1", "2", "9", "10", "11", "999999999"]);
+        prop::collection::vec(numbers, counts).prop_map(|numbers| numbers.join("."))
+    };
+    let three = |counts| prop::collection::vec(version(counts), 3);
+    prop_oneof![2 => three(3..4), 1 => three(1..5)]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Reading them as numbers decides what Trivy decides, old and new.
+    #[test]
+    fn plain_versions_and_their_ranges_are_what_the_parser_makes_of_them(
+        texts in plain_like(),
+    ) {
+        for &comparer in Comparer::ALL {
+            let plain: Vec<_> =
+                texts.iter().filter_map(|text| Plain::read(comparer, text)).collect();
+            let [from, to, version] = plain[..] else { continue };
+            let parsed: Vec<_> =
+                texts.iter().map(|text| comparer.version(text).expect("plain")).collect();
+            prop_assert_eq!(parsed[0].compare(&parsed[1]), Some(from.cmp(&to)));
+            for (range, holds) in [
+                (format!("={}", texts[0]), version == from),
+                (format!("<{}", texts[1]), version < to),
+                (format!("<={}", texts[1]), version <= to),
+                (format!(">={}, <{}", texts[0], texts[1]), from <= version && version < to),
+                (format!(">={}, <={}", texts[0], texts[1]), from <= version && version <= to),
+            ] {
+                let read = comparer.constraint(&range);
+                let read = read.unwrap_or_else(|error| panic!("{comparer:?} {range}: {error}"));
+                prop_assert!(read.is_read_by_0_59());
+                prop_assert_eq!(read.matches(&parsed[2]), Some(holds), "{:?} {}", comparer, range);
+                prop_assert_eq!(read.matches_until_0_64(&parsed[2]), Some(holds), "{}", range);
+            }
+        }
+    }
 
     #[test]
     fn published_orders_are_total(texts in prop::collection::vec(version_like(), 3..12)) {

@@ -51,9 +51,9 @@ fn read(ledger: &SqliteLedger, mapper: &mut Mapper<'_>) -> Result<()> {
         let mut failure = None;
         ledger.read(at, &set, &IdRange::default(), &mut |record| {
             let evidence = Evidence::open(record.format, &record.content, &Limits::DEFAULT);
-            let taken = evidence
-                .map_err(anyhow::Error::from)
-                .and_then(|evidence| Ok(mapper.record(&set.feed, publisher, &record.id, &evidence)?));
+            let taken = evidence.map_err(anyhow::Error::from).and_then(|evidence| {
+                Ok(mapper.record(&set.feed, publisher, &record.id, &evidence)?)
+            });
             match taken {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {

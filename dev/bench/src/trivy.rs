@@ -188,7 +188,8 @@ pub(crate) fn deflate(file: &Path) -> Result<()> {
 
 /// The time that a bundle stands for.
 fn as_of(bundle: &Path) -> Result<String> {
-    let manifest: serde_json::Value = serde_json::from_slice(&fs::read(bundle.join("export.json"))?)?;
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(bundle.join("export.json"))?)?;
     Ok(manifest["asOf"].as_str().context("a manifest with a time")?.to_owned())
 }
 

@@ -1,12 +1,13 @@
 //! From the ranges and versions of an advisory to what a row says.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 
 use stella_records::view::{Affected, Event, RangeKind};
 use stella_versions::Scheme;
 use stella_versions::pep440::Pep440;
-use stella_versions::trivy::{Comparer, Constraint};
+use stella_versions::trivy::{Comparer, Constraint, Plain, Version};
 
 use super::ecosystems::CanSay;
 use super::fixes::Fix;
@@ -204,7 +205,7 @@ pub(super) fn language(
     gap: &mut OnGap<'_>,
 ) -> bool {
     let before = (ranges.vulnerable.len(), ranges.patched.len());
-    let mut parsed: Vec<Constraint> = Vec::new();
+    let mut said: Vec<SaidRange> = Vec::new();
     let (mut git, mut others) = (false, false);
     let last_known = affected.last_known_range();
     affected.each_range(&mut |kind, events| {
@@ -217,12 +218,28 @@ pub(super) fn language(
         let order = if kind == RangeKind::SemVer { Comparer::Generic } else { comparer };
         for stretch in stretches(events, &|a, b| order.compare(a, b).ok(), gap) {
             let mut text = constraint(&stretch, comparer);
+            let length = text.len();
             if let (None, Some(last)) = (stretch.end, last_known.as_deref()) {
                 // Written `<= 1.2.3`; no version has spaces.
                 let last: String = last.split_ascii_whitespace().collect();
                 text = format!("{text}, {last}");
             }
-            let Some(text) = understood(comparer, text, &mut parsed, gap) else { continue };
+            let more = text.len() != length;
+            let bounds = if more { None } else { Bounds::of(&stretch, comparer) };
+            if bounds.is_some() {
+                if let Some(Event::Fixed(version)) = stretch.end {
+                    ranges.patched.push(version.clone().into_owned());
+                }
+                said.push(SaidRange { text: text.clone(), bounds, parsed: OnceCell::new() });
+                ranges.vulnerable.push(text);
+                continue;
+            }
+            let Some(constraint) = understood(comparer, &text, gap) else { continue };
+            said.push(SaidRange {
+                text: text.clone(),
+                bounds,
+                parsed: OnceCell::from(Some(constraint)),
+            });
             ranges.vulnerable.push(text);
             for bound in stretch.bounds() {
                 if !is_read_right(comparer, &spelled(comparer, bound)) {
@@ -236,7 +253,7 @@ pub(super) fn language(
     });
     affected.each_version(&mut |version| {
         others = true;
-        listed(comparer, &version, &parsed, ranges, gap);
+        listed(comparer, &version, &said, ranges, gap);
     });
     let added = (ranges.vulnerable.len(), ranges.patched.len()) != before;
     if !added && !others {
@@ -254,24 +271,71 @@ fn patched(comparer: Comparer, version: &str, patched: &mut Vec<String>) {
     }
 }
 
+/// A range that goes into the row.
+struct SaidRange {
+    text: String,
+    /// Its ends, if they are plain.
+    bounds: Option<Bounds>,
+    /// The range as Trivy reads it, once that is asked for.
+    parsed: OnceCell<Option<Constraint>>,
+}
+
+impl SaidRange {
+    fn holds_plain(&self, version: Plain) -> bool {
+        self.bounds.is_some_and(|bounds| bounds.hold(version))
+    }
+
+    /// Whether it holds a version that it does not hold as a plain one.
+    fn holds(&self, comparer: Comparer, plain: Option<Plain>, version: &Version) -> bool {
+        if plain.is_some() && self.bounds.is_some() {
+            return false;
+        }
+        let parsed = self.parsed.get_or_init(|| comparer.constraint(&self.text).ok());
+        parsed.as_ref().is_some_and(|constraint| constraint.matches(version) == Some(true))
+    }
+}
+
+/// The ends of a range that needs no parser.
+#[derive(Clone, Copy)]
+struct Bounds {
+    from: Option<Plain>,
+    end: Plain,
+    /// Whether the end itself is within.
+    inclusive: bool,
+}
+
+impl Bounds {
+    fn of(stretch: &Stretch<'_, '_>, comparer: Comparer) -> Option<Bounds> {
+        let from = match &**stretch.introduced {
+            "0" => None,
+            from => Some(Plain::read(comparer, from)?),
+        };
+        let (end, inclusive) = match stretch.end? {
+            Event::LastAffected(end) => (end, true),
+            Event::Fixed(end) => (end, false),
+            Event::Introduced(_) | Event::Limit(_) => return None,
+        };
+        Some(Bounds { from, end: Plain::read(comparer, end)?, inclusive })
+    }
+
+    fn hold(self, version: Plain) -> bool {
+        let below = if self.inclusive { version <= self.end } else { version < self.end };
+        below && self.from.is_none_or(|from| from <= version)
+    }
+}
+
 /// A constraint as it goes into the row, if Trivy understands it: one that it does not would make
 /// it ignore the whole row.
-fn understood(
-    comparer: Comparer,
-    text: String,
-    parsed: &mut Vec<Constraint>,
-    gap: &mut OnGap<'_>,
-) -> Option<String> {
-    match comparer.constraint(&text) {
+fn understood(comparer: Comparer, text: &str, gap: &mut OnGap<'_>) -> Option<Constraint> {
+    match comparer.constraint(text) {
         Ok(constraint) => {
             if !constraint.is_read_by_0_59() {
-                gap(Reason::LostOnOldest, &text);
+                gap(Reason::LostOnOldest, text);
             }
-            parsed.push(constraint);
-            Some(text)
+            Some(constraint)
         }
         Err(_) => {
-            gap(Reason::VersionNotUnderstood, &text);
+            gap(Reason::VersionNotUnderstood, text);
             None
         }
     }
@@ -281,15 +345,19 @@ fn understood(
 fn listed(
     comparer: Comparer,
     version: &str,
-    parsed: &[Constraint],
+    said: &[SaidRange],
     ranges: &mut Ranges,
     gap: &mut OnGap<'_>,
 ) {
+    let plain = Plain::read(comparer, version);
+    if plain.is_some_and(|plain| said.iter().any(|range| range.holds_plain(plain))) {
+        return;
+    }
     let Ok(number) = comparer.version(version) else {
         // No installed version can be equal to what is no version.
         return gap(Reason::VersionNotUnderstood, version);
     };
-    if parsed.iter().any(|constraint| constraint.matches(&number) == Some(true)) {
+    if said.iter().any(|range| range.holds(comparer, plain, &number)) {
         return;
     }
     let text = format!("={}", spelled(comparer, version));
