@@ -20,19 +20,27 @@ impl Plain {
         /// So many digits are held whatever they are.
         const DIGITS: usize = 9;
         let mut numbers = [0; Plain::MOST];
-        let mut count = 0;
-        for digits in text.split('.') {
-            // `01` is no number to some, and another text to all.
-            let is_plain = matches!(digits.len(), 1..=DIGITS)
-                && digits.bytes().all(|byte| byte.is_ascii_digit())
-                && (digits.len() == 1 || !digits.starts_with('0'));
-            if !is_plain || count == Plain::MOST {
-                return None;
+        // Of the number at hand.
+        let (mut count, mut digits) = (0, 0);
+        for byte in text.bytes() {
+            match byte {
+                b'.' if digits > 0 => (count, digits) = (count + 1, 0),
+                // `01` is no number to some, and another text to all.
+                b'0'..=b'9' if digits < DIGITS => {
+                    let number = numbers.get_mut(count)?;
+                    if digits > 0 && *number == 0 {
+                        return None;
+                    }
+                    *number = *number * 10 + u32::from(byte - b'0');
+                    digits += 1;
+                }
+                _ => return None,
             }
-            numbers[count] =
-                digits.bytes().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
-            count += 1;
         }
+        if digits == 0 {
+            return None;
+        }
+        count += 1;
         let counts = match comparer {
             Comparer::Pep440 => 1..=Plain::MOST,
             Comparer::Deb | Comparer::Rpm | Comparer::Apk => return None,
