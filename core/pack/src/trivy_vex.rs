@@ -67,8 +67,6 @@ pub trait Shelf {
 /// What was counted while mapping and merging.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// Records taken.
-    pub records: u64,
     /// Packages with a document.
     pub packages: u64,
     /// Statements in the documents.

@@ -230,12 +230,12 @@ pub(crate) fn check<R: io::Write + ReadAt>(
         let bytes = layer.and_then(|layer| archive::unpack(context, kind, layer, room, problems));
         let size = layer.map_or(0, |layer| layer.size);
         packaged.push(format!("{} in a layer of {size} bytes", kind.file));
-        match (bytes, kind.check) {
-            (Some(bytes), Check::ScannerJavaIndex) => {
-                let told = java_index::check(context, output, bytes, &*room, problems);
+        match (layer.zip(bytes), kind.check) {
+            (Some((layer, bytes)), Check::ScannerJavaIndex) => {
+                let told = java_index::check(context, output, layer, bytes, &*room, problems);
                 verdict.details.push((kind.check, told));
             }
-            (Some(bytes), _) => {
+            (Some((_, bytes)), _) => {
                 verdict.database_bytes = Some(bytes);
                 let (told, canary) = database::check(context, output, &*room, problems);
                 verdict.canary = canary;

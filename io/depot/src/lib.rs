@@ -1,9 +1,10 @@
 //! The depot: parts and outputs that runs share, addressed by what they are.
 //!
 //! A local folder per tenant (INV-TENANT). `blobs/` holds files by their SHA-256, `parts/` what was
-//! packed for a part key, `outputs/` what was made for an output key. It is a cache: every entry can be made again, nothing in it is trusted
-//! without being hashed, and a crash leaves at worst a file that is not used. Writes go to a temporary name and are renamed, so that readers
-//! see whole files only.
+//! packed for a part key, `outputs/` what was made for an output key. It is a cache: every entry can
+//! be made again, nothing in it is trusted without being hashed, and a crash leaves at worst a file
+//! that is not used. Writes go to a temporary name and are renamed, so that readers see whole files
+//! only.
 
 mod kept;
 mod output_record;
@@ -114,19 +115,17 @@ impl Depot {
         true
     }
 
-    /// Keeps bytes under their digest.
+    /// Keeps bytes under their digest; those that are kept already count as used now.
     ///
     /// # Errors
     /// [`DepotError`] if the file cannot be written.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<StoredFile, DepotError> {
         let digest = Digest::of(bytes);
-        let path = self.blob_path(&digest);
-        let size = bytes.len() as u64;
-        let present = fs::metadata(&path).is_ok_and(|metadata| metadata.len() == size);
-        if !present || !self.is_intact(&StoredFile { digest, size }) {
-            self.put(&path, bytes)?;
+        let stored = StoredFile { digest, size: bytes.len() as u64 };
+        if !self.mark_used(&stored) || !self.is_intact(&stored) {
+            self.put(&self.blob_path(&digest), bytes)?;
         }
-        Ok(StoredFile { digest, size })
+        Ok(stored)
     }
 
     /// Where the bytes with a digest are kept.
@@ -153,8 +152,8 @@ impl Depot {
     }
 
     /// Removes the least recently used blobs until all together have at most `limit` bytes, what
-    /// is known of parts and outputs that lost theirs, and what a killed process left behind. Does nothing
-    /// while a run holds the depot: the next one prunes.
+    /// is known of parts and outputs that lost theirs, and what a killed process left behind. Does
+    /// nothing while a run holds the depot: the next one prunes.
     ///
     /// # Errors
     /// [`DepotError`] if the folders cannot be read.
@@ -365,6 +364,22 @@ mod tests {
         assert!(depot.reuse::<PartRecord>(&key).is_some());
         assert_eq!(depot.prune(1500).expect("prunes"), Pruned { files: 1, bytes: 1000 });
         assert!(depot.reuse::<PartRecord>(&key).is_some() && !depot.is_intact(&other));
+    }
+
+    #[test]
+    fn what_is_kept_again_counts_as_used_last() {
+        let (_dir, depot) = depot();
+        let again = depot.put_blob(&[1; 1000]).expect("writes");
+        let other = depot.put_blob(&[2; 1000]).expect("writes");
+        for (file, hours) in [(&again, 3), (&other, 2)] {
+            let path = depot.blob_path(&file.digest);
+            let blob = File::options().append(true).open(path).expect("opens");
+            let past = SystemTime::now() - Duration::from_secs(hours * 3600);
+            blob.set_modified(past).expect("sets the time");
+        }
+        depot.put_blob(&[1; 1000]).expect("finds it");
+        assert_eq!(depot.prune(1500).expect("prunes"), Pruned { files: 1, bytes: 1000 });
+        assert!(depot.is_intact(&again) && !depot.is_intact(&other));
     }
 
     #[test]

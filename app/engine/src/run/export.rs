@@ -136,13 +136,7 @@ pub fn export(
     let accepted: Vec<String> = accepted.map(|drop| format!("accepted: {drop}")).collect();
     let mut warnings = prepared.warnings;
     warnings.extend(accepted);
-    if let Err(error) = depot.prune(limit) {
-        // The bundle is where it should be; only the cache is larger than asked for.
-        warnings.push(format!("the depot was not pruned: {error}"));
-    }
-    if let Some(Err(error)) = key.map(|key| key.prune_kept(kept_signatures(limit))) {
-        warnings.push(format!("the kept signatures were not pruned: {error}"));
-    }
+    warnings.extend(prune(&depot, key.as_ref(), limit));
     let manifest = files.manifest;
     Ok(RunReport {
         profile: prepared.profile.name.clone(),
@@ -169,6 +163,19 @@ pub fn export(
         stages_ms: stages.times,
         warnings,
     })
+}
+
+/// Prunes what is kept between runs to about so many bytes. What fails is a warning: the bundle is
+/// where it should be, only the cache is larger than asked for.
+fn prune(depot: &Depot, key: Option<&KeyFileSigner>, limit: u64) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Err(error) = depot.prune(limit) {
+        warnings.push(format!("the depot was not pruned: {error}"));
+    }
+    if let Some(Err(error)) = key.map(|key| key.prune_kept(kept_signatures(limit))) {
+        warnings.push(format!("the kept signatures were not pruned: {error}"));
+    }
+    warnings
 }
 
 /// What the next run is held against.

@@ -114,7 +114,7 @@ fn key(plan: &RunPlan, output: &OutputPlan, spec: &AdapterSpec) -> Digest {
     key.finish()
 }
 
-/// What the depot has of the outputs of a plan, by kind of record that it is made from.
+/// What the depot has of the outputs of a plan.
 pub(super) struct KeptOutputs {
     /// Bytes of all files.
     pub(super) bytes: u64,
@@ -206,6 +206,18 @@ fn by_name(counts: BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
 /// What stands behind a buffer, with all bytes written.
 fn flushed<W: Write>(writer: BufWriter<W>) -> io::Result<W> {
     writer.into_inner().map_err(IntoInnerError::into_error)
+}
+
+/// What was attempted, of an output whose bytes cannot be written.
+fn not_written<E>(what: &'static str) -> impl Fn(E) -> EngineError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    move |source| {
+        EngineError::new(ErrorCode::Io, format!("cannot write {what}"))
+            .because(source)
+            .hint("look at the room on the disk of the store")
+    }
 }
 
 fn file(path: &str, media_type: &str, stored: StoredFile) -> Result<OutputFile, EngineError> {

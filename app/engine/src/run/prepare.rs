@@ -13,7 +13,7 @@ use stella_model::{
 use stella_pack::codec;
 use stella_pack::trivy_db::TRIVY_DB;
 use stella_plan::floors::{FloorBroken, Floors};
-use stella_plan::run_plan::FORMAT_VERSION;
+use stella_plan::run_plan::{Codec, FORMAT_VERSION};
 use stella_plan::{
     AdapterSpec, FeedEntry, OutputPlan, PartPlan, Profile, ProfileId, RedactionId, RunPlan,
     Selectors, SetEntry, SetPlan, SetSummary, Unmatched,
@@ -78,7 +78,6 @@ pub(super) fn prepare(
     let scanned = scan.sets(&live, &mut unmatched)?;
     let mut warnings = unmatched.warnings();
     warnings.extend(never_filled(&selectors, &feeds));
-    let id = ProfileId { name: profile.name.clone(), revision: profile.revision() };
     let last = RunRecord::last(store, &kin(&profile)).unwrap_or_else(|problem| {
         warnings.push(problem);
         None
@@ -91,22 +90,8 @@ pub(super) fn prepare(
     }
     let sets: Vec<SetSummary> = scanned.into_iter().filter(|set| set.count > 0).collect();
     let as_of = as_of(request, &sets, &broken, &mut warnings)?;
-    let plan = RunPlan {
-        as_of,
-        codec,
-        feeds: feed_entries(&feeds, &sets)?,
-        format_version: FORMAT_VERSION,
-        handling: profile.handling.clone(),
-        outputs: outputs(&profile),
-        partition: profile.partition,
-        policy: profile.policy.clone(),
-        producer: PRODUCT_VERSION.to_owned(),
-        profile: id,
-        redaction: RedactionId { digest: rules.digest(), name: rules.name().to_owned() },
-        selectors: selectors.clone(),
-        sets: sets.iter().map(SetSummary::entry).collect(),
-        tenant: TenantId::local(),
-    };
+    let feeds = feed_entries(&feeds, &sets)?;
+    let plan = plan(as_of, codec, feeds, &profile, &rules, &selectors, &sets);
     warnings.extend(not_to_be_passed_on(&plan.feeds));
     Ok(Prepared {
         plan,
@@ -124,6 +109,34 @@ pub(super) fn prepare(
         accepted,
         accept_drop: request.accept_drop.clone(),
     })
+}
+
+/// Everything that decides the bytes.
+fn plan(
+    as_of: Instant,
+    codec: Codec,
+    feeds: Vec<FeedEntry>,
+    profile: &Profile,
+    rules: &RuleSet,
+    selectors: &Selectors,
+    sets: &[SetSummary],
+) -> RunPlan {
+    RunPlan {
+        as_of,
+        codec,
+        feeds,
+        format_version: FORMAT_VERSION,
+        handling: profile.handling.clone(),
+        outputs: outputs(profile),
+        partition: profile.partition,
+        policy: profile.policy.clone(),
+        producer: PRODUCT_VERSION.to_owned(),
+        profile: ProfileId { name: profile.name.clone(), revision: profile.revision() },
+        redaction: RedactionId { digest: rules.digest(), name: rules.name().to_owned() },
+        selectors: selectors.clone(),
+        sets: sets.iter().map(SetSummary::entry).collect(),
+        tenant: TenantId::local(),
+    }
 }
 
 /// What the last run that selected alike is remembered under: another policy changes no record.

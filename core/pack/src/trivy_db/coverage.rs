@@ -27,8 +27,9 @@ impl Coverage {
     }
 }
 
-/// The coverage by every language as OSV names it, of Red Hat, by every release of a distribution that any
-/// record speaks of, as Trivy names it, and by every distribution of which none is.
+/// The coverage of every language as OSV names it, of Red Hat, of every release of a distribution
+/// that any record speaks of, as Trivy names it, and of every distribution of which no release is
+/// spoken of.
 #[must_use]
 pub fn coverage(contents: &Contents) -> Vec<(String, Coverage)> {
     let mut names: Vec<String> = LANGUAGES.iter().map(|language| language.osv.to_owned()).collect();

@@ -5,6 +5,7 @@ use std::io;
 use super::collector::SHA1;
 use super::{Collector, Contents, Reason, Table};
 use crate::rows::{Sorter, Spool, merge};
+use crate::trivy_db::code::damaged;
 
 /// Memory for the rows that are sorted by name, in bytes.
 const NAMED: usize = 48 << 20;
@@ -90,10 +91,6 @@ fn write(named: Sorter<'_>, table: &mut dyn Table, contents: &mut Contents) -> i
         contents.jars += 1;
     }
     Ok(())
-}
-
-fn damaged() -> io::Error {
-    io::Error::other("a row was damaged between memory and spool")
 }
 
 #[cfg(test)]

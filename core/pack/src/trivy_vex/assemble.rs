@@ -33,7 +33,6 @@ pub fn assemble(
     let mut contents = Contents::default();
     let (mut rows, mut reports) = (Vec::new(), Vec::new());
     for mapper in mappers {
-        contents.records += mapper.records;
         rows.push(mapper.rows);
         reports.push(mapper.report);
     }

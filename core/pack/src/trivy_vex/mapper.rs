@@ -47,7 +47,6 @@ pub struct Mapper<'s> {
     options: &'s Options,
     pub(super) rows: Sorter<'s>,
     pub(super) report: Report<'s>,
-    pub(super) records: u64,
     key: Vec<u8>,
     value: Writer,
 }
@@ -60,7 +59,6 @@ impl<'s> Mapper<'s> {
             options,
             rows: Sorter::new(spools.rows, ROWS),
             report: Report::new(Sorter::new(spools.report, REPORT)),
-            records: 0,
             key: Vec::new(),
             value: Writer::default(),
         }
@@ -71,7 +69,6 @@ impl<'s> Mapper<'s> {
     /// # Errors
     /// If a spool fails.
     pub fn record(&mut self, origin: Origin<'_>, evidence: &Evidence<'_>) -> io::Result<()> {
-        self.records += 1;
         let Some(vex) = evidence.vex() else {
             return self.gap(&origin, Reason::FormatNotMapped, "", "");
         };

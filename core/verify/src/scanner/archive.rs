@@ -22,7 +22,8 @@ const METADATA_BYTES: u64 = 4 << 10;
 const UNPACKED_BYTES: u64 = 8 << 30;
 
 /// How many times larger content may be than its archive, once it is over
-/// [`Limits::ratio_free_bytes`](stella_model::Limits::ratio_free_bytes). Deflate reaches a thousand with zeros, databases ten.
+/// [`Limits::ratio_free_bytes`](stella_model::Limits::ratio_free_bytes). Deflate reaches a thousand
+/// with zeros, databases ten.
 const RATIO: u64 = 100;
 
 /// How gzip begins here: deflate, no name, no time, an unknown system (RFC 1952). The ninth byte

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use stella_manifest::OutputEntry;
+use stella_manifest::{OutputEntry, PartEntry};
 use stella_model::Digest;
 use stella_sqlite::{Database, Fault, Header, Limits, ReadAt, Record, SCHEMA_ROOT, Value};
 
@@ -59,17 +59,18 @@ const SCHEMA: [(&str, &str, &str, &str); 5] = [
 /// How often it is asked whether to stop.
 const ROWS_BETWEEN_STOPS: u64 = 4_096;
 
-/// Checks the index in a room; what to tell if all is well.
+/// Checks the index in a room, which came out of this layer; what to tell if all is well.
 pub(super) fn check<R: stella_bolt::ReadAt>(
     context: &Context<'_>,
     output: &OutputEntry,
+    layer: &PartEntry,
     bytes: u64,
     room: R,
     problems: &mut Problems,
 ) -> String {
     // A row quotes a name or a version of a document.
     let limits = Limits { record_bytes: context.limits.document_bytes, pages: PAGES };
-    let mut look = Look { context, problems, rows: 0 };
+    let mut look = Look { context, problems, layer: layer.digest.sha256, rows: 0 };
     let database = match Database::open(Room { room, bytes }, limits) {
         Ok(database) => database,
         Err(fault) => {
@@ -106,14 +107,16 @@ struct Rows {
     sums: [Sum; 2],
 }
 
-/// The sum of the digests of entries, which comes out the same in any order.
+/// The sum of the digests of entries, which comes out the same in any order. The digest of the layer
+/// goes into each: other entries with the same sum could be computed, but they would be another layer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Sum([u64; 4]);
 
 impl Sum {
-    fn add(&mut self, rowid: i64, key: &[Value<'_>]) {
+    fn add(&mut self, layer: &Digest, rowid: i64, key: &[Value<'_>]) {
         let mut bytes = key_bytes(key);
         bytes.extend_from_slice(&rowid.to_be_bytes());
+        bytes.extend_from_slice(layer.as_bytes());
         let digest = Digest::of(&bytes);
         for (word, part) in self.0.iter_mut().zip(digest.as_bytes().chunks_exact(8)) {
             let part = part.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
@@ -143,6 +146,8 @@ fn key_bytes(key: &[Value<'_>]) -> Vec<u8> {
 struct Look<'l, 'a> {
     context: &'l Context<'a>,
     problems: &'l mut Problems,
+    /// The layer that the file came in.
+    layer: Digest,
     rows: u64,
 }
 
@@ -326,7 +331,7 @@ impl Look<'_, '_> {
             group_before.extend_from_slice(group);
             artifact_before.clear();
             artifact_before.extend_from_slice(artifact);
-            rows.sums[0].add(rowid, &[record[2], record[1]]);
+            rows.sums[0].add(&self.layer, rowid, &[record[2], record[1]]);
             self.flow()
         })?;
         Ok(rows)
@@ -389,8 +394,8 @@ impl Look<'_, '_> {
             version_before.clear();
             version_before.extend_from_slice(version);
             sha1_before = sha1;
-            rows.sums[0].add(rowid, &record[..1]);
-            rows.sums[1].add(rowid, &record[2..3]);
+            rows.sums[0].add(&self.layer, rowid, &record[..1]);
+            rows.sums[1].add(&self.layer, rowid, &record[2..3]);
             self.flow()
         })?;
         if of < artifacts && !self.problems.full() {
@@ -414,7 +419,7 @@ impl Look<'_, '_> {
         database.index(root, &mut |record| {
             count += 1;
             if let [key @ .., Value::Integer(rowid)] = &record[..] {
-                sum.add(*rowid, key);
+                sum.add(&self.layer, *rowid, key);
             }
             let Some(unique) = unique else { return self.flow() };
             let key = record.get(..unique).map(key_bytes);

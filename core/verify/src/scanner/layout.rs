@@ -1,7 +1,7 @@
-//! The OCI image layout that holds the database ([image layout
+//! The OCI image layout that holds the databases ([image layout
 //! 1.1](https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md)).
 //!
-//! Trivy takes exactly one layer, by its exact media type, and unpacks it by its title: what the
+//! Trivy takes exactly one layer of each, by its exact media type, and unpacks it by its title: what the
 //! specification of OCI would also allow is refused here.
 
 use std::collections::{BTreeMap, BTreeSet};

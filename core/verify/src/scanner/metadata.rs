@@ -1,4 +1,4 @@
-//! `metadata.json` beside the database, by which Trivy decides whether it loads it.
+//! `metadata.json` beside a database, by which Trivy decides whether it loads it.
 
 use serde::Deserialize;
 use stella_model::Instant;

@@ -2,22 +2,25 @@
 //! form for a cache folder.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::BufWriter;
 
 use stella_depot::{Depot, OutputFile, OutputRecord};
 use stella_distribute::oci::{Artifact, Layer};
 use stella_manifest::Scanner;
 use stella_manifest::people::Database;
-use stella_model::{ErrorCode, Instant};
+use stella_model::Instant;
 
 use super::archive::{Member, tar_gz};
-use super::{OCI, Use, file, flushed, part_name};
+use super::{OCI, Use, file, flushed, not_written, part_name};
 use crate::EngineError;
 
 const ARTIFACT_TYPE: &str = "application/vnd.aquasec.trivy.config.v1+json";
 
 /// Oldest version of Trivy that the databases were made for and tried with.
 const OLDEST_TRIVY: &str = "0.59.1";
+
+/// What is being written, for errors.
+pub(super) const DATABASE: &str = "the database";
 
 /// When a scanner with the database in its cache folder would ask for another one: never in the
 /// life of the database.
@@ -114,8 +117,8 @@ impl Form {
             (part_name(self.file_name)?, Member::File(database)),
         ];
         let writer = BufWriter::with_capacity(256 << 10, depot.blob_writer()?);
-        let writer = tar_gz(writer, &mut members).map_err(not_written)?;
-        let stored = flushed(writer).map_err(not_written)?.finish()?;
+        let writer = tar_gz(writer, &mut members).map_err(not_written(DATABASE))?;
+        let stored = flushed(writer).map_err(not_written(DATABASE))?.finish()?;
         file(&format!("{OCI}blobs/sha256/{}", stored.digest), self.layer_type, stored)
     }
 
@@ -132,8 +135,4 @@ impl Form {
             self.schema
         )
     }
-}
-
-pub(super) fn not_written(source: io::Error) -> EngineError {
-    EngineError::new(ErrorCode::Io, "cannot write the database").because(source)
 }

@@ -13,8 +13,8 @@ use stella_pack::trivy_db::{
 };
 
 use super::records::{Reading, Taken, Taker};
-use super::trivy::{Form, not_written};
-use super::{Maker, Workshop, by_name, file, flushed};
+use super::trivy::{DATABASE, Form};
+use super::{Maker, Workshop, by_name, file, flushed, not_written};
 use crate::EngineError;
 use crate::run::prepare::Prepared;
 
@@ -62,8 +62,8 @@ fn make(shop: &Workshop<'_>) -> Result<OutputRecord, EngineError> {
     cancel.check()?;
     let mut database = depot.unnamed_file()?;
     let mut report = BufWriter::new(depot.blob_writer()?);
-    let contents = write(mappers, &mut database, &mut report).map_err(not_written)?;
-    let report = flushed(report).map_err(not_written)?.finish()?;
+    let contents = write(mappers, &mut database, &mut report).map_err(not_written(DATABASE))?;
+    let report = flushed(report).map_err(not_written(DATABASE))?.finish()?;
     cancel.check()?;
     let mut files = FORM.pack(depot, as_of, &mut database)?;
     let lines = contents.reasons.values().sum();
@@ -120,8 +120,10 @@ fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> 
         return Ok(());
     }
     let message = format!("the database would miss what it is for: {}", broken.join("; "));
-    Err(EngineError::new(ErrorCode::Empty, message)
-        .hint("look at the feeds of these ecosystems, or accept it by a lower floor in the profile, 0 for none at all"))
+    Err(EngineError::new(ErrorCode::Empty, message).hint(
+        "look at the feeds of these ecosystems, or accept it by a lower floor in the profile, \
+             0 for none at all",
+    ))
 }
 
 /// Writes the database and the report.

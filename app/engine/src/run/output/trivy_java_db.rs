@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io;
 
 use stella_depot::{OutputRecord, SpoolFile};
-use stella_javadb::{JavaDbError, Writer};
+use stella_javadb::Writer;
 use stella_model::ErrorCode;
 use stella_pack::trivy_java_db::{Collector, SCHEMA, TRIVY_JAVA_DB, assemble};
 
 use super::records::{Reading, Taken, Taker};
-use super::trivy::{Form, not_written};
-use super::{Maker, Workshop, by_name};
+use super::trivy::Form;
+use super::{Maker, Workshop, by_name, not_written};
 use crate::EngineError;
 use crate::run::prepare::Prepared;
 
@@ -36,6 +36,9 @@ pub(super) const MAKER: Maker = Maker {
     use_of: |prepared, record| FORM.use_of(prepared.plan.as_of, record),
 };
 
+/// What is being written, for errors.
+const DATABASE: &str = "the database of jars";
+
 /// The table of jars.
 const JARS: &str = "indices";
 
@@ -49,12 +52,10 @@ fn make(shop: &Workshop<'_>) -> Result<OutputRecord, EngineError> {
         Reading::new(prepared, &TRIVY_JAVA_DB.spec, progress, cancel).give(collectors)?;
     cancel.check()?;
     let folder = depot.work_folder()?;
-    let failed = |error: JavaDbError| {
-        EngineError::new(ErrorCode::Io, "cannot write the database of jars").because(error)
-    };
-    let mut writer = Writer::create(folder.path()).map_err(failed)?;
-    let contents = assemble(collectors, &depot.spool()?, &mut writer).map_err(not_written)?;
-    let mut database = writer.finish().map_err(failed)?;
+    let mut writer = Writer::create(folder.path()).map_err(not_written(DATABASE))?;
+    let contents =
+        assemble(collectors, &depot.spool()?, &mut writer).map_err(not_written(DATABASE))?;
+    let mut database = writer.finish().map_err(not_written(DATABASE))?;
     cancel.check()?;
     let files = FORM.pack(depot, prepared.plan.as_of, &mut database)?;
     let keys = BTreeMap::from([("artifacts", contents.artifacts), (JARS, contents.jars)]);

@@ -13,7 +13,7 @@ use stella_pack::trivy_vex::{
 
 use super::archive::Archive;
 use super::records::{Reading, Taken, Taker};
-use super::{Maker, Use, Workshop, by_name, file, flushed};
+use super::{Maker, Use, Workshop, by_name, file, flushed, not_written};
 use crate::EngineError;
 use crate::run::prepare::Prepared;
 
@@ -25,6 +25,9 @@ const ARCHIVE: &str = "vex-repository.tar.gz";
 
 /// The address when the profile gives none: one that can never answer.
 const NO_ADDRESS: &str = "https://vex.invalid";
+
+/// What is being written, for errors.
+const REPOSITORY: &str = "the VEX repository";
 
 const ARCHIVE_TYPE: &str = "application/gzip";
 
@@ -51,12 +54,13 @@ fn make(shop: &Workshop<'_>) -> Result<OutputRecord, EngineError> {
     // Without its manifest Trivy takes the folder for broken, and deletes it.
     folder
         .file("vex-repository.json", manifest.len() as u64, &mut &manifest[..])
-        .map_err(not_written)?;
+        .map_err(not_written(REPOSITORY))?;
     let (as_of, spool) = (prepared.plan.as_of, depot.spool()?);
-    let contents =
-        assemble(mappers, as_of, &spool, &mut folder, &mut report).map_err(not_written)?;
-    let archive = folder.archive.finish().and_then(flushed).map_err(not_written)?.finish()?;
-    let report = flushed(report).map_err(not_written)?.finish()?;
+    let contents = assemble(mappers, as_of, &spool, &mut folder, &mut report)
+        .map_err(not_written(REPOSITORY))?;
+    let archive =
+        folder.archive.finish().and_then(flushed).map_err(not_written(REPOSITORY))?.finish()?;
+    let report = flushed(report).map_err(not_written(REPOSITORY))?.finish()?;
     let lines = contents.reasons.values().sum();
     let report = file("trivy/vex.report.jsonl", "application/x-ndjson", report)?;
     let settings = depot.put_blob(settings(address).as_bytes())?;
@@ -128,8 +132,4 @@ impl<W: Write> Shelf for Folder<W> {
     fn put(&mut self, name: &PartName, size: u64, content: &mut dyn Read) -> io::Result<()> {
         self.file(&format!("{SPEC_VERSION}/{name}"), size, content)
     }
-}
-
-fn not_written(source: io::Error) -> EngineError {
-    EngineError::new(ErrorCode::Io, "cannot write the VEX repository").because(source)
 }
