@@ -1,6 +1,7 @@
 //! One set of a plan: its count, root and parts, from its rows in order.
 
-use stella_model::{Digest, DigestBuilder, Instant, RecordId, SetKey};
+use serde::{Deserialize, Serialize};
+use stella_model::{Digest, DigestBuilder, Instant, RecordId, SetKey, rfc8785};
 use stella_records::{line, setroot};
 
 use crate::{Partition, run_plan::SetEntry};
@@ -32,7 +33,8 @@ struct OpenPart {
 }
 
 /// One part of a plan: a contiguous range of the ids of one set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PartPlan {
     /// Id of the first record.
     pub first_id: RecordId,
@@ -50,6 +52,7 @@ pub struct PartPlan {
 #[derive(Debug, Clone)]
 pub struct SetSummary {
     key_prefix: DigestBuilder,
+    shape: Digest,
     /// Kind and feed.
     pub set: SetKey,
     /// Number of selected records.
@@ -64,7 +67,33 @@ pub struct SetSummary {
     pub parts: Vec<PartPlan>,
 }
 
+/// A [`SetSummary`] put away for a later run over the same records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptSummary {
+    /// Identity of all that decided it, beside the records.
+    shape: Digest,
+    count: u64,
+    root: Digest,
+    bytes: u64,
+    newest: Option<Instant>,
+    parts: Vec<PartPlan>,
+}
+
 impl SetSummary {
+    /// For [`SetPlan::recall`] when the set is planned again.
+    #[must_use]
+    pub fn keep(&self) -> KeptSummary {
+        KeptSummary {
+            shape: self.shape,
+            count: self.count,
+            root: self.root,
+            bytes: self.bytes,
+            newest: self.newest,
+            parts: self.parts.clone(),
+        }
+    }
+
     /// The key of a part of this set in the making: `LP(id) ‖ contentDigest` of each record in
     /// order completes it. For holding records that are read later against the plan.
     #[must_use]
@@ -113,6 +142,30 @@ impl<'a> SetPlan<'a> {
         }
     }
 
+    /// The summary that this plan would come to, if one of the same records was kept; `None` if it
+    /// was planned otherwise: into other parts, with other rules or another codec.
+    #[must_use]
+    pub fn recall(&self, kept: &KeptSummary) -> Option<SetSummary> {
+        let shape = self.shape();
+        (kept.shape == shape).then(|| SetSummary {
+            key_prefix: self.key_prefix.clone(),
+            shape,
+            set: self.set.clone(),
+            count: kept.count,
+            root: kept.root,
+            bytes: kept.bytes,
+            newest: kept.newest,
+            parts: kept.parts.clone(),
+        })
+    }
+
+    /// All that decides a summary beside the records.
+    fn shape(&self) -> Digest {
+        let mut shape = self.key_prefix.clone();
+        shape.lp(&rfc8785::to_vec(self.partition));
+        shape.finish()
+    }
+
     /// Takes the next selected record; `size` is in bytes before redaction.
     pub fn push(&mut self, id: &RecordId, content: &Digest, size: u64, modified: Option<Instant>) {
         self.root.push(setroot::leaf(&self.set, id.as_str(), content));
@@ -142,6 +195,7 @@ impl<'a> SetPlan<'a> {
     pub fn finish(mut self) -> SetSummary {
         self.close();
         SetSummary {
+            shape: self.shape(),
             key_prefix: self.key_prefix,
             count: self.root.count(),
             root: self.root.finish(),
@@ -208,6 +262,28 @@ mod tests {
             key.to_string(),
             "ec698ca1f3c560ae7302ed3e4b094d74cf2e03b501f9d6c15862133d55eba903"
         );
+    }
+
+    #[test]
+    fn a_kept_summary_is_recalled_only_by_a_plan_of_the_same_shape() {
+        let ids = ["A", "B", "C", "D", "E"];
+        let planned = plan(&ids, b"codec", None);
+        let kept = serde_json::to_vec(&planned.keep()).expect("JSON");
+        let kept: KeptSummary = serde_json::from_slice(&kept).expect("reads");
+        let recall = |set: &str, bounds: (u64, u64, u64), codec: &[u8], rules| {
+            let partition = Partition::new(bounds.0, bounds.1, bounds.2).expect("valid bounds");
+            SetPlan::new(set.parse().expect("a set"), &partition, rules, codec).recall(&kept)
+        };
+        let again = recall("advisory/npm", (10, 20, 40), b"codec", None).expect("the same");
+        assert_eq!(again.entry(), planned.entry());
+        assert_eq!((again.bytes, &again.parts), (planned.bytes, &planned.parts));
+        assert_eq!(again.part_key().finish(), planned.part_key().finish());
+        assert_eq!(again.keep(), planned.keep());
+        let rules = Digest::of(b"rules");
+        assert!(recall("advisory/pypi", (10, 20, 40), b"codec", None).is_none());
+        assert!(recall("advisory/npm", (10, 20, 41), b"codec", None).is_none());
+        assert!(recall("advisory/npm", (10, 20, 40), b"other", None).is_none());
+        assert!(recall("advisory/npm", (10, 20, 40), b"codec", Some(&rules)).is_none());
     }
 
     #[test]

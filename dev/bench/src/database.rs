@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use stella_bolt::{PageSize, Writer};
 use stella_depot::{Depot, SpoolFile};
-use stella_ledger::{IdRange, Ledger as _, SqliteLedger};
+use stella_ledger::{IdRange, Ledger as _, LiveSet, SqliteLedger};
 use stella_model::{Instant, Limits, TenantId};
 use stella_pack::trivy_db::{Mapper, Options, Spools, TRIVY_DB, Tree, assemble};
 use stella_records::view::Evidence;
@@ -42,7 +42,7 @@ pub(crate) fn build(store: &Path, file: &Path, as_of: &str) -> Result<()> {
 fn read(ledger: &SqliteLedger, mapper: &mut Mapper<'_>) -> Result<()> {
     let feeds = ledger.feeds()?;
     let at = ledger.head()?;
-    for (set, _) in ledger.sets(at)? {
+    for LiveSet { set, .. } in ledger.sets(at)? {
         if !TRIVY_DB.spec.kinds.contains(&set.kind.as_str()) {
             continue;
         }

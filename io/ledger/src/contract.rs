@@ -9,8 +9,8 @@ use stella_model::{Digest, FeedName, Instant, Kind, RecordId, SetKey};
 use stella_records::{Draft, Facets, Format, Revision, RevisionOrder};
 
 use crate::{
-    Block, FeedInfo, FeedSpec, IdRange, IngestMode, IngestSummary, Ledger, LedgerError, Prepared,
-    PreparedDocument, Quarantined, Seq, WithFacets, prepare,
+    Block, FeedInfo, FeedSpec, IdRange, IngestMode, IngestSummary, Ledger, LedgerError, LiveSet,
+    Prepared, PreparedDocument, Quarantined, Seq, SetState, WithFacets, prepare,
 };
 
 /// A ledger under test with its writing side.
@@ -149,8 +149,8 @@ pub type State = BTreeMap<(SetKey, String), Digest>;
 pub fn state(ledger: &dyn Ledger, at: Seq) -> State {
     let mut state = State::new();
     let sets = ledger.sets(at).expect("sets");
-    assert!(sets.is_sorted(), "sets come in export order");
-    for (set, count) in sets {
+    assert!(sets.is_sorted_by(|a, b| a.set < b.set), "sets come in export order");
+    for LiveSet { set, records, .. } in sets {
         let mut rows = Vec::new();
         ledger
             .scan(at, &set, &IdRange::ALL, WithFacets::Yes, &mut |row| {
@@ -158,7 +158,7 @@ pub fn state(ledger: &dyn Ledger, at: Seq) -> State {
                 ControlFlow::Continue(())
             })
             .expect("scan");
-        assert_eq!(rows.len() as u64, count, "{set}");
+        assert_eq!(rows.len() as u64, records, "{set}");
         assert!(rows.windows(2).all(|pair| pair[0].id < pair[1].id), "{set} is not in order");
         let mut index = rows.iter();
         ledger
@@ -229,6 +229,42 @@ pub fn an_empty_ledger_reads_as_empty(subject: &dyn Subject) {
     let mut none = |_| panic!("there is no record");
     ledger.scan(Seq(0), &set, &IdRange::ALL, WithFacets::No, &mut none).expect("scan");
     assert!(matches!(ledger.sets(Seq(1)), Err(LedgerError::OutOfReach { at: 1, .. })));
+}
+
+/// What a set holds is told apart from what it held, and only from that.
+pub fn a_set_has_one_state_until_it_changes(subject: &dyn Subject) {
+    let states = |at: u64| -> BTreeMap<String, Option<SetState>> {
+        let sets = subject.ledger().sets(Seq(at)).expect("sets").into_iter();
+        sets.map(|live| (live.set.to_string(), live.state)).collect()
+    };
+    let (old, new) = (Rec::new("id-1", 1, 1), Rec::new("id-1", 2, 2));
+    let vex = Rec { kind: "vex", ..Rec::new("id-1", 1, 1) };
+    merge(subject, "f", &[old, vex]);
+    merge(subject, "g", &[Rec::new("id-1", 1, 1)]);
+    let first = states(2);
+    assert!(first.values().all(Option::is_some), "nothing changed since");
+    let mut distinct: Vec<_> = first.values().collect();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 3, "equal records of two sets are two states");
+
+    merge(subject, "f", std::slice::from_ref(&new));
+    merge(subject, "f", &[new]);
+    let second = states(3);
+    assert_ne!(second["advisory/f"], first["advisory/f"]);
+    assert!(second["advisory/f"].is_some());
+    for same in ["advisory/g", "vex/f"] {
+        assert_eq!(second[same], first[same], "{same} did not change");
+    }
+    assert_eq!(states(2)["advisory/f"], None, "it changed since");
+    assert_eq!(states(2)["vex/f"], first["vex/f"]);
+
+    let set: SetKey = "advisory/f".parse().expect("a set");
+    subject.block(&set, &id("id-1")).expect("blocks");
+    assert!(!states(4).contains_key("advisory/f"), "it holds nothing");
+    assert_eq!(states(3)["advisory/f"], None);
+    subject.remove(&FeedName::new("g").expect("a feed")).expect("removes");
+    merge(subject, "g", &[Rec::new("id-1", 1, 1)]);
+    assert_ne!(states(6)["advisory/g"], first["advisory/g"], "drawn anew with every change");
 }
 
 /// Re-ingesting the same input takes no sequence and changes nothing.
@@ -584,6 +620,7 @@ macro_rules! contract_tests {
     ($fresh:expr) => {
         $crate::contract_tests!($fresh;
             an_empty_ledger_reads_as_empty
+            a_set_has_one_state_until_it_changes
             the_same_input_again_changes_nothing
             the_newer_revision_wins_across_ingests
             equal_revisions_are_decided_by_digest

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::ControlFlow;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stella_model::{Digest, FeedName, Instant, Kind, RecordId, SetKey};
 use stella_records::{Facets, Format};
 
@@ -63,6 +63,26 @@ impl IdRange {
     pub fn one(id: &RecordId) -> IdRange {
         IdRange { first: Some(id.clone()), last: Some(id.clone()) }
     }
+}
+
+/// Tells what a set holds from everything that it or another set ever held or will hold.
+///
+/// Drawn at random whenever a record of the set is added, changed or removed, so that it also tells
+/// apart the histories of a ledger and of a copy of it. Equal states, equal records: what was worked
+/// out from the records of a set may be kept under it. Never part of a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SetState([u8; 16]);
+
+/// A set that holds records at a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSet {
+    /// Kind and feed.
+    pub set: SetKey,
+    /// How many records it holds.
+    pub records: u64,
+    /// What it holds; absent where it changed since the snapshot.
+    pub state: Option<SetState>,
 }
 
 /// Whether a scan shall give the facets of each record, which costs a second look-up.
@@ -287,11 +307,12 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError`] if storage fails.
     fn head(&self) -> Result<Seq, LedgerError>;
 
-    /// The sets that hold records at a snapshot, in export order, with their counts.
+    /// The sets that hold records at a snapshot, in export order. Costs nothing for those that did
+    /// not change since.
     ///
     /// # Errors
     /// [`LedgerError::OutOfReach`] for a snapshot that cannot be read, else if storage fails.
-    fn sets(&self, at: Seq) -> Result<Vec<(SetKey, u64)>, LedgerError>;
+    fn sets(&self, at: Seq) -> Result<Vec<LiveSet>, LedgerError>;
 
     /// The feeds by name, as they are now.
     ///

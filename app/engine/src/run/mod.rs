@@ -3,6 +3,7 @@
 mod assemble;
 mod distribute;
 mod export;
+mod kept_sets;
 mod notices;
 mod output;
 mod pack;
@@ -11,6 +12,7 @@ mod prepare;
 mod profile;
 mod record;
 mod request;
+mod scan;
 mod seal;
 
 pub(crate) use output::cache_metadata;

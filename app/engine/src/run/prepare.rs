@@ -1,10 +1,9 @@
-//! Deciding a run: the profile and a snapshot become the immutable plan, in one pass over the
-//! ledger's index.
+//! Deciding a run: the profile and a snapshot become the immutable plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use stella_ledger::{FeedInfo, IdRange, Ledger, Seq, SqliteLedger, StoredRecord, WithFacets};
+use stella_ledger::{FeedInfo, IdRange, Ledger as _, LiveSet, Seq, SqliteLedger, StoredRecord};
 use stella_model::screen::Safe;
 use stella_model::{
     Digest, DigestBuilder, ErrorCode, FeedName, Instant, Kind, PRODUCT_VERSION, SetKey, TenantId,
@@ -16,21 +15,25 @@ use stella_plan::floors::{FloorBroken, Floors};
 use stella_plan::run_plan::{Codec, FORMAT_VERSION};
 use stella_plan::{
     AdapterSpec, FeedEntry, OutputPlan, PartPlan, Profile, ProfileId, RedactionId, RunPlan,
-    Selectors, SetEntry, SetPlan, SetSummary, Unmatched,
+    Selectors, SetEntry, SetSummary, Unmatched,
 };
 use stella_records::redact::RuleSet;
 
+use super::kept_sets::KeptSets;
 use super::notices::not_to_be_passed_on;
 use super::profile::{invalid_profile, resolve};
 use super::record::RunRecord;
 use super::request::RunRequest;
-use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
+use super::scan::{Scan, with_facets};
+use crate::{Cancel, EngineError, Progress, Store};
 
 /// A plan with all that executing it needs.
 pub(super) struct Prepared {
     pub(super) plan: RunPlan,
     pub(super) profile: Profile,
     pub(super) sets: Vec<SetSummary>,
+    /// What is kept of the sets for the next run.
+    pub(super) kept: KeptSets,
     pub(super) rules: RuleSet,
     pub(super) ledger: SqliteLedger,
     pub(super) ledger_id: String,
@@ -63,6 +66,7 @@ pub(super) fn prepare(
     let feeds = ledger.feeds()?;
     check_feeds(&selectors, &feeds)?;
     let codec = codec::codec(profile.level);
+    let known = KeptSets::load(store, &kin(&profile), &selectors);
     let scan = Scan {
         ledger: &ledger,
         head,
@@ -70,12 +74,14 @@ pub(super) fn prepare(
         profile: &profile,
         redaction: rules.digest(),
         codec: rfc8785::to_vec(&codec),
+        kept: &known,
         progress,
         cancel,
     };
     let live = ledger.sets(head)?;
     let mut unmatched = Unmatched::new(&selectors);
     let scanned = scan.sets(&live, &mut unmatched)?;
+    let kept = known.renew(&live, &scanned);
     let mut warnings = unmatched.warnings();
     warnings.extend(never_filled(&selectors, &feeds));
     let last = RunRecord::last(store, &kin(&profile)).unwrap_or_else(|problem| {
@@ -97,6 +103,7 @@ pub(super) fn prepare(
         plan,
         profile,
         sets,
+        kept,
         rules,
         ledger_id,
         ledger,
@@ -352,7 +359,7 @@ fn broken_floors(
     floors: &Floors,
     selectors: &Selectors,
     feeds: &[FeedInfo],
-    live: &[(SetKey, u64)],
+    live: &[LiveSet],
     scanned: &[SetSummary],
 ) -> Vec<FloorBroken> {
     let held = |feed: &FeedInfo| {
@@ -360,7 +367,7 @@ fn broken_floors(
         (feed.name.clone(), feed.kinds.iter().map(set).collect())
     };
     let known: BTreeMap<FeedName, Vec<SetKey>> = feeds.iter().map(held).collect();
-    let live = live.iter().map(|(set, _)| set.clone()).collect();
+    let live = live.iter().map(|live| live.set.clone()).collect();
     let selected = scanned.iter().map(|set| (set.set.clone(), set.count)).collect();
     floors.check(selectors, &known, &live, &selected)
 }
@@ -425,88 +432,4 @@ fn feed_entries(feeds: &[FeedInfo], sets: &[SetSummary]) -> Result<Vec<FeedEntry
         })
     };
     names.into_iter().map(entry).collect()
-}
-
-/// The one pass over the ledger's index.
-struct Scan<'a> {
-    ledger: &'a SqliteLedger,
-    head: Seq,
-    selectors: &'a Selectors,
-    profile: &'a Profile,
-    redaction: Option<Digest>,
-    codec: Vec<u8>,
-    progress: &'a dyn Progress,
-    cancel: &'a Cancel,
-}
-
-/// Facets cost a second look-up, so they are read only for selectors that ask for them.
-fn with_facets(selectors: &Selectors) -> WithFacets {
-    if selectors.need_facets() { WithFacets::Yes } else { WithFacets::No }
-}
-
-/// How many rows go by between two looks at progress and cancellation.
-const ROWS_PER_UPDATE: u64 = 4096;
-
-impl Scan<'_> {
-    /// Every admitted set in order, empty ones too.
-    fn sets(
-        &self,
-        live: &[(SetKey, u64)],
-        unmatched: &mut Unmatched<'_>,
-    ) -> Result<Vec<SetSummary>, EngineError> {
-        let admitted: Vec<_> =
-            live.iter().filter(|(set, _)| self.selectors.admits_set(set)).collect();
-        let total = admitted.iter().map(|(_, count)| count).sum();
-        let mut seen = 0;
-        admitted
-            .into_iter()
-            .map(|(set, _)| {
-                unmatched.see_set(set);
-                self.set(set, &mut seen, total, unmatched)
-            })
-            .collect()
-    }
-
-    fn set(
-        &self,
-        set: &SetKey,
-        seen: &mut u64,
-        total: u64,
-        unmatched: &mut Unmatched<'_>,
-    ) -> Result<SetSummary, EngineError> {
-        let mut planned = SetPlan::new(
-            set.clone(),
-            &self.profile.partition,
-            self.redaction.as_ref(),
-            &self.codec,
-        );
-        let facets = with_facets(self.selectors);
-        self.ledger.scan(self.head, set, &IdRange::ALL, facets, &mut |row| {
-            *seen += 1;
-            if seen.is_multiple_of(ROWS_PER_UPDATE) {
-                self.tell(*seen, total);
-                if self.cancel.is_set() {
-                    return ControlFlow::Break(());
-                }
-            }
-            unmatched.see(row.id.as_str(), row.facets.as_ref());
-            if self.selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
-                planned.push(&row.id, &row.content_digest, row.size, row.modified);
-            }
-            ControlFlow::Continue(())
-        })?;
-        self.cancel.check()?;
-        Ok(planned.finish())
-    }
-
-    fn tell(&self, done: u64, total: u64) {
-        self.progress.update(&StageUpdate {
-            stage: Stage::Plan,
-            done,
-            total: Some(total),
-            bytes: 0,
-            unit: "records",
-            finished: None,
-        });
-    }
 }

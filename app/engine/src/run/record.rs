@@ -75,7 +75,7 @@ impl RunRecord {
     /// A sentence for the operator if there is a record that does not read: the run is then not
     /// held against it.
     pub fn last(store: &Store, profile: &ProfileId) -> Result<Option<RunRecord>, String> {
-        let path = path(store, profile);
+        let path = path(store, profile, "json");
         let problem = |error: &dyn std::fmt::Display| {
             format!(
                 "the record of the last run, {}, does not read ({error}); nothing is held against it",
@@ -91,21 +91,11 @@ impl RunRecord {
 
     /// Replaces the last run of a profile in this revision, whole or not at all.
     pub(crate) fn save(&self, store: &Store, profile: &ProfileId) -> Result<(), EngineError> {
-        let path = path(store, profile);
-        self.write(&path).map_err(|source| {
+        let path = path(store, profile, "json");
+        put(&path, &stella_model::rfc8785::to_vec(self)).map_err(|source| {
             let message = format!("cannot write the run record {}", path.display());
             EngineError::new(ErrorCode::Io, message).because(source)
         })
-    }
-
-    fn write(&self, path: &Path) -> std::io::Result<()> {
-        let dir = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(dir)?;
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(&stella_model::rfc8785::to_vec(self))?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
     }
 
     /// What this run showed about speed and compression, with defaults for what it did not.
@@ -130,8 +120,20 @@ impl RunRecord {
     }
 }
 
-fn path(store: &Store, profile: &ProfileId) -> PathBuf {
+/// Where something of a profile in this revision is kept.
+pub(super) fn path(store: &Store, profile: &ProfileId, extension: &str) -> PathBuf {
     // Names of profiles have no character but ':' that a file system might refuse.
     let name = profile.name.replace(':', "_");
-    store.runs_dir().join(format!("{name}.{}.json", profile.revision.short(16)))
+    store.runs_dir().join(format!("{name}.{}.{extension}", profile.revision.short(16)))
+}
+
+/// Puts a file in its place, whole or not at all.
+pub(super) fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }

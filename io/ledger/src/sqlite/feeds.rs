@@ -8,7 +8,7 @@ use stella_model::{FeedName, Instant, RecordId, SetKey};
 use crate::{Block, FeedInfo, LedgerError, Seq};
 
 use super::ingest::{bury, set_number, supersede};
-use super::{SqliteLedger, head, set_head, values};
+use super::{SqliteLedger, advance, head, values};
 
 impl SqliteLedger {
     /// One feed as it is now.
@@ -46,7 +46,7 @@ impl SqliteLedger {
                 let sql = "INSERT INTO block(record_set, id, reason, at) VALUES(?1, ?2, ?3, ?4)
                            ON CONFLICT DO UPDATE SET reason = excluded.reason, at = excluded.at";
                 db.execute(sql, params![number, id.as_str(), reason, values::time(Some(at))])?;
-                tombstone(db, number, id)
+                tombstone(db, feed, number, id)
             };
             let held = change().map_err(|error| self.error("block an id", error))?;
             let elsewhere = match held {
@@ -118,7 +118,7 @@ impl SqliteLedger {
                 let next = Seq(head(db)?.0 + 1);
                 let buried = bury(db, feed, next, "")?;
                 if buried > 0 {
-                    set_head(db, next)?;
+                    advance(db, feed, next)?;
                 }
                 db.execute("UPDATE feed SET removed = 1 WHERE number = ?1", [feed])?;
                 db.execute("DELETE FROM quarantine WHERE feed = ?1", [feed])?;
@@ -170,9 +170,7 @@ fn feed_row(row: &Row<'_>) -> rusqlite::Result<(i64, FeedInfo)> {
 }
 
 fn complete(db: &Connection, feed: i64, mut info: FeedInfo) -> rusqlite::Result<FeedInfo> {
-    let sql = "SELECT r.kind, count(*) FROM record_set AS r
-               CROSS JOIN version AS v ON v.record_set = r.number
-               WHERE r.feed = ?1 AND v.superseded_by IS NULL AND v.gone = 0 GROUP BY r.kind";
+    let sql = "SELECT kind, live FROM record_set WHERE feed = ?1 AND live > 0";
     let mut statement = db.prepare_cached(sql)?;
     let counts = statement.query_map([feed], |row| {
         Ok((values::to_name(row.get_ref(0)?)?, row.get::<_, i64>(1)?.unsigned_abs()))
@@ -208,7 +206,7 @@ fn kind_that_holds(db: &Connection, feed: i64, id: &RecordId) -> rusqlite::Resul
 }
 
 /// Puts a tombstone over a live record.
-fn tombstone(db: &Connection, set: i64, id: &RecordId) -> rusqlite::Result<bool> {
+fn tombstone(db: &Connection, feed: i64, set: i64, id: &RecordId) -> rusqlite::Result<bool> {
     let sql = "SELECT seq FROM version
                WHERE record_set = ?1 AND id = ?2 AND superseded_by IS NULL AND gone = 0";
     let live = db.query_row(sql, params![set, id.as_str()], |row| row.get(0)).optional()?;
@@ -219,6 +217,6 @@ fn tombstone(db: &Connection, set: i64, id: &RecordId) -> rusqlite::Result<bool>
                WHERE record_set = ?1 AND id = ?2 AND seq = ?3";
     db.execute(sql, params![set, id.as_str(), seq, values::integer(next.0)])?;
     supersede(db, set, id.as_str(), seq, next)?;
-    set_head(db, next)?;
+    advance(db, feed, next)?;
     Ok(true)
 }

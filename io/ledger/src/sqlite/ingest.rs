@@ -11,7 +11,7 @@ use stella_records::{FACETS_VERSION, Format, RejectReason, Revision};
 use crate::prepare::{Blob, Prepared, PreparedDocument};
 use crate::{FeedSpec, IngestMode, IngestSummary, LedgerError, Quarantined, Seq};
 
-use super::{SqliteLedger, feed_number, head, set_head, storage_error, values};
+use super::{SqliteLedger, advance, feed_number, head, storage_error, values};
 
 /// What this ingest has met, so that it knows what it has not. Lives in SQLite's temporary file, so
 /// that memory does not grow with the records.
@@ -523,7 +523,7 @@ impl Ingest {
             bury(&self.db, self.feed.number, self.next, unseen)?;
         }
         if self.summary.added + self.summary.updated + self.summary.vanished > 0 {
-            set_head(&self.db, self.next)?;
+            advance(&self.db, self.feed.number, self.next)?;
             self.summary.seq_to = self.next;
         }
         let mode = match self.mode {
@@ -595,7 +595,7 @@ pub(super) fn set_number(db: &Connection, feed: i64, kind: &Kind) -> rusqlite::R
     match found {
         Some(number) => Ok(number),
         None => {
-            let sql = "INSERT INTO record_set(feed, kind) VALUES(?1, ?2)";
+            let sql = "INSERT INTO record_set(feed, kind, state) VALUES(?1, ?2, randomblob(16))";
             db.prepare(sql)?.insert(params![feed, kind.as_str()])
         }
     }

@@ -237,8 +237,16 @@ fn head(db: &Connection) -> rusqlite::Result<Seq> {
     Ok(Seq(head.unsigned_abs()))
 }
 
-fn set_head(db: &Connection, head: Seq) -> rusqlite::Result<()> {
-    db.execute("UPDATE ledger SET head = ?1", params![values::integer(head.0)])?;
+/// Ends a change of the records of a feed: a new sequence, and what its sets hold since.
+fn advance(db: &Connection, feed: i64, next: Seq) -> rusqlite::Result<()> {
+    let next = values::integer(next.0);
+    db.execute("UPDATE ledger SET head = ?1", [next])?;
+    let sql = "UPDATE record_set SET changed = ?2, state = randomblob(16),
+                 live = (SELECT count(*) FROM version AS v
+                         WHERE v.record_set = number AND v.superseded_by IS NULL AND v.gone = 0)
+               WHERE feed = ?1 AND EXISTS(SELECT 1 FROM version AS v
+                 WHERE v.record_set = number AND (v.seq = ?2 OR v.superseded_by = ?2))";
+    db.execute(sql, params![feed, next])?;
     Ok(())
 }
 

@@ -9,7 +9,9 @@ use stella_records::view::Evidence;
 use stella_records::{FACETS_VERSION, Facets, Format};
 
 use crate::prepare::Encoding;
-use crate::{FeedInfo, IdRange, IndexRow, Ledger, LedgerError, Seq, StoredRecord, WithFacets};
+use crate::{
+    FeedInfo, IdRange, IndexRow, Ledger, LedgerError, LiveSet, Seq, StoredRecord, WithFacets,
+};
 
 use super::{SqliteLedger, feed_number, head, values};
 
@@ -27,7 +29,7 @@ impl Ledger for SqliteLedger {
         self.with_reader("read the newest sequence", head)
     }
 
-    fn sets(&self, at: Seq) -> Result<Vec<(SetKey, u64)>, LedgerError> {
+    fn sets(&self, at: Seq) -> Result<Vec<LiveSet>, LedgerError> {
         self.check_reach(at)?;
         self.with_reader("list the sets", |db| self.list_sets(db, at))
     }
@@ -155,28 +157,25 @@ impl SqliteLedger {
             .optional()
     }
 
-    fn list_sets(&self, db: &Connection, at: Seq) -> rusqlite::Result<Vec<(SetKey, u64)>> {
-        let sql = "SELECT r.kind, f.name, r.number FROM record_set AS r
-                   JOIN feed AS f ON f.number = r.feed WHERE f.tenant = ?1
+    fn list_sets(&self, db: &Connection, at: Seq) -> rusqlite::Result<Vec<LiveSet>> {
+        let at = values::integer(at.0);
+        let sql = "SELECT r.kind, f.name, r.number, r.live, r.changed, r.state
+                   FROM record_set AS r JOIN feed AS f ON f.number = r.feed WHERE f.tenant = ?1
                    ORDER BY r.kind, f.name";
         let mut statement = db.prepare_cached(sql)?;
         let sets = statement.query_map([self.tenant.as_str()], |row| {
             let kind: Kind = values::to_name(row.get_ref(0)?)?;
-            let feed = values::to_name(row.get_ref(1)?)?;
-            Ok((SetKey { kind, feed }, row.get::<_, i64>(2)?))
+            let set = SetKey { kind, feed: values::to_name(row.get_ref(1)?)? };
+            let changed: i64 = row.get(4)?;
+            let (records, state): (i64, _) = if changed <= at {
+                (row.get(3)?, Some(values::to_state(row.get_ref(5)?)?))
+            } else {
+                (count_at(db, row.get(2)?, at)?, None)
+            };
+            Ok(LiveSet { set, records: records.unsigned_abs(), state })
         })?;
-        let sql = "SELECT count(*) FROM version WHERE record_set = ?1 AND seq <= ?2
-                   AND (superseded_by IS NULL OR superseded_by > ?2) AND gone = 0";
-        let mut count = db.prepare_cached(sql)?;
-        let mut live = Vec::new();
-        for set in sets {
-            let (key, number) = set?;
-            let records: i64 =
-                count.query_row(params![number, values::integer(at.0)], |row| row.get(0))?;
-            if records > 0 {
-                live.push((key, records.unsigned_abs()));
-            }
-        }
+        let mut live: Vec<LiveSet> = sets.collect::<rusqlite::Result<_>>()?;
+        live.retain(|set| set.records > 0);
         Ok(live)
     }
 
@@ -214,6 +213,13 @@ impl SqliteLedger {
             derive_facets(format, &index.id, &bytes)
         })
     }
+}
+
+/// How many records a set held at a snapshot.
+fn count_at(db: &Connection, set: i64, at: i64) -> rusqlite::Result<i64> {
+    let sql = "SELECT count(*) FROM version WHERE record_set = ?1 AND seq <= ?2
+               AND (superseded_by IS NULL OR superseded_by > ?2) AND gone = 0";
+    db.prepare_cached(sql)?.query_row(params![set, at], |row| row.get(0))
 }
 
 /// A statement over the records of a set in the order of their ids, and where it stands.

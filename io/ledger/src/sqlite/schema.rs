@@ -12,7 +12,7 @@ use super::storage_error;
 const APPLICATION_ID: i64 = 0x5374_656c;
 
 /// Each migration leads from its index to the next schema. They are never edited, only added to.
-const MIGRATIONS: &[&str] = &[SCHEMA_1];
+const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2];
 
 /// Schema 1.
 ///
@@ -77,6 +77,20 @@ CREATE TABLE block(
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE snapshot_pin(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+/// Schema 2: what a set holds now, so that nobody has to count it, and since when. `state` is drawn
+/// anew with every change ([`SetState`](crate::SetState)).
+const SCHEMA_2: &str = "
+ALTER TABLE record_set ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE record_set ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE record_set ADD COLUMN state BLOB NOT NULL DEFAULT x'';
+UPDATE record_set SET
+  live = (SELECT count(*) FROM version AS v
+          WHERE v.record_set = number AND v.superseded_by IS NULL AND v.gone = 0),
+  changed = (SELECT coalesce(max(max(v.seq, coalesce(v.superseded_by, 0))), 0) FROM version AS v
+             WHERE v.record_set = number),
+  state = randomblob(16);
 ";
 
 /// Makes a file a ledger of the newest schema.

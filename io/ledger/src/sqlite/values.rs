@@ -4,6 +4,8 @@ use rusqlite::types::{FromSqlError, FromSqlResult, Value, ValueRef};
 use stella_model::{Digest, Instant, NameError};
 use stella_records::Format;
 
+use crate::SetState;
+
 /// A count or length as SQLite's integer. What is stored is far below 2^63.
 pub(crate) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -35,6 +37,13 @@ pub(crate) fn to_digest(value: ValueRef<'_>) -> FromSqlResult<Digest> {
     let bytes = value.as_blob()?;
     Digest::from_slice(bytes)
         .ok_or(FromSqlError::InvalidBlobSize { expected_size: 32, blob_size: bytes.len() })
+}
+
+/// The state of a set in a column.
+pub(crate) fn to_state(value: ValueRef<'_>) -> FromSqlResult<SetState> {
+    let bytes = value.as_blob()?;
+    let state = bytes.try_into().map(SetState);
+    state.map_err(|_| FromSqlError::InvalidBlobSize { expected_size: 16, blob_size: bytes.len() })
 }
 
 /// The name in a column, checked again: a file may have been edited.

@@ -34,6 +34,13 @@ pub(super) fn assert_sound(ledger: &SqliteLedger) {
            GROUP BY record_set, id HAVING count(*) > 1)",
         "SELECT count(*) FROM version WHERE superseded_by <= seq",
         "SELECT count(*) FROM version, ledger WHERE seq > head OR superseded_by > head",
+        // What a set is said to hold.
+        "SELECT count(*) FROM record_set WHERE live <>
+           (SELECT count(*) FROM version WHERE record_set = number AND superseded_by IS NULL
+            AND gone = 0)",
+        "SELECT count(*) FROM record_set JOIN version ON record_set = number
+           WHERE seq > changed OR superseded_by > changed",
+        "SELECT count(*) FROM record_set WHERE length(state) <> 16",
     ] {
         assert_eq!(count(sql), 0, "{sql}");
     }
@@ -259,6 +266,32 @@ fn files_of_others_are_told_apart() {
     let error = open(newer.dir.path());
     assert!(matches!(error, Some(LedgerError::NewerSchema { found: 99, .. })), "{error:?}");
     assert_eq!(error.expect("an error").code(), stella_model::ErrorCode::NeedsNewer);
+}
+
+#[test]
+fn a_ledger_of_the_first_schema_becomes_one_of_the_newest() {
+    let subject = fresh();
+    let histories = [records(20, 1), records(12, 2), records(12, 2)];
+    for input in &histories {
+        subject.ingest(&spec("f"), replace(), input).expect("ingest");
+    }
+    subject.ingest(&spec("g"), IngestMode::Merge, &records(3, 1)).expect("ingest");
+    let (head, before) = (subject.ledger.head().expect("head"), subject.ledger.sets(Seq(3)));
+    let db = subject.ledger.connect().expect("a connection");
+    for column in ["live", "changed", "state"] {
+        db.execute_batch(&format!("ALTER TABLE record_set DROP COLUMN {column}")).expect("drops");
+    }
+    db.pragma_update(None, "user_version", 1).expect("a pragma");
+    drop(db);
+
+    let ledger = SqliteLedger::open(subject.dir.path(), TenantId::local()).expect("migrates");
+    assert_sound(&ledger);
+    assert_eq!(ledger.head().expect("head"), head);
+    let counts = |sets: Vec<LiveSet>| -> Vec<u64> { sets.iter().map(|s| s.records).collect() };
+    let after = ledger.sets(Seq(3)).expect("sets");
+    assert!(after.iter().all(|set| set.state.is_some()));
+    assert_eq!(counts(after), counts(before.expect("sets")));
+    assert_eq!(counts(ledger.sets(Seq(1)).expect("sets")), [20]);
 }
 
 #[test]

@@ -9,7 +9,9 @@ use stella_model::{FeedName, RecordId, SetKey};
 
 use super::*;
 use crate::contract::{Item, Subject, now, rejection};
-use crate::{Block, FeedSpec, IngestMode, IngestSummary, Ledger, QuarantineFilter};
+use crate::{
+    Block, FeedSpec, IngestMode, IngestSummary, Ledger, LiveSet, QuarantineFilter, SetState,
+};
 
 /// A ledger in a folder that is removed with it.
 struct Fresh {

@@ -133,6 +133,29 @@ impl Model {
     }
 }
 
+/// What was held in each state that a set was ever in.
+#[derive(Default)]
+struct States(Vec<(SetState, State)>);
+
+impl States {
+    /// Equal states, equal records, whenever and in whatever snapshot they are seen.
+    fn see(&mut self, sets: &[LiveSet], found: &State, newest: bool) {
+        for LiveSet { set, state, .. } in sets {
+            assert!(!newest || state.is_some(), "{set} is as it is");
+            let Some(state) = state else { continue };
+            let held: State = found
+                .iter()
+                .filter(|((of, _), _)| of == set)
+                .map(|(key, digest)| (key.clone(), *digest))
+                .collect();
+            match self.0.iter().find(|(known, _)| known == state) {
+                Some((_, then)) => assert_eq!(&held, then, "{set}"),
+                None => self.0.push((*state, held)),
+            }
+        }
+    }
+}
+
 fn key(feed: usize, id: usize) -> Key {
     let set = format!("advisory/{}", FEEDS[feed]).parse().expect("a set");
     (set, IDS[id].to_owned())
@@ -188,13 +211,18 @@ proptest! {
     fn every_snapshot_of_a_random_history_is_exact(steps in prop::collection::vec(step(), 1..14)) {
         let subject = fresh();
         let mut model = Model::new();
+        let mut states = States::default();
         for step in &steps {
             run(step, &mut model, &subject);
             let head = subject.ledger.head().expect("head");
             prop_assert_eq!(head.0 as usize, model.snapshots.len() - 1);
             for (seq, expected) in model.snapshots.iter().enumerate() {
                 match subject.ledger.sets(Seq(seq as u64)) {
-                    Ok(_) => prop_assert_eq!(&state(&subject.ledger, Seq(seq as u64)), expected),
+                    Ok(sets) => {
+                        let found = state(&subject.ledger, Seq(seq as u64));
+                        prop_assert_eq!(&found, expected);
+                        states.see(&sets, &found, Seq(seq as u64) == head);
+                    }
                     Err(LedgerError::OutOfReach { .. }) => prop_assert!(seq < model.oldest),
                     Err(error) => return Err(TestCaseError::fail(error.to_string())),
                 }
