@@ -5,6 +5,7 @@
 //! as sorted runs, which are merged: memory does not grow with the number of rows (INV-LIMIT).
 //! Keys should be distinct; rows with equal keys come in an order that depends on the threads.
 
+pub(crate) mod code;
 #[cfg(test)]
 pub(crate) mod memory;
 mod merge;

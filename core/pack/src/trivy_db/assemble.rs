@@ -5,18 +5,15 @@ use std::io;
 
 use super::blobs::{BlobRef, Blobs};
 use super::claims::{Claim, Package};
-use super::code::damaged;
 use super::detail::Detail;
 use super::fixes;
 use super::mapper::{DetailRow, Mapper, NameKey, join, tag};
 use super::redhat::content_sets::{DEFAULT_CONTENT_SETS, table};
 use super::redhat::entries::{self, write_indices, write_text};
 use super::report::Reason;
-use super::{Contents, RED_HAT_CPE, Tree, VULNERABILITIES};
+use super::{Contents, DATA_SOURCES, RED_HAT_CPE, Tree, VULNERABILITIES};
+use crate::rows::code::damaged;
 use crate::rows::{Sorter, merge};
-
-/// The bucket that describes the others.
-const DATA_SOURCES: &str = "data-source";
 
 /// Writes the rows of all mappers to a tree, and the lines of the report to `report`.
 ///

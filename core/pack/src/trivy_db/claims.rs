@@ -8,11 +8,11 @@ use std::io;
 
 use stella_versions::trivy::{Comparer, Constraint};
 
-use super::code::{Reader, damaged};
 use super::ecosystems::LANGUAGES;
 use super::json::Object;
 use super::mapper::{join, tag};
 use crate::rows::Sorter;
+use crate::rows::code::{Reader, damaged};
 
 /// What one record says, as it was encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use stella_model::Instant;
 use stella_records::view::{AdvisoryView, Vector};
 use stella_records::{CvssScore, CvssVersion, Severity};
 
-use super::code::{Reader, Writer};
 use super::json::{Object, string, texts};
+use crate::rows::code::{Reader, Writer};
 
 /// Encodes what an advisory says of its vulnerabilities. `source` is the id of its data source.
 pub(super) fn encode(

@@ -11,10 +11,10 @@ use std::ops::Range;
 
 use stella_versions::Scheme;
 
-use super::code::{Reader, Writer};
 use super::ecosystems::Distribution;
 use super::json::Object;
 use super::mapper::tag;
+use crate::rows::code::{Reader, Writer};
 
 /// What a row of a distribution says of versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

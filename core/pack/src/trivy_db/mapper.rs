@@ -11,7 +11,6 @@ use stella_records::view::{AdvisoryView, Affected, Evidence};
 
 use super::blobs::{BlobRef, Blobs};
 use super::claims::source_row;
-use super::code::{Reader, Writer, damaged};
 use super::ecosystems::{Distribution, Ids, Language, NoTarget, Target, target};
 use super::fixes::{self, Fix};
 use super::ranges::{self, Ranges, is_modular, module_stream, usable_key};
@@ -19,10 +18,11 @@ use super::redhat;
 use super::report::Reason;
 use super::sources::{Source, of_record};
 use super::{Options, Tally, VULNERABILITIES, detail, detail::KnownScores};
+use crate::rows::code::{Reader, Writer, damaged};
 use crate::rows::{Sorter, Spool};
 
-/// Memory of one mapper for rows, in bytes: finished rows, rows of languages, rows whose id is not
-/// final, lines of the report, texts.
+/// Memory of one mapper for rows, in bytes: those that need nothing but sorting, rows of languages,
+/// rows whose id is not final, lines of the report, texts.
 const ENTRIES: usize = 20 << 20;
 const CLAIMS: usize = 6 << 20;
 const PENDING: usize = 4 << 20;
@@ -31,7 +31,8 @@ const TEXTS: usize = 16 << 20;
 
 /// Spools of one mapper, each its own.
 pub struct Spools<'s> {
-    /// For rows of distributions.
+    /// For rows that need nothing but sorting: of distributions, of vulnerabilities, and those that
+    /// the rows of languages end as.
     pub entries: &'s dyn Spool,
     /// For rows of languages.
     pub claims: &'s dyn Spool,
@@ -151,7 +152,6 @@ impl<'s> Mapper<'s> {
         id: &RecordId,
         evidence: &Evidence<'_>,
     ) -> io::Result<()> {
-        self.tally.records += 1;
         if let (Some(csaf), Some(advisory)) = (evidence.csaf(), evidence.advisory())
             && redhat::is_publisher(csaf)
         {

@@ -10,8 +10,8 @@ use stella_records::view::{Evidence, Product, Statement, Status};
 use super::purl::Purl;
 use super::report::Reason;
 use super::{Options, no_time};
+use crate::rows::code::{Reader, Writer, damaged};
 use crate::rows::{Sorter, Spool};
-use crate::trivy_db::code::{Reader, Writer, damaged};
 
 /// Memory of one mapper, in bytes: statements, lines of the report.
 const ROWS: usize = 24 << 20;

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::super::code::{Reader, Writer, damaged};
 use super::super::json::{Object, string};
 use super::super::mapper::tag;
+use crate::rows::code::{Reader, Writer, damaged};
 
 /// The smallest thing that is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
