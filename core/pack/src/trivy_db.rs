@@ -10,13 +10,17 @@ mod blobs;
 mod claims;
 mod coverage;
 mod detail;
+mod distinct;
 mod ecosystems;
 mod fixes;
 mod json;
 mod mapper;
+mod names;
 mod ranges;
 mod redhat;
+mod rejected;
 mod report;
+mod said;
 mod sources;
 
 use std::collections::BTreeMap;
