@@ -16,7 +16,7 @@ pub mod time;
 
 pub use digest::{Digest, DigestBuilder};
 pub use error::ErrorCode;
-pub use limits::Limits;
+pub use limits::{Limits, RowLimits};
 pub use name::{FeedName, Kind, NameError, PartName, RecordId, Role, SetKey, TenantId};
 pub use time::{Instant, TimeError};
 

@@ -2,9 +2,13 @@
 //!
 //! Adapters that make one file of all records turn each record into rows, on any number of threads,
 //! and read them back in the order of their keys. What does not fit in memory goes to a [`Spool`]
-//! as sorted runs, which are merged: memory does not grow with the number of rows (INV-LIMIT).
+//! as sorted runs, which are merged, in several passes if there are many: memory does not grow with
+//! the number of rows (INV-LIMIT), but for 24 bytes for each time that a sorter was full. A pass
+//! writes what it merges to the spool once more.
+//!
 //! Keys should be distinct; rows with equal keys come in an order that depends on the threads.
 
+pub(crate) mod code;
 #[cfg(test)]
 pub(crate) mod memory;
 mod merge;
@@ -49,6 +53,8 @@ pub struct Sorter<'s> {
 struct Run {
     offset: u64,
     bytes: u64,
+    /// Bytes of its largest row, lengths included.
+    largest: usize,
 }
 
 impl<'s> Sorter<'s> {
@@ -81,42 +87,76 @@ impl<'s> Sorter<'s> {
         Ok(())
     }
 
+    /// Where rows go that do not fit.
+    pub(crate) fn spool(&self) -> &'s dyn Spool {
+        self.spool
+    }
+
     fn held(&self) -> usize {
         self.arena.len() + self.index.len() * size_of::<sort::Entry>()
     }
 
     /// Writes what is in memory as a sorted run.
     fn spill(&mut self) -> io::Result<()> {
-        /// Bytes written at once.
-        const BLOCK: usize = 1 << 20;
         sort::sort(&self.arena, &mut self.index);
-        let mut block = Vec::with_capacity(BLOCK + (BLOCK >> 2));
-        let mut run: Option<Run> = None;
-        let mut flush = |block: &mut Vec<u8>| -> io::Result<()> {
-            let offset = self.spool.append(block)?;
-            let run = run.get_or_insert(Run { offset, bytes: 0 });
-            if run.offset + run.bytes != offset {
-                // Another sorter wrote to the spool meanwhile: what follows is a run of its own.
-                self.runs.push(*run);
-                *run = Run { offset, bytes: 0 };
-            }
-            run.bytes += block.len() as u64;
-            block.clear();
-            Ok(())
-        };
+        let mut writer = RunWriter::new(self.spool);
         for entry in &self.index {
-            block.extend_from_slice(sort::row(&self.arena, entry));
-            if block.len() >= BLOCK {
-                flush(&mut block)?;
-            }
+            writer.push(sort::row(&self.arena, entry))?;
         }
-        if !block.is_empty() {
-            flush(&mut block)?;
-        }
-        self.runs.extend(run);
+        self.runs.append(&mut writer.finish()?);
         self.arena.clear();
         self.index.clear();
         Ok(())
+    }
+}
+
+/// Writes rows that are sorted.
+struct RunWriter<'s> {
+    spool: &'s dyn Spool,
+    block: Vec<u8>,
+    runs: Vec<Run>,
+    /// Bytes of the largest row of the block.
+    largest: usize,
+}
+
+impl<'s> RunWriter<'s> {
+    /// Bytes written at once.
+    const BLOCK: usize = 1 << 20;
+
+    fn new(spool: &'s dyn Spool) -> RunWriter<'s> {
+        let block = Vec::with_capacity(RunWriter::BLOCK + (RunWriter::BLOCK >> 2));
+        RunWriter { spool, block, runs: Vec::new(), largest: 0 }
+    }
+
+    /// Takes a row with its lengths.
+    fn push(&mut self, row: &[u8]) -> io::Result<()> {
+        self.block.extend_from_slice(row);
+        self.largest = self.largest.max(row.len());
+        if self.block.len() >= RunWriter::BLOCK { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let offset = self.spool.append(&self.block)?;
+        let bytes = self.block.len() as u64;
+        let largest = std::mem::take(&mut self.largest);
+        match self.runs.last_mut() {
+            Some(run) if run.offset + run.bytes == offset => {
+                run.bytes += bytes;
+                run.largest = run.largest.max(largest);
+            }
+            // Another sorter wrote to the spool meanwhile: what follows is a run of its own.
+            _ => self.runs.push(Run { offset, bytes, largest }),
+        }
+        self.block.clear();
+        Ok(())
+    }
+
+    /// What was written: one run, but for rows of others in between.
+    fn finish(mut self) -> io::Result<Vec<Run>> {
+        if !self.block.is_empty() {
+            self.flush()?;
+        }
+        Ok(self.runs)
     }
 }
 

@@ -8,16 +8,19 @@
 mod assemble;
 mod blobs;
 mod claims;
-pub(crate) mod code;
 mod coverage;
 mod detail;
+mod distinct;
 mod ecosystems;
 mod fixes;
 mod json;
 mod mapper;
+mod names;
 mod ranges;
 mod redhat;
+mod rejected;
 mod report;
+mod said;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -26,6 +29,7 @@ use std::io;
 use stella_plan::{AdapterSpec, DefaultRedaction};
 
 use crate::Adapter;
+use crate::rows::code::damaged;
 
 pub use assemble::assemble;
 pub use coverage::{Coverage, coverage};
@@ -55,6 +59,9 @@ pub const SCHEMA: u32 = 2;
 
 /// The bucket of what is known of vulnerabilities whatever the package.
 const VULNERABILITIES: &str = "vulnerability";
+
+/// The bucket that describes the sources of the others.
+pub const DATA_SOURCES: &str = "data-source";
 
 /// The bucket that tells which parts of Red Hat's products a system has.
 const RED_HAT_CPE: &str = "Red Hat CPE";
@@ -90,8 +97,6 @@ pub trait Tree {
 /// What was counted while mapping.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Records taken.
-    pub records: u64,
     /// Packages that records have rows for, by ecosystem of a language or bucket of a distribution.
     pub rows: BTreeMap<String, u64>,
     /// Statements about packages that a scanner misses something of, by ecosystem.
@@ -126,7 +131,6 @@ impl Tally {
     }
 
     fn add(&mut self, other: &Tally) {
-        self.records += other.records;
         for (mine, theirs) in [(&mut self.rows, &other.rows), (&mut self.gaps, &other.gaps)] {
             for (name, count) in theirs {
                 *mine.entry(name.clone()).or_default() += count;
@@ -137,5 +141,5 @@ impl Tally {
 
 /// The distribution with this number.
 fn distribution(number: u8) -> io::Result<&'static Distribution> {
-    DISTRIBUTIONS.get(usize::from(number)).ok_or_else(code::damaged)
+    DISTRIBUTIONS.get(usize::from(number)).ok_or_else(damaged)
 }

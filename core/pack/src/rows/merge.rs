@@ -1,15 +1,21 @@
 //! Merging sorted rows.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 
 use super::sort::{self, lengths};
-use super::{HEAD, Run, Sorter, Spool};
+use super::{HEAD, Run, RunWriter, Sorter, Spool};
 
-/// Bytes of all read buffers together.
+/// Bytes of all read buffers together, unless two rows alone are larger.
 const BUFFERS: usize = 16 << 20;
+
+/// Bytes of one at least.
+const LEAST: usize = 16 << 10;
+
+/// A run and where it lies.
+type Place<'s> = (&'s dyn Spool, Run);
 
 /// The rows of several sorters in the order of their keys.
 pub struct Merged<'s> {
@@ -45,17 +51,25 @@ enum Stream<'s> {
 
 impl<'s> Merged<'s> {
     pub(super) fn new(sorters: Vec<Sorter<'s>>) -> io::Result<Merged<'s>> {
-        let runs: usize = sorters.iter().map(|sorter| sorter.runs.len()).sum();
-        let buffer = (BUFFERS / runs.max(1)).clamp(16 << 10, 1 << 20);
-        let mut streams = Vec::new();
+        Merged::within(BUFFERS, sorters)
+    }
+
+    fn within(buffers: usize, sorters: Vec<Sorter<'s>>) -> io::Result<Merged<'s>> {
+        let (mut streams, mut runs) = (Vec::new(), VecDeque::new());
         for mut sorter in sorters {
             sort::sort(&sorter.arena, &mut sorter.index);
-            for run in &sorter.runs {
-                streams.push(Stream::Spooled(Reader::new(sorter.spool, *run, buffer)));
-            }
-            let Sorter { arena, index, .. } = sorter;
+            let Sorter { spool, arena, index, runs: spilled, .. } = sorter;
+            runs.extend(spilled.into_iter().map(|run| (spool, run)));
             streams.push(Stream::Memory { arena, index, next: 0 });
         }
+        while let Some(many) = too_many(buffers, &mut runs) {
+            runs.extend(pass(buffers, many)?);
+        }
+        streams.extend(readers(buffers, runs.into_iter().collect()));
+        Merged::of(streams)
+    }
+
+    fn of(streams: Vec<Stream<'s>>) -> io::Result<Merged<'s>> {
         let mut merged = Merged { streams, heads: BinaryHeap::new(), given: false };
         for stream in 0..merged.streams.len() {
             let mut key = Vec::new();
@@ -82,6 +96,48 @@ impl<'s> Merged<'s> {
         let Some(Reverse(head)) = self.heads.peek() else { return Ok(None) };
         Ok(Some((&head.key, self.streams[head.stream].value())))
     }
+}
+
+/// The buffer that a run is read with needs this much at least.
+fn need((_, run): &Place<'_>) -> usize {
+    run.largest.max(LEAST)
+}
+
+/// As many runs as the buffers are enough for, two at least, if they are not enough for all.
+fn too_many<'s>(buffers: usize, runs: &mut VecDeque<Place<'s>>) -> Option<Vec<Place<'s>>> {
+    let all: usize = runs.iter().map(need).sum();
+    if all <= buffers || runs.len() <= 2 {
+        return None;
+    }
+    let mut taken = 0;
+    let fit = runs.iter().take_while(|run| {
+        taken += need(run);
+        taken <= buffers
+    });
+    let count = fit.count().max(2);
+    Some(runs.drain(..count).collect())
+}
+
+/// Merges runs into one.
+fn pass(buffers: usize, runs: Vec<Place<'_>>) -> io::Result<Vec<Place<'_>>> {
+    let Some((spool, _)) = runs.first().copied() else { return Ok(Vec::new()) };
+    let mut rows = Merged::of(readers(buffers, runs).collect())?;
+    let mut writer = RunWriter::new(spool);
+    let mut row = Vec::new();
+    while let Some((key, value)) = rows.next_row()? {
+        row.clear();
+        row.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        row.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        row.extend_from_slice(key);
+        row.extend_from_slice(value);
+        writer.push(&row)?;
+    }
+    Ok(writer.finish()?.into_iter().map(|run| (spool, run)).collect())
+}
+
+fn readers(buffers: usize, runs: Vec<Place<'_>>) -> impl Iterator<Item = Stream<'_>> {
+    let buffer = (buffers / runs.len().max(1)).clamp(LEAST, 1 << 20);
+    runs.into_iter().map(move |(spool, run)| Stream::Spooled(Reader::new(spool, run, buffer)))
 }
 
 impl Stream<'_> {
@@ -171,5 +227,45 @@ impl<'s> Reader<'s> {
         self.rest.offset += more as u64;
         self.rest.bytes -= more as u64;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::Memory;
+    use super::*;
+
+    #[test]
+    fn many_runs_are_merged_in_passes_and_large_rows_with_few_others() {
+        for (rows, value, budget, buffers) in [
+            (0_u32, 0, 64, 1 << 20),
+            (40, 8, 64, 1),
+            (3000, 8, 64, 20 * LEAST),
+            (3000, 8, 64, BUFFERS),
+            (90, 3 * LEAST, 2 * LEAST, 10 * LEAST),
+        ] {
+            let spools = [Memory::default(), Memory::default()];
+            let mut sorters: Vec<Sorter<'_>> =
+                spools.iter().map(|spool| Sorter::new(spool, budget)).collect();
+            for number in 0..rows {
+                // Neither ascending nor descending.
+                let key = (number ^ 0x155).to_be_bytes();
+                let value = vec![number as u8; value + (number % 5) as usize];
+                sorters[number as usize % 2].push(&key, &value).expect("the spool writes");
+            }
+            let mut merged = Merged::within(buffers, sorters).expect("the spool reads");
+            let spooled = merged.streams.len() - 2;
+            assert!(spooled <= (buffers / LEAST.max(value)).max(2), "{spooled} runs at once");
+            let mut keys = Vec::new();
+            while let Some((key, found)) = merged.next_row().expect("the spool reads") {
+                let number = u32::from_be_bytes(*key.first_chunk().expect("a key")) ^ 0x155;
+                let expected = vec![number as u8; value + (number % 5) as usize];
+                assert_eq!(found, expected);
+                keys.push(key.to_vec());
+            }
+            let mut expected: Vec<_> = (0..rows).map(|n| (n ^ 0x155).to_be_bytes()).collect();
+            expected.sort_unstable();
+            assert_eq!(keys, expected);
+        }
     }
 }

@@ -4,19 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::blobs::{BlobRef, Blobs};
-use super::claims::{Claim, Package};
-use super::code::damaged;
+use super::claims::{Claim, Issue};
 use super::detail::Detail;
+use super::ecosystems::LANGUAGES;
 use super::fixes;
-use super::mapper::{DetailRow, Mapper, NameKey, join, tag};
+use super::mapper::{DetailRow, LIMITS, Mapper, TAIL_HEAD, join, tag};
+use super::names::{Answers, Asker, asker};
+use super::redhat;
 use super::redhat::content_sets::{DEFAULT_CONTENT_SETS, table};
 use super::redhat::entries::{self, write_indices, write_text};
-use super::report::Reason;
-use super::{Contents, RED_HAT_CPE, Tree, VULNERABILITIES};
-use crate::rows::{Sorter, merge};
+use super::rejected::Rejected;
+use super::report::{Gap, Reason};
+use super::{Contents, DATA_SOURCES, RED_HAT_CPE, Tree, VULNERABILITIES};
+use crate::rows::code::damaged;
+use crate::rows::{Sorter, Spool, merge};
 
-/// The bucket that describes the others.
-const DATA_SOURCES: &str = "data-source";
+/// Memory for rows of languages under the records' own ids, in bytes.
+const OWN: usize = 6 << 20;
 
 /// Writes the rows of all mappers to a tree, and the lines of the report to `report`.
 ///
@@ -33,13 +37,13 @@ pub fn assemble<T: Tree>(
     for mapper in mappers {
         rows.add(mapper);
     }
-    rows.contents.reasons = write_report(std::mem::take(&mut rows.report), report)?;
-    rows.names.sort_unstable();
-    rows.names.dedup();
+    rows.rejected = Rejected::read(std::mem::take(&mut rows.given_back))?;
     rows.resolve()?;
     rows.settle()?;
     rows.constant()?;
-    rows.write(tree)
+    rows.write(tree)?;
+    rows.contents.reasons = write_report(rows.report, report)?;
+    Ok(rows.contents)
 }
 
 /// Writes the lines in order, each once; their number by reason.
@@ -72,8 +76,14 @@ struct Rows<'s> {
     pending: Vec<Sorter<'s>>,
     report: Vec<Sorter<'s>>,
     texts: Vec<Blobs<'s>>,
-    names: Vec<(NameKey, Box<str>)>,
-    rejected: BTreeSet<String>,
+    names: Vec<Sorter<'s>>,
+    /// Rows of languages that lie under a record's own id. They are apart from those under CVE ids,
+    /// which may turn into such.
+    own: Vec<Sorter<'s>>,
+    given_back: Vec<Sorter<'s>>,
+    /// Ids that have no row.
+    rejected: Rejected<'s>,
+    key: Vec<u8>,
     /// Products of Red Hat that rows name.
     cpes: BTreeSet<String>,
     /// All products of Red Hat in the order of their indices.
@@ -86,12 +96,15 @@ impl<'s> Rows<'s> {
     fn add(&mut self, mut mapper: Mapper<'s>) {
         self.contents.tally.add(&mapper.tally);
         self.entries.push(mapper.entries);
+        if self.own.is_empty() {
+            self.own.push(Sorter::new(mapper.claims.spool(), OWN));
+        }
         self.claims.push(mapper.claims);
         self.pending.push(mapper.pending);
         self.report.push(mapper.report);
         self.texts.push(mapper.texts);
-        self.names.append(&mut mapper.names);
-        self.rejected.append(&mut mapper.rejected);
+        self.names.push(mapper.names);
+        self.given_back.push(mapper.rejected);
         self.cpes.append(&mut mapper.cpes);
         self.sources.append(&mut mapper.sources);
     }
@@ -99,46 +112,93 @@ impl<'s> Rows<'s> {
     /// Gives the rows that wait their ids: the CVE ids that other records tell for any of their
     /// names, else the record's own.
     fn resolve(&mut self) -> io::Result<()> {
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        let names = std::mem::take(&mut self.names);
+        let mut answers = Answers::new(names, &mut self.texts, LIMITS)?;
         let mut waiting = merge(std::mem::take(&mut self.pending))?;
-        let mut key = Vec::new();
+        let mut current: Asker = asker(0, 0);
+        let (mut ids, mut within) = (BTreeSet::new(), true);
         while let Some((old, value)) = waiting.next_row()? {
-            let (top, package, _, tail) = split(old)?;
-            let (sorters, others) = match value.first() {
-                Some(&tag::CLAIM) => (&mut self.claims, Claim::read(value)?.others),
-                _ => (&mut self.entries, DetailRow::read(value)?.1.list()?),
-            };
-            let mut ids: Vec<&str> =
-                others.iter().flat_map(|name| cves_of(&self.names, name)).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            if ids.is_empty() {
-                ids.extend(others.last());
+            let (asker, old) = old.split_first_chunk().ok_or_else(damaged)?;
+            if current != *asker {
+                current = *asker;
+                within = answers.of(current, &self.texts, LIMITS, &mut ids)?;
             }
-            for id in ids {
-                key.clear();
-                join(&mut key, &[top, package, id]);
-                key.extend_from_slice(tail);
-                first(sorters)?.push(&key, value)?;
+            let (top, package, tail) = split_waiting(old)?;
+            let is_claim = value.first() == Some(&tag::CLAIM);
+            let (value, others) = match is_claim {
+                true => {
+                    let (value, bytes) = value.split_last_chunk().ok_or_else(damaged)?;
+                    // What a record says of all packages is repeated under each id, or under none.
+                    let bytes = u64::from_le_bytes(*bytes).saturating_mul(ids.len() as u64);
+                    within &= bytes <= LIMITS.row_bytes as u64;
+                    (value, Claim::others_of(value)?)
+                }
+                false => (value, DetailRow::read(value)?.1.list()?),
+            };
+            let key = &mut self.key;
+            if !within && is_claim {
+                let (feed, id) = origin(tail)?;
+                let reason = Reason::TooManyNames;
+                let detail = "names that stand for too many CVE ids";
+                Gap { feed, id, package, reason, detail }.push(first(&mut self.report)?, key)?;
+                self.contents.tally.gap(ecosystem(top), reason);
+            }
+            if within && !ids.is_empty() {
+                let sorters = if is_claim { &mut self.claims } else { &mut self.entries };
+                let sorter = first(sorters)?;
+                for id in &ids {
+                    write_key(key, [top, package, id], tail);
+                    sorter.push(key, value)?;
+                }
+            } else if let Some(id) = others.last() {
+                let sorters = if is_claim { &mut self.own } else { &mut self.entries };
+                write_key(key, [top, package, id], tail);
+                first(sorters)?.push(key, value)?;
             }
         }
-        self.names = Vec::new();
         Ok(())
     }
 
-    /// Merges what several records say of one vulnerability of one package.
+    /// Merges what several records say of one vulnerability of one package: first under CVE ids,
+    /// then under the records' own, which stand in for ids that were rejected.
     fn settle(&mut self) -> io::Result<()> {
-        let mut rows = merge(std::mem::take(&mut self.claims))?;
-        let entries = first(&mut self.entries)?;
-        let mut package = Package::default();
+        self.settle_rows(true)?;
+        self.settle_rows(false)
+    }
+
+    fn settle_rows(&mut self, under_cves: bool) -> io::Result<()> {
+        let sorters = if under_cves { &mut self.claims } else { &mut self.own };
+        let mut rows = merge(std::mem::take(sorters))?;
+        let mut issue = Issue::default();
         while let Some((key, value)) = rows.next_row()? {
-            let (prefix, name, id, tail) = split(key)?;
-            if !package.is(prefix, name) {
-                package.settle(entries, &mut self.sources)?;
-                package.begin(prefix, name);
+            let (prefix, package, id, tail) = split(key)?;
+            if under_cves && self.rejected.contains(id)? {
+                // Unless the record has another id that stands.
+                let claim = Claim::read(value)?;
+                if let Some(own) = claim.others.last()
+                    && self.rejected.contains_all(&claim.cves)?
+                {
+                    write_key(&mut self.key, [prefix, package, own], tail);
+                    first(&mut self.own)?.push(&self.key, value)?;
+                }
+                continue;
             }
-            package.take(id, tail, value, &self.rejected)?;
+            if !issue.is(prefix, package, id) {
+                issue.settle(first(&mut self.entries)?, &mut self.sources)?;
+                issue.begin(prefix, package, id);
+            }
+            if !issue.take(tail, value) {
+                let (feed, record) = origin(tail)?;
+                let reason = Reason::TooManyRecords;
+                let gap = Gap { feed, id: record, package, reason, detail: id };
+                gap.push(first(&mut self.report)?, &mut self.key)?;
+                self.contents.tally.gap(ecosystem(prefix), reason);
+            }
         }
-        package.settle(entries, &mut self.sources)
+        issue.settle(first(&mut self.entries)?, &mut self.sources)
     }
 
     /// Rows that are in every database, and those that describe the buckets.
@@ -177,24 +237,29 @@ impl<'s> Rows<'s> {
         Ok(())
     }
 
-    fn write<T: Tree>(self, tree: &mut T) -> io::Result<Contents> {
-        let Rows { mut contents, entries, texts, rejected, indices, .. } = self;
-        let mut rows = merge(entries)?;
+    fn write<T: Tree>(&mut self, tree: &mut T) -> io::Result<()> {
+        let Rows { contents, entries, texts, rejected, indices, report, key, .. } = self;
+        let spool = first(entries)?.spool();
+        let mut rows = merge(std::mem::take(entries))?;
         let keys = &mut contents.keys;
         let mut walk = Walk { tree, keys, top: None, package: None, count: 0 };
-        let mut group = Group::default();
-        let settled = Settled { indices: &indices, texts: &texts, rejected: &rejected };
-        while let Some((key, row)) = rows.next_row()? {
-            let (top, package, id, _) = split(key)?;
+        let mut group = Group::new(spool);
+        let settled = Settled { indices, texts, rejected };
+        while let Some((row_key, row)) = rows.next_row()? {
+            let (top, package, id, tail) = split(row_key)?;
             if !group.is(top, package, id) {
                 group.put(&mut walk, &settled)?;
                 group.begin(top, package, id);
             }
-            group.take(row, &rejected)?;
+            if !group.take(row, rejected)? {
+                let (feed, record) = origin(tail)?;
+                let (reason, detail) = (Reason::TooManyRecords, id);
+                Gap { feed, id: record, package, reason, detail }.push(first(report)?, key)?;
+                contents.tally.gap(if top == redhat::BUCKET { top } else { "" }, reason);
+            }
         }
         group.put(&mut walk, &settled)?;
-        walk.leave()?;
-        Ok(contents)
+        walk.leave()
     }
 }
 
@@ -210,11 +275,34 @@ fn first<'v, 's>(sorters: &'v mut [Sorter<'s>]) -> io::Result<&'v mut Sorter<'s>
     sorters.first_mut().ok_or_else(|| io::Error::other("a database is made by at least one mapper"))
 }
 
-/// CVE ids for another name of a vulnerability.
-fn cves_of<'n>(names: &'n [(NameKey, Box<str>)], name: &str) -> impl Iterator<Item = &'n str> {
-    let key = super::mapper::name_key(name);
-    let begin = names.partition_point(|(known, _)| *known < key);
-    names[begin..].iter().take_while(move |(known, _)| *known == key).map(|(_, cve)| &**cve)
+/// The ecosystem of OSV whose rows lie under a prefix.
+fn ecosystem(prefix: &str) -> &'static str {
+    LANGUAGES.iter().find(|known| known.prefix == prefix).map_or("", |known| known.osv)
+}
+
+fn write_key(key: &mut Vec<u8>, parts: [&str; 3], tail: &[u8]) {
+    key.clear();
+    join(key, &parts);
+    key.extend_from_slice(tail);
+}
+
+/// The two names of the key of a row that waits, and what orders rows of one name.
+fn split_waiting(key: &[u8]) -> io::Result<(&str, &str, &[u8])> {
+    let mut parts = key.splitn(3, |byte| *byte == 0);
+    let mut next = || parts.next().ok_or_else(damaged);
+    let (top, package, tail) = (next()?, next()?, next()?);
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| damaged());
+    Ok((text(top)?, text(package)?, tail))
+}
+
+/// The feed and the record that the tail of a key names.
+fn origin(tail: &[u8]) -> io::Result<(&str, &str)> {
+    let mut names = tail.get(TAIL_HEAD..).ok_or_else(damaged)?.split(|byte| *byte == 0);
+    let mut next = || {
+        let name = names.next().ok_or_else(damaged)?;
+        std::str::from_utf8(name).map_err(|_| damaged())
+    };
+    Ok((next()?, next()?))
 }
 
 /// The three names of a key, and what orders rows of one name.
@@ -233,18 +321,19 @@ struct Settled<'a, 's> {
     indices: &'a [String],
     texts: &'a [Blobs<'s>],
     /// Ids that have no row.
-    rejected: &'a BTreeSet<String>,
+    rejected: &'a Rejected<'s>,
 }
 
 /// All rows of one key of the database, or of one package of a distribution.
-#[derive(Default)]
-struct Group {
+struct Group<'s> {
     top: String,
     package: String,
     id: String,
     json: Option<Vec<u8>>,
-    fixes: fixes::Package,
+    fixes: fixes::Package<'s>,
     red_hat: Vec<Vec<u8>>,
+    /// Bytes of the above, and of the texts that follow.
+    bytes: usize,
     /// Mapper and place of each text.
     details: Vec<(u16, BlobRef)>,
     bucket: bool,
@@ -253,7 +342,23 @@ struct Group {
     value: Vec<u8>,
 }
 
-impl Group {
+impl<'s> Group<'s> {
+    fn new(spool: &'s dyn Spool) -> Group<'s> {
+        Group {
+            top: String::new(),
+            package: String::new(),
+            id: String::new(),
+            json: None,
+            fixes: fixes::Package::new(spool),
+            red_hat: Vec::new(),
+            bytes: 0,
+            details: Vec::new(),
+            bucket: false,
+            blob: Vec::new(),
+            value: Vec::new(),
+        }
+    }
+
     fn is(&self, top: &str, package: &str, id: &str) -> bool {
         self.id == id && self.package == package && self.top == top
     }
@@ -266,35 +371,52 @@ impl Group {
                 held.push_str(name);
             }
         }
-        (self.json, self.bucket) = (None, false);
+        (self.json, self.bucket, self.bytes) = (None, false, 0);
         self.red_hat.clear();
         self.details.clear();
     }
 
-    /// Takes the next row, the most believed first.
-    fn take(&mut self, row: &[u8], rejected: &BTreeSet<String>) -> io::Result<()> {
+    /// Takes the next row, the most believed first; `false` if there is no room for it.
+    fn take(&mut self, row: &[u8], rejected: &Rejected<'_>) -> io::Result<bool> {
         match row.first() {
             Some(&tag::JSON) => {
                 self.json.get_or_insert_with(|| row[1..].to_vec());
             }
-            Some(&tag::FIXES) => self.fixes.take(row),
+            Some(&tag::FIXES) => self.fixes.take(row)?,
             Some(&tag::DETAIL) => {
                 let (row, mut rest) = DetailRow::read(row)?;
-                let spare = row.spare && !rest.list()?.iter().all(|cve| rejected.contains(*cve));
-                if !spare {
-                    self.details.push((row.mapper, row.blob));
+                if row.spare && !rejected.contains_all(&rest.list()?)? {
+                    return Ok(true);
                 }
+                if !self.has_room(row.blob.bytes as usize) {
+                    return Ok(false);
+                }
+                self.details.push((row.mapper, row.blob));
             }
             Some(&tag::RED_HAT) => {
                 // Other feeds may hold the same document.
                 if self.red_hat.last().is_none_or(|last| last != row) {
+                    if !self.has_room(row.len()) {
+                        return Ok(false);
+                    }
                     self.red_hat.push(row.to_vec());
                 }
             }
             Some(&tag::BUCKET) => self.bucket = true,
             _ => return Err(damaged()),
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether so many bytes more are held; the first are, however many.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let before = self.bytes;
+        let after = before + bytes;
+        let has_room = before == 0 || after <= LIMITS.row_bytes;
+        if has_room {
+            self.bytes = after;
+        }
+        has_room
     }
 
     /// Writes the keys, if there is anything to write.
@@ -314,7 +436,7 @@ impl Group {
                 walk.put(id, value)
             });
         }
-        if settled.rejected.contains(&self.id) {
+        if settled.rejected.contains(&self.id)? {
             return Ok(());
         }
         self.value.clear();

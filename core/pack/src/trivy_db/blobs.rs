@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::rows::Spool;
+use crate::rows::code::damaged;
 
 /// Blocks are this long before they are closed.
 const BLOCK: usize = 1 << 20;
@@ -67,7 +68,7 @@ impl<'s> Blobs<'s> {
             Some(Block::Memory(block)) => block,
             None => &self.open,
         };
-        let found = memory.get(at..at + bytes).ok_or_else(super::code::damaged)?;
+        let found = memory.get(at..at + bytes).ok_or_else(damaged)?;
         out.extend_from_slice(found);
         Ok(())
     }

@@ -3,22 +3,23 @@
 //! Trivy reads all buckets of a language and takes the last that has an id, whole. One row over all
 //! of them is the only way in which no source hides another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 
 use stella_versions::trivy::{Comparer, Constraint};
 
-use super::code::{Reader, damaged};
+use super::distinct::Distinct;
 use super::ecosystems::LANGUAGES;
 use super::json::Object;
-use super::mapper::{join, tag};
+use super::mapper::{LIMITS, join, tag};
 use crate::rows::Sorter;
+use crate::rows::code::{Reader, damaged};
 
 /// What one record says, as it was encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claim<'v> {
     source: (&'v str, &'v str, &'v str),
-    cves: Vec<&'v str>,
+    pub(super) cves: Vec<&'v str>,
     /// Names of the record that are no CVE ids, its own last.
     pub(super) others: Vec<&'v str>,
     vulnerable: Vec<&'v str>,
@@ -28,6 +29,17 @@ pub(super) struct Claim<'v> {
 }
 
 impl<'v> Claim<'v> {
+    /// The names that are no CVE ids, of a value that may have more after it.
+    pub(super) fn others_of(value: &'v [u8]) -> io::Result<Vec<&'v str>> {
+        let mut read = Reader::new(value);
+        read.byte()?;
+        for _ in 0..3 {
+            read.text()?;
+        }
+        read.list()?;
+        read.list()
+    }
+
     pub(super) fn read(value: &'v [u8]) -> io::Result<Claim<'v>> {
         let mut read = Reader::new(value);
         if read.byte()? != tag::CLAIM {
@@ -45,73 +57,75 @@ impl<'v> Claim<'v> {
     }
 }
 
-/// The rows of one package.
+/// The rows of one issue of a package. They come sorted, and what each of them is about is known
+/// from its key alone, so that one issue at a time is held.
 #[derive(Debug, Default)]
-pub(super) struct Package {
+pub(super) struct Issue {
     prefix: String,
-    name: String,
-    /// Id, what orders rows of one id, value.
-    rows: Vec<(String, Vec<u8>, Vec<u8>)>,
+    package: String,
+    id: String,
+    /// What orders rows, and their values, one after the other.
+    bytes: Vec<u8>,
+    /// Where each row begins, where its value begins, and where it ends.
+    rows: Vec<(usize, usize, usize)>,
 }
 
-impl Package {
-    pub(super) fn is(&self, prefix: &str, name: &str) -> bool {
-        self.prefix == prefix && self.name == name
+impl Issue {
+    pub(super) fn is(&self, prefix: &str, package: &str, id: &str) -> bool {
+        self.id == id && self.package == package && self.prefix == prefix
     }
 
-    pub(super) fn begin(&mut self, prefix: &str, name: &str) {
-        (self.prefix, self.name) = (prefix.to_owned(), name.to_owned());
-    }
-
-    /// Takes a row. One under a rejected id goes under the record's own, unless the record has
-    /// another id that stands.
-    pub(super) fn take(
-        &mut self,
-        id: &str,
-        tail: &[u8],
-        value: &[u8],
-        rejected: &BTreeSet<String>,
-    ) -> io::Result<()> {
-        let mut id = id;
-        if rejected.contains(id) {
-            let claim = Claim::read(value)?;
-            let others_stand = claim.cves.iter().any(|cve| !rejected.contains(*cve));
-            let own = claim.others.last().filter(|own| !rejected.contains(**own));
-            match own {
-                Some(own) if !others_stand => id = own,
-                _ => return Ok(()),
+    pub(super) fn begin(&mut self, prefix: &str, package: &str, id: &str) {
+        for (held, name) in
+            [(&mut self.prefix, prefix), (&mut self.package, package), (&mut self.id, id)]
+        {
+            if held != name {
+                held.clear();
+                held.push_str(name);
             }
         }
-        self.rows.push((id.to_owned(), tail.to_vec(), value.to_vec()));
-        Ok(())
     }
 
-    /// Files the rows under the buckets of the sources that are believed most.
+    /// Takes a row, the most believed first; `false` if there is no room for it.
+    pub(super) fn take(&mut self, tail: &[u8], value: &[u8]) -> bool {
+        let start = self.bytes.len();
+        if start > 0 && start + tail.len() + value.len() > LIMITS.row_bytes {
+            return false;
+        }
+        self.bytes.extend_from_slice(tail);
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.rows.push((start, middle, self.bytes.len()));
+        true
+    }
+
+    /// Files the rows under the bucket of the source that is believed most.
     pub(super) fn settle(
         &mut self,
         entries: &mut Sorter<'_>,
         sources: &mut BTreeMap<String, Vec<u8>>,
     ) -> io::Result<()> {
-        self.rows.sort_unstable();
-        self.rows.dedup();
-        let Some(language) = LANGUAGES.iter().find(|known| known.prefix == self.prefix) else {
-            return Ok(());
+        let Issue { prefix, package, id, bytes, rows } = self;
+        let row = |&(start, middle, end): &(usize, usize, usize)| {
+            (&bytes[start..middle], &bytes[middle..end])
         };
-        let (mut key, mut value) = (Vec::new(), Vec::new());
-        for rows in self.rows.chunk_by(|a, b| a.0 == b.0) {
-            let claims = rows.iter().map(|(_, _, value)| Claim::read(value));
+        // Rows of one record come in no order.
+        rows.sort_unstable_by(|a, b| row(a).cmp(&row(b)));
+        rows.dedup_by(|a, b| row(a) == row(b));
+        let language = LANGUAGES.iter().find(|known| known.prefix == prefix);
+        if let (Some(language), false) = (language, rows.is_empty()) {
+            let claims = rows.iter().map(|place| Claim::read(row(place).1));
             let claims: Vec<Claim<'_>> = claims.collect::<io::Result<_>>()?;
-            let id = rows[0].0.as_str();
             let source = claims[0].source;
-            let bucket = format!("{}::{}", self.prefix, source.1);
-            value.clear();
-            value.push(tag::JSON);
+            let bucket = format!("{prefix}::{}", source.1);
+            let mut value = vec![tag::JSON];
             write(&claims, id, language.comparer, &mut value);
-            key.clear();
-            join(&mut key, &[&bucket, &self.name, id]);
+            let mut key = Vec::with_capacity(bucket.len() + package.len() + id.len() + 3);
+            join(&mut key, &[&bucket, package, id]);
             entries.push(&key, &value)?;
             sources.entry(bucket).or_insert_with(|| source_row(source));
         }
+        self.bytes.clear();
         self.rows.clear();
         Ok(())
     }
@@ -131,13 +145,7 @@ pub(super) fn source_row((id, name, url): (&str, &str, &str)) -> Vec<u8> {
 /// The value of a row: everything that any record says is vulnerable is.
 fn write(claims: &[Claim<'_>], id: &str, comparer: Comparer, out: &mut Vec<u8>) {
     let all = |list: for<'v> fn(&'v Claim<'_>) -> &'v [&'v str]| {
-        let mut texts: Vec<&str> = Vec::new();
-        for text in claims.iter().flat_map(list) {
-            if !texts.contains(text) {
-                texts.push(text);
-            }
-        }
-        texts
+        claims.iter().flat_map(list).copied().collect::<Distinct<&str>>().into_list()
     };
     // A row that one record does not narrow down is not narrowed down.
     let narrowed = |list: for<'v> fn(&'v Claim<'_>) -> &'v [&'v str]| {
@@ -161,17 +169,23 @@ fn write(claims: &[Claim<'_>], id: &str, comparer: Comparer, out: &mut Vec<u8>) 
     object.end();
 }
 
-/// Versions with the fix that no other record calls vulnerable: Trivy clears whatever is listed.
-fn undisputed(claims: &[Claim<'_>], comparer: Comparer) -> Vec<String> {
+/// Versions with the fix that no other record calls vulnerable: Trivy clears whatever is listed. One
+/// that there was no time to compare is not listed.
+fn undisputed<'v>(claims: &[Claim<'v>], comparer: Comparer) -> Vec<&'v str> {
     let constraints: Vec<Vec<Constraint>> = claims
         .iter()
         .map(|claim| {
             claim.vulnerable.iter().filter_map(|text| comparer.constraint(text).ok()).collect()
         })
         .collect();
-    let mut versions: Vec<String> = Vec::new();
+    let all: usize = constraints.iter().map(Vec::len).sum();
+    let mut left = LIMITS.disputes;
+    let mut versions = Distinct::new();
     for (place, claim) in claims.iter().enumerate() {
-        for version in &claim.patched {
+        let others = all - constraints[place].len();
+        for &version in &claim.patched {
+            let Some(rest) = left.checked_sub(others) else { return versions.into_list() };
+            left = rest;
             let parsed = comparer.version(version);
             let disputed = parsed.is_ok_and(|parsed| {
                 let others = constraints.iter().enumerate().filter(|(other, _)| *other != place);
@@ -179,10 +193,10 @@ fn undisputed(claims: &[Claim<'_>], comparer: Comparer) -> Vec<String> {
                     .flat_map(|(_, list)| list)
                     .any(|constraint| constraint.matches(&parsed) == Some(true))
             });
-            if !disputed && !versions.iter().any(|held| held == version) {
-                versions.push((*version).to_owned());
+            if !disputed {
+                versions.push(version);
             }
         }
     }
-    versions
+    versions.into_list()
 }

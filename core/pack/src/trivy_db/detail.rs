@@ -8,8 +8,8 @@ use stella_model::Instant;
 use stella_records::view::{AdvisoryView, Vector};
 use stella_records::{CvssScore, CvssVersion, Severity};
 
-use super::code::{Reader, Writer};
 use super::json::{Object, string, texts};
+use crate::rows::code::{Reader, Writer};
 
 /// Encodes what an advisory says of its vulnerabilities. `source` is the id of its data source.
 pub(super) fn encode(
@@ -125,13 +125,14 @@ pub(super) struct KnownScores(BTreeMap<Box<str>, Option<CvssScore>>);
 
 impl KnownScores {
     fn of_vector(&mut self, text: &str) -> Option<CvssScore> {
-        /// More vectors than these are not kept.
+        /// More vectors than these are not kept, and no longer ones: none with all metrics is.
         const MOST: usize = 4096;
+        const LONGEST: usize = 256;
         if let Some(known) = self.0.get(text) {
             return *known;
         }
         let score = CvssScore::of_vector(text);
-        if self.0.len() < MOST {
+        if self.0.len() < MOST && text.len() <= LONGEST {
             self.0.insert(text.into(), score);
         }
         score

@@ -5,16 +5,17 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 
 use stella_versions::Scheme;
 
-use super::code::{Reader, Writer};
 use super::ecosystems::Distribution;
 use super::json::Object;
-use super::mapper::tag;
+use super::mapper::{join, tag};
+use super::rejected::Rejected;
+use crate::rows::code::{Reader, Writer, damaged};
+use crate::rows::{Sorter, Spool, merge};
 
 /// What a row of a distribution says of versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +44,21 @@ impl<'t> Fix<'t> {
         }
     }
 
+    /// What [`encode`] wrote of it.
+    fn read(read: &mut Reader<'t>) -> io::Result<Fix<'t>> {
+        let severity = read.byte()?;
+        let mut version = || -> io::Result<Option<Cow<'t, str>>> {
+            let text = read.text()?;
+            Ok((!text.is_empty()).then_some(Cow::Borrowed(text)))
+        };
+        Ok(Fix { fixed: version()?, introduced: version()?, severity })
+    }
+
+    fn into_owned(self) -> Fix<'static> {
+        let own = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        Fix { fixed: own(self.fixed), introduced: own(self.introduced), severity: self.severity }
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         let mut object = Object::new(out);
         object.text("AffectedVersion", self.introduced.as_deref().unwrap_or_default());
@@ -66,55 +82,97 @@ pub(super) fn encode<S: AsRef<str>>(
 }
 
 /// The rows of one package.
-#[derive(Debug, Default)]
-pub(super) struct Package {
+pub(super) struct Package<'s> {
+    spool: &'s dyn Spool,
     /// Their values, one after the other.
     bytes: Vec<u8>,
     rows: Vec<Range<usize>>,
+    /// What they say id by id, once they are more than memory is meant to hold.
+    spilled: Option<Sorter<'s>>,
+    /// Rows that were spilled.
+    count: u64,
 }
 
-impl Package {
+/// Bytes of rows of one package in memory. The kernel of a distribution has a tenth of it.
+const MEMORY: usize = 4 << 20;
+
+impl<'s> Package<'s> {
+    pub(super) fn new(spool: &'s dyn Spool) -> Package<'s> {
+        Package { spool, bytes: Vec::new(), rows: Vec::new(), spilled: None, count: 0 }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.is_empty() && self.spilled.is_none()
     }
 
     /// Takes a row, the most believed first.
-    pub(super) fn take(&mut self, value: &[u8]) {
+    pub(super) fn take(&mut self, value: &[u8]) -> io::Result<()> {
+        self.take_within(MEMORY, value)
+    }
+
+    fn take_within(&mut self, memory: usize, value: &[u8]) -> io::Result<()> {
+        if !self.rows.is_empty() && self.bytes.len() + value.len() > memory {
+            self.spill(memory)?;
+        }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(value);
         self.rows.push(start..self.bytes.len());
+        Ok(())
+    }
+
+    /// Sorts what is held by id, outside memory.
+    fn spill(&mut self, memory: usize) -> io::Result<()> {
+        let (mut key, mut value) = (Vec::new(), Writer::default());
+        let spool = self.spool;
+        let spilled = self.spilled.get_or_insert_with(|| Sorter::new(spool, memory));
+        for range in self.rows.drain(..) {
+            let row = Row::read(&self.bytes[range])?;
+            self.count += 1;
+            value.clear().byte(row.distribution).byte(row.fix.severity);
+            value.text(row.fix.fixed.as_deref().unwrap_or_default());
+            value.text(row.fix.introduced.as_deref().unwrap_or_default());
+            let mut pushed = Ok(());
+            row.ids.clone().each_text(&mut |id| {
+                key.clear();
+                join(&mut key, &[id]);
+                key.extend_from_slice(&self.count.to_be_bytes());
+                if pushed.is_ok() {
+                    pushed = spilled.push(&key, &value.bytes);
+                }
+            })?;
+            pushed?;
+        }
+        self.bytes.clear();
+        Ok(())
     }
 
     /// Gives each id with its value, in the order of ids, and forgets the rows.
     pub(super) fn settle(
         &mut self,
-        rejected: &BTreeSet<String>,
+        rejected: &Rejected<'_>,
         put: &mut dyn FnMut(&str, &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
+        if self.spilled.is_some() {
+            self.spill(MEMORY)?;
+            return self.settle_spilled(rejected, put);
+        }
         let mut fixes = Vec::with_capacity(self.rows.len());
         let mut scheme = None;
         let (mut values, mut ids) = (Vec::new(), Vec::new());
-        for (row, range) in self.rows.iter().enumerate() {
-            let mut read = Reader::new(&self.bytes[range.clone()]);
-            read.byte()?;
-            scheme = Some(super::distribution(read.byte()?)?.scheme);
-            let severity = read.byte()?;
-            let mut version = || -> io::Result<Option<Cow<'_, str>>> {
-                let text = read.text()?;
-                Ok((!text.is_empty()).then_some(Cow::Borrowed(text)))
-            };
-            let fix = Fix { fixed: version()?, introduced: version()?, severity };
+        for (number, range) in self.rows.iter().enumerate() {
+            let mut row = Row::read(&self.bytes[range.clone()])?;
+            scheme = Some(super::distribution(row.distribution)?.scheme);
             let start = values.len();
-            fix.write(&mut values);
-            fixes.push((fix, start..values.len()));
-            read.each_text(&mut |id| ids.push((id, row)))?;
+            row.fix.write(&mut values);
+            fixes.push((row.fix, start..values.len()));
+            row.ids.each_text(&mut |id| ids.push((id, number)))?;
         }
         // Each row has them sorted already, and this sort makes use of it.
         ids.sort();
         let mut merged = Vec::new();
         for rows in ids.chunk_by(|a, b| a.0 == b.0) {
             let (id, first) = rows[0];
-            if rejected.contains(id) {
+            if rejected.contains(id)? {
                 continue;
             }
             let (Some(scheme), true) = (scheme, rows.len() > 1) else {
@@ -130,5 +188,97 @@ impl Package {
         self.bytes.clear();
         self.rows.clear();
         Ok(())
+    }
+
+    fn settle_spilled(
+        &mut self,
+        rejected: &Rejected<'_>,
+        put: &mut dyn FnMut(&str, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut rows = merge(self.spilled.take().into_iter().collect())?;
+        let mut held: Option<(String, Fix<'static>)> = None;
+        let mut value = Vec::new();
+        let mut end = |held: Option<(String, Fix<'static>)>| {
+            let Some((id, fix)) = held else { return Ok(()) };
+            if rejected.contains(&id)? {
+                return Ok(());
+            }
+            value.clear();
+            fix.write(&mut value);
+            put(&id, &value)
+        };
+        while let Some((key, value)) = rows.next_row()? {
+            let id = key.split(|byte| *byte == 0).next().ok_or_else(damaged)?;
+            let id = std::str::from_utf8(id).map_err(|_| damaged())?;
+            let mut read = Reader::new(value);
+            let scheme = super::distribution(read.byte()?)?.scheme;
+            let fix = Fix::read(&mut read)?.into_owned();
+            held = match held.take() {
+                Some((held, before)) if held == id => Some((held, before.widest(fix, scheme))),
+                before => {
+                    end(before)?;
+                    Some((id.to_owned(), fix))
+                }
+            };
+        }
+        end(held)
+    }
+}
+
+/// What [`encode`] wrote.
+struct Row<'v> {
+    distribution: u8,
+    fix: Fix<'v>,
+    /// The list of ids.
+    ids: Reader<'v>,
+}
+
+impl<'v> Row<'v> {
+    fn read(value: &'v [u8]) -> io::Result<Row<'v>> {
+        let mut read = Reader::new(value);
+        read.byte()?;
+        Ok(Row { distribution: read.byte()?, fix: Fix::read(&mut read)?, ids: read })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ecosystems::DISTRIBUTIONS;
+    use super::super::rejected::tests::of;
+    use super::*;
+    use crate::rows::memory::Memory;
+
+    #[test]
+    fn rows_of_one_package_are_merged_alike_in_memory_and_outside() {
+        let debian = DISTRIBUTIONS.iter().find(|known| known.osv == "Debian").expect("known");
+        let spool = Memory::default();
+        let settled = |memory: usize| {
+            let mut package = Package::new(&spool);
+            let mut value = Writer::default();
+            for number in 0..60_u32 {
+                let fix = Fix {
+                    fixed: (number % 7 != 3).then(|| format!("1.{}", number % 11).into()),
+                    introduced: (number % 5 == 1).then(|| "0.9".into()),
+                    severity: (number % 4) as u8,
+                };
+                let ids = [number % 13, 13 + number % 3, 20 + number];
+                let ids: Vec<String> = ids.iter().map(|id| format!("CVE-{id:02}")).collect();
+                encode(&mut value, debian, &fix, &ids);
+                package.take_within(memory, &value.bytes).expect("the spool writes");
+            }
+            let mut rows = Vec::new();
+            let mut put = |id: &str, value: &[u8]| {
+                rows.push((id.to_owned(), String::from_utf8(value.to_vec()).expect("UTF-8")));
+                Ok(())
+            };
+            package.settle(&of(&["CVE-03", "CVE-77"]), &mut put).expect("the spool reads");
+            assert!(package.is_empty());
+            rows
+        };
+        let expected = settled(usize::MAX);
+        assert_eq!(expected.len(), 13 + 3 + 60 - 2);
+        for memory in [0, 100, 1000, 3000] {
+            assert_eq!(settled(memory), expected, "{memory}");
+        }
     }
 }

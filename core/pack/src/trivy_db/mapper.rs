@@ -2,40 +2,51 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
-use std::rc::Rc;
 
-use stella_model::{Digest, FeedName, Instant, RecordId, rfc8785};
+use stella_model::{FeedName, Instant, RecordId, RowLimits};
 use stella_records::Format;
-use stella_records::view::{AdvisoryView, Affected, Evidence};
+use stella_records::view::{AdvisoryView, Evidence};
 
 use super::blobs::{BlobRef, Blobs};
 use super::claims::source_row;
-use super::code::{Reader, Writer, damaged};
-use super::ecosystems::{Distribution, Ids, Language, NoTarget, Target, target};
-use super::fixes::{self, Fix};
-use super::ranges::{self, Ranges, is_modular, module_stream, usable_key};
+use super::distinct::Distinct;
+use super::ecosystems::{Distribution, Ids};
+use super::fixes;
+use super::names::{self, asker};
+use super::ranges::usable_key;
 use super::redhat;
-use super::report::Reason;
+use super::report::{Gap, Reason};
+use super::said::{Claim, Destination, FixSaid, LanguageSaid, Said};
 use super::sources::{Source, of_record};
 use super::{Options, Tally, VULNERABILITIES, detail, detail::KnownScores};
+use crate::rows::code::{Reader, Writer, damaged};
 use crate::rows::{Sorter, Spool};
 
-/// Memory of one mapper for rows, in bytes: finished rows, rows of languages, rows whose id is not
-/// final, lines of the report, texts.
+/// Memory of one mapper for rows, in bytes: those that need nothing but sorting, rows of languages,
+/// rows whose id is not final, lines of the report, texts.
 const ENTRIES: usize = 20 << 20;
 const CLAIMS: usize = 6 << 20;
 const PENDING: usize = 4 << 20;
 const REPORT: usize = 4 << 20;
 const TEXTS: usize = 16 << 20;
 
+/// The same for the other names of vulnerabilities and for ids that were given back.
+const NAMES: usize = 4 << 20;
+const REJECTED: usize = 1 << 20;
+
+/// What one record may be multiplied to.
+pub(super) const LIMITS: RowLimits = RowLimits::DEFAULT;
+
 /// Spools of one mapper, each its own.
 pub struct Spools<'s> {
-    /// For rows of distributions.
+    /// For rows that need nothing but sorting: of distributions, of vulnerabilities, and those that
+    /// the rows of languages end as.
     pub entries: &'s dyn Spool,
     /// For rows of languages.
     pub claims: &'s dyn Spool,
-    /// For rows whose id is not final.
+    /// For rows whose id is not final, and what makes it so.
     pub pending: &'s dyn Spool,
     /// For lines of the report.
     pub report: &'s dyn Spool,
@@ -71,25 +82,17 @@ pub struct Mapper<'s> {
     pub(super) pending: Sorter<'s>,
     pub(super) report: Sorter<'s>,
     pub(super) texts: Blobs<'s>,
-    /// CVE ids by the other names of the same vulnerability.
-    pub(super) names: Vec<(NameKey, Box<str>)>,
-    pub(super) rejected: BTreeSet<String>,
+    /// Which CVE ids other names stand for, and who wants to know.
+    pub(super) names: Sorter<'s>,
+    pub(super) rejected: Sorter<'s>,
+    /// Records whose rows wait.
+    waiting: u64,
     /// Products of Red Hat that rows name.
     pub(super) cpes: BTreeSet<String>,
     /// Descriptions of the buckets of distributions.
     pub(super) sources: BTreeMap<String, Vec<u8>>,
     pub(super) tally: Tally,
     buffers: Buffers,
-}
-
-/// A name, hashed: there are as many as records, so they are kept short.
-pub(super) type NameKey = [u8; 16];
-
-pub(super) fn name_key(name: &str) -> NameKey {
-    let digest = Digest::of(name.as_bytes());
-    let mut key = [0; 16];
-    key.copy_from_slice(&digest.as_bytes()[..16]);
-    key
 }
 
 #[derive(Default)]
@@ -131,8 +134,9 @@ impl<'s> Mapper<'s> {
             pending: Sorter::new(spools.pending, PENDING),
             report: Sorter::new(spools.report, REPORT),
             texts: Blobs::new(spools.texts, TEXTS),
-            names: Vec::new(),
-            rejected: BTreeSet::new(),
+            names: Sorter::new(spools.pending, NAMES),
+            rejected: Sorter::new(spools.pending, REJECTED),
+            waiting: 0,
             cpes: BTreeSet::new(),
             sources: BTreeMap::new(),
             tally: Tally::default(),
@@ -151,7 +155,6 @@ impl<'s> Mapper<'s> {
         id: &RecordId,
         evidence: &Evidence<'_>,
     ) -> io::Result<()> {
-        self.tally.records += 1;
         if let (Some(csaf), Some(advisory)) = (evidence.csaf(), evidence.advisory())
             && redhat::is_publisher(csaf)
         {
@@ -163,32 +166,58 @@ impl<'s> Mapper<'s> {
         let Some(advisory) = advisory else {
             return self.gap(feed, id, "", Reason::FormatNotMapped, "");
         };
-        let (mut cves, mut others) = (Vec::new(), Vec::new());
-        each_name(advisory, &mut |name| {
-            let list = if name.starts_with("CVE-") { &mut cves } else { &mut others };
-            if !list.contains(&name) {
-                list.push(name);
-            }
-        });
-        let record = Record { feed, publisher, id, advisory, cves, others };
         if advisory.withdrawn().is_some_and(|withdrawn| withdrawn <= self.as_of) {
             return self.gap(feed, id, "", Reason::Withdrawn, "");
         }
+        let (mut cves, mut others) = (Distinct::new(), Distinct::new());
+        let mut count = 0_usize;
+        each_name(advisory, &mut |name| {
+            count += 1;
+            if count <= LIMITS.names {
+                let list = if name.starts_with("CVE-") { &mut cves } else { &mut others };
+                list.push(name);
+            }
+        });
+        let (cves, others) = (cves.into_list(), others.into_list());
+        let record = Record { feed, publisher, id, advisory, cves, others };
+        if count > LIMITS.names {
+            return self.too_many_names(&record, &format!("{count} names"));
+        }
         if is_rejection(&advisory.details().unwrap_or_default()) {
-            self.rejected.extend(record.cves.iter().map(|cve| cve.clone().into_owned()));
+            for cve in &record.cves {
+                self.rejected.push(cve.as_bytes(), &[])?;
+            }
             return self.gap(feed, id, "", Reason::Rejected, "");
         }
-        self.learn_names(&record);
+        self.learn_names(&record)?;
         self.map(&record)
     }
 
-    /// Notes that the other names of a record stand for its CVE ids.
-    fn learn_names(&mut self, record: &Record<'_>) {
-        for cve in &record.cves {
-            for name in &record.others {
-                self.names.push((name_key(name), cve.as_ref().into()));
+    /// A record with so many names that nothing is made of it.
+    fn too_many_names(&mut self, record: &Record<'_>, detail: &str) -> io::Result<()> {
+        let mut said = Said::default();
+        let mut places = BTreeSet::new();
+        record.advisory.each_affected(&mut |affected| {
+            let ecosystem = affected.package().ecosystem.unwrap_or_default();
+            let Destination { target, place } = said.destination(ecosystem);
+            if target.is_ok() {
+                places.insert(place);
             }
+        });
+        for place in &places {
+            self.tally.gap(place, Reason::TooManyNames);
         }
+        self.gap(record.feed, record.id, "", Reason::TooManyNames, detail)
+    }
+
+    /// Notes that the other names of a record stand for its CVE ids.
+    fn learn_names(&mut self, record: &Record<'_>) -> io::Result<()> {
+        if record.cves.is_empty() || record.others.is_empty() {
+            return Ok(());
+        }
+        let Buffers { key, value, .. } = &mut self.buffers;
+        let ids = self.texts.add(&value.clear().list(&record.cves).bytes)?;
+        names::teach(&mut self.names, key, &record.others, self.number, ids)
     }
 
     fn map(&mut self, record: &Record<'_>) -> io::Result<()> {
@@ -217,14 +246,29 @@ impl<'s> Mapper<'s> {
             }
             same
         });
+        said.retain(|said| !said.claim.ranges.vulnerable.is_empty());
+        if said.is_empty() {
+            return Ok(());
+        }
+        let copies = Copies::of(record, said);
+        if copies.are_too_many() {
+            let places: BTreeSet<&str> = said.iter().map(|said| said.language.osv).collect();
+            for place in places {
+                self.tally.gap(place, Reason::TooManyNames);
+            }
+            let detail = copies.to_string();
+            return self.gap(record.feed, record.id, "", Reason::TooManyNames, &detail);
+        }
+        if record.cves.is_empty() {
+            self.waiting += 1;
+            let asker = asker(self.number, self.waiting);
+            names::ask(&mut self.names, &mut self.buffers.key, &record.others, asker)?;
+        }
         let mut told = BTreeSet::new();
         for LanguageSaid { language, package, claim } in said {
-            if claim.ranges.vulnerable.is_empty() {
-                continue;
-            }
             let source = of_record(language, record.id.as_str(), record.feed, record.publisher);
             self.tally.row(language.osv);
-            self.claim_rows(record, language.prefix, package, &source, claim)?;
+            self.claim_rows(record, language.prefix, package, &source, claim, copies.bytes)?;
             if told.insert(source.id.clone()) {
                 self.claim_details(record, &source.id)?;
             }
@@ -241,20 +285,21 @@ impl<'s> Mapper<'s> {
         package: &str,
         source: &Source<'_>,
         claim: &Claim,
+        all_bytes: usize,
     ) -> io::Result<()> {
         let Buffers { key, tail, value, .. } = &mut self.buffers;
         encode_claim(value, source, record, claim);
         write_tail(tail, self.options.precedence.rank(&source.id), record);
-        let waiting = [Cow::Borrowed("")];
-        let (sorter, ids) = match record.cves.is_empty() {
-            true => (&mut self.pending, &waiting[..]),
-            false => (&mut self.claims, &record.cves[..]),
-        };
-        for id in ids {
+        if record.cves.is_empty() {
+            value.number(all_bytes as u64);
+            waiting_key(key, asker(self.number, self.waiting), prefix, package, tail);
+            return self.pending.push(key, &value.bytes);
+        }
+        for id in &record.cves {
             key.clear();
             join(key, &[prefix, package, id]);
             key.extend_from_slice(tail);
-            sorter.push(key, &value.bytes)?;
+            self.claims.push(key, &value.bytes)?;
         }
         Ok(())
     }
@@ -266,9 +311,7 @@ impl<'s> Mapper<'s> {
         let Buffers { key, tail, value, .. } = &mut self.buffers;
         write_tail(tail, self.options.precedence.rank(source), record);
         if record.cves.is_empty() {
-            key.clear();
-            join(key, &[VULNERABILITIES, "", ""]);
-            key.extend_from_slice(tail);
+            waiting_key(key, asker(self.number, self.waiting), VULNERABILITIES, "", tail);
             value.clear().bytes.extend_from_slice(&detail);
             value.list(&record.others);
             return self.pending.push(key, &value.bytes);
@@ -302,7 +345,18 @@ impl<'s> Mapper<'s> {
             }
             same
         });
-        let related = if said.is_empty() { Vec::new() } else { related_ids(record) };
+        if said.is_empty() {
+            return Ok(());
+        }
+        let related = match related_ids(record, said) {
+            Ok(related) => related,
+            Err(detail) => {
+                for same in said.chunk_by(|a, b| a.bucket == b.bucket) {
+                    self.tally.gap(&same[0].bucket, Reason::TooManyNames);
+                }
+                return self.gap(record.feed, record.id, "", Reason::TooManyNames, &detail);
+            }
+        };
         for same in said.chunk_by(|a, b| a.bucket == b.bucket) {
             self.bucket_rows(record, same, &related)?;
         }
@@ -383,7 +437,9 @@ impl<'s> Mapper<'s> {
             self.detail_row(id, &detail)?;
         }
         self.cpes.extend(mapped.cpes);
-        self.rejected.extend(mapped.rejected);
+        for id in &mapped.rejected {
+            self.rejected.push(id.as_bytes(), &[])?;
+        }
         Ok(())
     }
 
@@ -413,216 +469,78 @@ impl<'s> Mapper<'s> {
         reason: Reason,
         detail: &str,
     ) -> io::Result<()> {
-        let line = ReportLine {
-            detail: (!detail.is_empty()).then_some(detail),
-            feed: feed.as_str(),
-            id: id.as_str(),
-            package: (!package.is_empty()).then_some(package),
-            reason: reason.as_str(),
+        let gap = Gap { feed: feed.as_str(), id: id.as_str(), package, reason, detail };
+        gap.push(&mut self.report, &mut self.buffers.key)
+    }
+}
+
+/// How often, and in how many bytes, a record says what it says of packages of languages.
+struct Copies {
+    ids: usize,
+    pairs: usize,
+    /// Of one copy of everything.
+    bytes: usize,
+}
+
+impl Copies {
+    fn of(record: &Record<'_>, said: &[LanguageSaid<'_>]) -> Copies {
+        let names = bytes_of(&record.cves) + bytes_of(&record.others);
+        let claim = |said: &LanguageSaid<'_>| {
+            let Claim { ranges, os, arch } = &said.claim;
+            let lists = [&ranges.vulnerable, &ranges.patched, os, arch];
+            names + lists.iter().map(|list| bytes_of(list)).sum::<usize>()
         };
-        let mut bytes = rfc8785::to_vec(&line);
-        bytes.push(b'\n');
-        // Lines are sorted by record, and distinct by what they say.
-        self.buffers.key.clear();
-        join(
-            &mut self.buffers.key,
-            &[feed.as_str(), id.as_str(), package, reason.as_str(), detail],
-        );
-        self.report.push(&self.buffers.key, &bytes)
-    }
-}
-
-/// A line of `trivy/db.report.jsonl`.
-#[derive(serde::Serialize)]
-struct ReportLine<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
-    feed: &'a str,
-    id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    package: Option<&'a str>,
-    reason: &'a str,
-}
-
-/// The name under which an ecosystem is counted.
-fn place<'t>(target: &'t Result<Target, NoTarget>, ecosystem: &'t str) -> &'t str {
-    match target {
-        Ok(Target::Language(language)) => language.osv,
-        Ok(Target::Distribution(_, bucket)) => bucket,
-        Err(_) => ecosystem.split(':').next().unwrap_or(ecosystem),
-    }
-}
-
-/// What a record says of packages, entry by entry.
-#[derive(Default)]
-struct Said<'r> {
-    languages: Vec<LanguageSaid<'r>>,
-    fixes: Vec<FixSaid<'r>>,
-    /// What cannot be said: where, of which package, why, and what.
-    gaps: Vec<(Rc<str>, String, Reason, String)>,
-    /// The last ecosystem and where it goes: most records are about one.
-    last: Option<(Cow<'r, str>, Destination)>,
-}
-
-/// Where an ecosystem goes, and the name under which it is counted.
-#[derive(Clone)]
-struct Destination {
-    target: Result<Target, NoTarget>,
-    place: Rc<str>,
-}
-
-struct LanguageSaid<'r> {
-    language: &'static Language,
-    package: Cow<'r, str>,
-    claim: Claim,
-}
-
-impl LanguageSaid<'_> {
-    fn key(&self) -> (&str, &str) {
-        (self.language.prefix, &self.package)
-    }
-}
-
-struct FixSaid<'r> {
-    distribution: &'static Distribution,
-    bucket: Rc<str>,
-    package: Cow<'r, str>,
-    fix: Fix<'r>,
-}
-
-impl FixSaid<'_> {
-    fn key(&self) -> (&str, &str) {
-        (&self.bucket, &self.package)
-    }
-}
-
-impl<'r> Said<'r> {
-    fn take(&mut self, affected: Affected<'r>, title: &str) {
-        let package = affected.package();
-        let ecosystem = package.ecosystem.unwrap_or_default();
-        let name = package.name.unwrap_or_default();
-        let is_named = !ecosystem.is_empty();
-        let Destination { target, place } = self.destination(ecosystem);
-        let gaps = &mut self.gaps;
-        let mut gap = |reason: Reason, detail: &str| {
-            gaps.push((place.clone(), name.to_string(), reason, detail.to_owned()));
-        };
-        let Some(usable) = usable_key(name.clone()) else {
-            // OSS-Fuzz and the like name commits and no package.
-            let reason = if is_named { Reason::NoPackage } else { Reason::GitOnly };
-            return gap(reason, "");
-        };
-        match target {
-            Err(NoTarget::Ecosystem) => gap(Reason::EcosystemNotScanned, ""),
-            Err(NoTarget::Release) => gap(Reason::ReleaseUnknown, ""),
-            Ok(Target::Language(language)) => {
-                let Some(claim) = claim(affected, language, &mut gap) else { return };
-                let said = |key: Cow<'_, str>| LanguageSaid {
-                    language,
-                    package: key.into_owned().into(),
-                    claim: claim.clone(),
-                };
-                self.languages.extend(language.names.keys(&usable).map(said));
-            }
-            Ok(Target::Distribution(distribution, _)) => {
-                let found = fix(affected, distribution, usable, title, &mut gap);
-                self.fixes.extend(found.map(|(package, fix)| FixSaid {
-                    distribution,
-                    bucket: place,
-                    package,
-                    fix,
-                }));
-            }
+        Copies {
+            ids: record.cves.len(),
+            pairs: record.cves.len() * record.others.len(),
+            bytes: said.iter().map(claim).sum(),
         }
     }
 
-    fn destination(&mut self, ecosystem: Cow<'r, str>) -> Destination {
-        match &self.last {
-            Some((last, destination)) if *last == ecosystem => destination.clone(),
-            _ => {
-                let target = target(&ecosystem);
-                let place = place(&target, &ecosystem).into();
-                let destination = Destination { target, place };
-                self.last = Some((ecosystem, destination.clone()));
-                destination
-            }
-        }
+    fn are_too_many(&self) -> bool {
+        self.ids > LIMITS.ids
+            || self.pairs > LIMITS.name_pairs
+            || self.bytes.saturating_mul(self.ids.max(1)) > LIMITS.row_bytes
     }
 }
 
-/// What a record says of a package of a language.
-#[derive(Debug, Clone, Default)]
-struct Claim {
-    ranges: Ranges,
-    os: Vec<String>,
-    arch: Vec<String>,
-}
-
-impl Claim {
-    /// Takes what another entry says of the same package.
-    fn extend(&mut self, other: &mut Claim) {
-        self.ranges.vulnerable.append(&mut other.ranges.vulnerable);
-        self.ranges.patched.append(&mut other.ranges.patched);
-        other.os.iter().for_each(|os| add(&mut self.os, os));
-        other.arch.iter().for_each(|arch| add(&mut self.arch, arch));
+impl fmt::Display for Copies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Copies { ids, pairs, bytes } = self;
+        write!(f, "{ids} CVE ids, {pairs} pairs of names, {bytes} bytes under each id")
     }
 }
 
-fn claim(
-    affected: Affected<'_>,
-    language: &Language,
-    gap: &mut ranges::OnGap<'_>,
-) -> Option<Claim> {
-    let mut claim = Claim::default();
-    if !ranges::language(affected, language.comparer, &mut claim.ranges, gap) {
-        return None;
-    }
-    affected
-        .each_platform(&mut |os| add(&mut claim.os, &os), &mut |arch| add(&mut claim.arch, &arch));
-    Some(claim)
+/// Bytes of a list in a row.
+fn bytes_of<S: AsRef<str>>(texts: &[S]) -> usize {
+    texts.iter().map(|text| text.as_ref().len() + 4).sum()
 }
 
-fn add(list: &mut Vec<String>, text: &str) {
-    if !list.iter().any(|held| held == text) {
-        list.push(text.to_owned());
+/// The CVE ids of a record, and those that it names as related: what an erratum fixes. Sorted. What
+/// there is too much of, if there is: each package has them all.
+fn related_ids<'r>(record: &Record<'r>, said: &[FixSaid<'_>]) -> Result<Vec<Cow<'r, str>>, String> {
+    let packages = said.iter().filter(|said| said.distribution.ids == Ids::Cves).count();
+    if packages == 0 {
+        return Ok(Vec::new());
     }
-}
-
-/// The key of a package of a distribution and its fix.
-fn fix<'r>(
-    affected: Affected<'r>,
-    distribution: &Distribution,
-    name: Cow<'r, str>,
-    title: &str,
-    gap: &mut ranges::OnGap<'_>,
-) -> Option<(Cow<'r, str>, Fix<'r>)> {
-    let fix = ranges::distribution(affected, distribution.scheme, distribution.can_say, gap)?;
-    let modular = distribution.modules && fix.fixed.as_deref().is_some_and(is_modular);
-    if !modular {
-        return Some((name, fix));
-    }
-    match module_stream(title) {
-        Some(stream) => Some((format!("{stream}::{name}").into(), fix)),
-        None => {
-            gap(Reason::ModuleStreamUnknown, "");
-            Some((name, fix))
-        }
-    }
-}
-
-/// The CVE ids of a record, and those that it names as related: what an erratum fixes. Sorted.
-fn related_ids<'r>(record: &Record<'r>) -> Vec<Cow<'r, str>> {
     let mut related = record.cves.clone();
+    let mut count = 0_usize;
     record.advisory.each_related(&mut |name| {
-        if let Some(name) = usable_key(name)
-            && name.starts_with("CVE-")
-            && !related.contains(&name)
-        {
-            related.push(name);
+        count += 1;
+        if count <= LIMITS.names && name.starts_with("CVE-") {
+            related.extend(usable_key(name));
         }
     });
+    if count > LIMITS.names {
+        return Err(format!("{count} related names"));
+    }
     related.sort_unstable();
-    related
+    related.dedup();
+    let bytes = bytes_of(&related).saturating_mul(packages);
+    match bytes > LIMITS.row_bytes {
+        true => Err(format!("{} CVE ids for {packages} packages", related.len())),
+        false => Ok(related),
+    }
 }
 
 /// The ids under which the rows of a distribution lie.
@@ -662,6 +580,14 @@ pub(super) fn is_rejection(details: &str) -> bool {
         || details.contains("DO NOT USE THIS CANDIDATE NUMBER")
 }
 
+/// The key of a row whose id is not final.
+fn waiting_key(key: &mut Vec<u8>, asker: names::Asker, top: &str, package: &str, tail: &[u8]) {
+    key.clear();
+    key.extend_from_slice(&asker);
+    join(key, &[top, package]);
+    key.extend_from_slice(tail);
+}
+
 /// Appends the parts of a key, each ended by a zero byte.
 pub(super) fn join(key: &mut Vec<u8>, parts: &[&str]) {
     for part in parts {
@@ -669,6 +595,9 @@ pub(super) fn join(key: &mut Vec<u8>, parts: &[&str]) {
         key.push(0);
     }
 }
+
+/// Bytes of the tail of a key before its names.
+pub(super) const TAIL_HEAD: usize = 10;
 
 /// What ends a key: it orders what different records say of one thing, the most believed first,
 /// then the newest.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::cmp::Ordering;
 
+use stella_model::RowLimits;
 use stella_records::view::{Affected, Event, RangeKind};
 use stella_versions::Scheme;
 use stella_versions::pep440::Pep440;
@@ -68,21 +69,43 @@ fn stretches<'e, 't>(
 ///
 /// [evaluates]: https://ossf.github.io/osv-schema/#evaluation
 fn in_order<'e, 't>(events: &'e [Event<'t>], order: &Order<'_>) -> Vec<&'e Event<'t>> {
-    /// No honest range has as many; it bounds the time that sorting takes.
-    const MOST: usize = 1000;
-    if are_pairs(events, order) {
-        return events.iter().collect();
-    }
-    let mut sorted: Vec<&Event<'_>> = Vec::with_capacity(events.len());
-    for event in events {
-        let mut place = sorted.len();
-        // One by one, since Trivy's order of some versions goes round in a circle.
-        while place > 0 && events.len() <= MOST && is_before(event, sorted[place - 1], order) {
-            place -= 1;
-        }
-        sorted.insert(place, event);
+    let mut sorted: Vec<&Event<'_>> = events.iter().collect();
+    if !are_pairs(events, order) {
+        sort(&mut sorted, &|a, b| is_before(a, b, order));
     }
     sorted
+}
+
+/// Sorts; what is not before another stays behind it. The standard library's sort may panic, since
+/// Trivy's order of some versions goes round in a circle.
+fn sort<T: Copy>(list: &mut Vec<T>, is_before: &dyn Fn(T, T) -> bool) {
+    /// So many are put in their places one by one: hardly any range has more.
+    const FEW: usize = 32;
+    for few in list.chunks_mut(FEW) {
+        for end in 1..few.len() {
+            let mut place = end;
+            while place > 0 && is_before(few[place], few[place - 1]) {
+                few.swap(place, place - 1);
+                place -= 1;
+            }
+        }
+    }
+    let (mut length, mut merged) = (FEW, Vec::new());
+    while length < list.len() {
+        for both in list.chunks(2 * length) {
+            let (mut one, mut other) = both.split_at(length.min(both.len()));
+            while let (Some(first), Some(second)) = (one.first(), other.first()) {
+                let side = if is_before(*second, *first) { &mut other } else { &mut one };
+                merged.push(side[0]);
+                *side = &side[1..];
+            }
+            merged.extend_from_slice(one);
+            merged.extend_from_slice(other);
+        }
+        std::mem::swap(list, &mut merged);
+        merged.clear();
+        length *= 2;
+    }
 }
 
 /// Whether every end comes right after a beginning, and nowhere before it by version.
@@ -251,9 +274,11 @@ pub(super) fn language(
             }
         }
     });
+    let mut held: Option<Held<'_>> = None;
     affected.each_version(&mut |version| {
         others = true;
-        listed(comparer, &version, &said, ranges, gap);
+        let held = held.get_or_insert_with(|| Held::new(&said));
+        listed(comparer, &version, held, ranges, gap);
     });
     let added = (ranges.vulnerable.len(), ranges.patched.len()) != before;
     if !added && !others {
@@ -281,17 +306,61 @@ struct SaidRange {
 }
 
 impl SaidRange {
-    fn holds_plain(&self, version: Plain) -> bool {
-        self.bounds.is_some_and(|bounds| bounds.hold(version))
-    }
-
-    /// Whether it holds a version that it does not hold as a plain one.
-    fn holds(&self, comparer: Comparer, plain: Option<Plain>, version: &Version) -> bool {
-        if plain.is_some() && self.bounds.is_some() {
-            return false;
-        }
+    fn holds(&self, comparer: Comparer, version: &Version) -> bool {
         let parsed = self.parsed.get_or_init(|| comparer.constraint(&self.text).ok());
         parsed.as_ref().is_some_and(|constraint| constraint.matches(version) == Some(true))
+    }
+}
+
+/// The versions that the ranges of a row hold.
+struct Held<'r> {
+    ranges: &'r [SaidRange],
+    /// Beginnings of the ranges that need no parser, ascending, each with the farthest end of those
+    /// that begin there or before.
+    plain: Vec<(Option<Plain>, Plain, bool)>,
+    /// Ranges that need one.
+    others: usize,
+    /// Comparisons that may still be made. Without them a version is said beside a range that holds
+    /// it, which changes nothing.
+    left: usize,
+}
+
+impl<'r> Held<'r> {
+    fn new(ranges: &'r [SaidRange]) -> Held<'r> {
+        let bounds = ranges.iter().filter_map(|range| range.bounds);
+        let mut plain: Vec<_> =
+            bounds.map(|bounds| (bounds.from, bounds.end, bounds.inclusive)).collect();
+        plain.sort_unstable();
+        for place in 1..plain.len() {
+            let farthest = (plain[place - 1].1, plain[place - 1].2);
+            if farthest > (plain[place].1, plain[place].2) {
+                (plain[place].1, plain[place].2) = farthest;
+            }
+        }
+        let others = ranges.len() - plain.len();
+        Held { ranges, plain, others, left: RowLimits::DEFAULT.comparisons }
+    }
+
+    fn holds_plain(&self, version: Plain) -> bool {
+        let after = self.plain.partition_point(|(from, ..)| *from <= Some(version));
+        let farthest = after.checked_sub(1).map(|place| self.plain[place]);
+        farthest.is_some_and(
+            |(_, end, inclusive)| {
+                if inclusive { version <= end } else { version < end }
+            },
+        )
+    }
+
+    /// Whether a range holds a version that none holds as a plain one.
+    fn holds(&mut self, comparer: Comparer, plain: Option<Plain>, version: &Version) -> bool {
+        let count = if plain.is_some() { self.others } else { self.ranges.len() };
+        let Some(left) = self.left.checked_sub(count) else { return false };
+        self.left = left;
+        let mut ranges = self.ranges.iter();
+        count > 0
+            && ranges.any(|range| {
+                (plain.is_none() || range.bounds.is_none()) && range.holds(comparer, version)
+            })
     }
 }
 
@@ -317,11 +386,6 @@ impl Bounds {
         };
         Some(Bounds { from, end: Plain::read(comparer, end)?, inclusive })
     }
-
-    fn hold(self, version: Plain) -> bool {
-        let below = if self.inclusive { version <= self.end } else { version < self.end };
-        below && self.from.is_none_or(|from| from <= version)
-    }
 }
 
 /// A constraint as it goes into the row, if Trivy understands it: one that it does not would make
@@ -345,19 +409,19 @@ fn understood(comparer: Comparer, text: &str, gap: &mut OnGap<'_>) -> Option<Con
 fn listed(
     comparer: Comparer,
     version: &str,
-    said: &[SaidRange],
+    held: &mut Held<'_>,
     ranges: &mut Ranges,
     gap: &mut OnGap<'_>,
 ) {
     let plain = Plain::read(comparer, version);
-    if plain.is_some_and(|plain| said.iter().any(|range| range.holds_plain(plain))) {
+    if plain.is_some_and(|plain| held.holds_plain(plain)) {
         return;
     }
     let Ok(number) = comparer.version(version) else {
         // No installed version can be equal to what is no version.
         return gap(Reason::VersionNotUnderstood, version);
     };
-    if said.iter().any(|range| range.holds(comparer, plain, &number)) {
+    if held.holds(comparer, plain, &number) {
         return;
     }
     let text = format!("={}", spelled(comparer, version));
@@ -481,4 +545,58 @@ pub(super) fn usable_key(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     /// bbolt's limit is 32,768; no package and no id is longer than this.
     const LONGEST: usize = 4096;
     (!text.is_empty() && text.len() <= LONGEST && !text.contains('\0')).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorting_is_stable_and_takes_any_order() {
+        for length in [0_u32, 1, 2, 31, 32, 33, 64, 65, 1000] {
+            for step in [1, 7, 389] {
+                let mut list: Vec<u32> = (0..length).map(|n| n * step % 101 * 1000 + n).collect();
+                let mut expected = list.clone();
+                expected.sort_by_key(|number| number / 1000);
+                sort(&mut list, &|a, b| a / 1000 < b / 1000);
+                assert_eq!(list, expected, "{length} {step}");
+                // Each is before the next of a circle of three.
+                sort(&mut list, &|a, b| (a + 1) % 3 == b % 3);
+                list.sort_unstable();
+                expected.sort_unstable();
+                assert_eq!(list, expected, "{length} {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_ranges_hold_what_any_of_them_holds() {
+        let plain = |number: u32| Plain::read(Comparer::Generic, &format!("{number}.0.0"));
+        let mut seed = 1_u32;
+        let mut random = |below: u32| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) % below
+        };
+        for count in [0, 1, 2, 5, 40] {
+            let ranges: Vec<SaidRange> = (0..count)
+                .map(|_| {
+                    let (from, length) = (random(100), random(9));
+                    let bounds = Bounds {
+                        from: plain(from).filter(|_| from % 9 > 0),
+                        end: plain((from + length).saturating_sub(2)).expect("plain"),
+                        inclusive: length % 2 == 0,
+                    };
+                    SaidRange { text: String::new(), bounds: Some(bounds), parsed: OnceCell::new() }
+                })
+                .collect();
+            let held = Held::new(&ranges);
+            for version in (0..110).filter_map(plain) {
+                let expected = ranges.iter().filter_map(|range| range.bounds).any(|bounds| {
+                    let below = version < bounds.end || bounds.inclusive && version == bounds.end;
+                    below && bounds.from.is_none_or(|from| from <= version)
+                });
+                assert_eq!(held.holds_plain(version), expected);
+            }
+        }
+    }
 }

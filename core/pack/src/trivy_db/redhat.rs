@@ -13,11 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use stella_records::Severity;
 use stella_records::view::{CsafView, CsafVulnerability, Products, Remediation, Status};
 
-use super::code::Writer;
 use super::detail::{self, Told};
 use super::mapper::is_rejection;
 use super::ranges::usable_key;
 use super::report::Reason;
+use crate::rows::code::Writer;
 use entries::Cell;
 use package::{Part, part};
 

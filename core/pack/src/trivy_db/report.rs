@@ -1,6 +1,12 @@
 //! What the database does not say although the evidence does, and why.
 
 use std::fmt;
+use std::io;
+
+use stella_model::rfc8785;
+
+use super::mapper::join;
+use crate::rows::Sorter;
 
 /// Why a statement of a record has no row, or a row without all of it. The text of each is the
 /// member `reason` of a line of `trivy/db.report.jsonl`.
@@ -51,6 +57,10 @@ pub enum Reason {
     /// Nothing but a source package is said to be vulnerable: the row lies under its name, and
     /// binary packages of other names are missed.
     BinariesUnknown,
+    /// The record has more names than rows are made for.
+    TooManyNames,
+    /// So many records tell of one thing that those believed least are left out of its row.
+    TooManyRecords,
     /// The format has no rows of its own in the database.
     FormatNotMapped,
 }
@@ -80,6 +90,8 @@ impl Reason {
             Reason::ProductWithoutCpe => "product-without-cpe",
             Reason::ContentSetUnknown => "content-set-unknown",
             Reason::BinariesUnknown => "binaries-unknown",
+            Reason::TooManyNames => "too-many-names",
+            Reason::TooManyRecords => "too-many-records",
             Reason::FormatNotMapped => "format-not-mapped",
         }
     }
@@ -106,6 +118,8 @@ impl Reason {
         Reason::ProductWithoutCpe,
         Reason::ContentSetUnknown,
         Reason::BinariesUnknown,
+        Reason::TooManyNames,
+        Reason::TooManyRecords,
         Reason::FormatNotMapped,
     ];
 
@@ -129,5 +143,40 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// Something that the database does not say: of which feed and record, of which package, and what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gap<'a> {
+    pub(super) feed: &'a str,
+    pub(super) id: &'a str,
+    pub(super) package: &'a str,
+    pub(super) reason: Reason,
+    pub(super) detail: &'a str,
+}
+
+/// A line of `trivy/db.report.jsonl`.
+#[derive(serde::Serialize)]
+struct Line<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    detail: &'a str,
+    feed: &'a str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    package: &'a str,
+    reason: &'a str,
+}
+
+impl Gap<'_> {
+    /// Adds a line to the report. Lines are sorted by record, and distinct by what they say.
+    pub(super) fn push(&self, report: &mut Sorter<'_>, key: &mut Vec<u8>) -> io::Result<()> {
+        let Gap { feed, id, package, reason, detail } = *self;
+        let reason = reason.as_str();
+        let mut line = rfc8785::to_vec(&Line { detail, feed, id, package, reason });
+        line.push(b'\n');
+        key.clear();
+        join(key, &[feed, id, package, reason, detail]);
+        report.push(key, &line)
     }
 }

@@ -4,8 +4,8 @@ use std::io;
 
 use super::collector::SHA1;
 use super::{Collector, Contents, Reason, Table};
+use crate::rows::code::damaged;
 use crate::rows::{Sorter, Spool, merge};
-use crate::trivy_db::code::damaged;
 
 /// Memory for the rows that are sorted by name, in bytes.
 const NAMED: usize = 48 << 20;

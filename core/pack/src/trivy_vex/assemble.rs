@@ -10,8 +10,8 @@ use super::mapper::{Gap, Report, Row, STANDING};
 use super::purl::Purl;
 use super::report::Reason;
 use super::{Contents, Mapper, Shelf};
+use crate::rows::code::damaged;
 use crate::rows::{Sorter, Spool, merge};
-use crate::trivy_db::code::damaged;
 
 /// Memory for the index, in bytes.
 const INDEX: usize = 8 << 20;

@@ -4,18 +4,21 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 
-use stella_model::{FeedName, Instant, RecordId};
+use stella_model::{FeedName, Instant, RecordId, RowLimits};
 use stella_records::view::{Evidence, Product, Statement, Status};
 
 use super::purl::Purl;
 use super::report::Reason;
 use super::{Options, no_time};
+use crate::rows::code::{Reader, Writer, damaged};
 use crate::rows::{Sorter, Spool};
-use crate::trivy_db::code::{Reader, Writer, damaged};
 
 /// Memory of one mapper, in bytes: statements, lines of the report.
 const ROWS: usize = 24 << 20;
 const REPORT: usize = 6 << 20;
+
+/// What one statement may be multiplied to.
+const LIMITS: RowLimits = RowLimits::DEFAULT;
 
 /// Longest id of a vulnerability.
 const ID_BYTES: usize = 256;
@@ -111,6 +114,10 @@ impl<'s> Mapper<'s> {
         let id = origin.id.as_str();
         says.write(self.value.clear()).text(author).text(origin.feed.as_str()).text(id);
         let tail = tail(time, rank, origin, position);
+        let bytes = bytes_of(statement, &names, tail.len() + self.value.bytes.len());
+        if names.len() > LIMITS.ids || bytes > LIMITS.row_bytes {
+            return self.gap(origin, Reason::TooManyRows, name, "");
+        }
         for product in &statement.products {
             let (product, parts) = match place(product, status) {
                 Ok(found) => found,
@@ -166,6 +173,22 @@ fn names<'n>(statement: &'n Statement<'_>) -> BTreeSet<&'n str> {
     let usable =
         |name: &&str| (1..=ID_BYTES).contains(&name.len()) && !name.chars().any(char::is_control);
     all.map(AsRef::as_ref).filter(usable).collect()
+}
+
+/// About how many bytes the rows of a statement take, each with so many beside its names.
+fn bytes_of(statement: &Statement<'_>, names: &BTreeSet<&str>, row: usize) -> usize {
+    let names_bytes: usize = names.iter().map(|name| name.len()).sum();
+    let product = |product: &Product<'_>| {
+        let whole = product.part_of.as_ref().and_then(|whole| whole.purl.as_deref());
+        let own = product.purl.as_deref().unwrap_or_default();
+        let parts: usize = product.subcomponents.iter().map(|part| part.len()).sum();
+        let count = product.subcomponents.len().max(1);
+        // The package and the product are both spelled from a package URL.
+        let each = row + 2 * own.len() + whole.map_or(0, |whole| 2 * whole.len());
+        let bytes = count.saturating_mul(each).saturating_add(parts);
+        bytes.saturating_mul(names.len()).saturating_add(count.saturating_mul(names_bytes))
+    };
+    statement.products.iter().map(product).fold(0, usize::saturating_add)
 }
 
 /// Parts of a product that a statement is about; an empty one is the whole product.

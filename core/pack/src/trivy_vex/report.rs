@@ -24,6 +24,8 @@ pub enum Reason {
     PurlWithSubpath,
     /// The statement is about ranges of versions, which OpenVEX has no words for.
     VersionsNotExpressible,
+    /// Names, products and parts of the statement make more rows than one statement may have.
+    TooManyRows,
     /// Another record says otherwise, and is newer or believed more.
     Superseded,
     /// The record holds no statements.
@@ -32,7 +34,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, by number.
-    pub(super) const ALL: [Reason; 11] = [
+    pub const ALL: &[Reason] = &[
         Reason::NoVulnerabilityId,
         Reason::StatusUnknown,
         Reason::NoProduct,
@@ -42,6 +44,7 @@ impl Reason {
         Reason::PurlNotValid,
         Reason::PurlWithSubpath,
         Reason::VersionsNotExpressible,
+        Reason::TooManyRows,
         Reason::Superseded,
         Reason::FormatNotMapped,
     ];
@@ -59,6 +62,7 @@ impl Reason {
             Reason::PurlNotValid => "purl-not-valid",
             Reason::PurlWithSubpath => "purl-with-subpath",
             Reason::VersionsNotExpressible => "versions-not-expressible",
+            Reason::TooManyRows => "too-many-rows",
             Reason::Superseded => "superseded",
             Reason::FormatNotMapped => "format-not-mapped",
         }

@@ -318,8 +318,8 @@ fn order_and_number_of_mappers_decide_no_byte() {
 
 #[test]
 fn reasons_read_back_by_number() {
-    for (number, reason) in Reason::ALL.into_iter().enumerate() {
-        assert_eq!(reason as usize, number);
+    for (number, reason) in Reason::ALL.iter().enumerate() {
+        assert_eq!(*reason as usize, number);
     }
 }
 
@@ -330,4 +330,48 @@ fn the_manifest_names_the_one_version_that_trivy_takes() {
         text,
         r#"{"description":"VEX statements of an evidence bundle","name":"acme","versions":[{"locations":[{"url":"https://h/a.tar.gz//x/0.1"}],"spec_version":"0.1","update_interval":"24h"}]}"#
     );
+}
+
+#[test]
+fn a_statement_of_too_many_rows_is_reported_and_the_others_stand() {
+    let statement = |aliases: usize, products: usize, text: usize| {
+        let names: Vec<String> =
+            (0..aliases).map(|number| format!(r#""CVE-2026-{number}""#)).collect();
+        let names = names.join(",");
+        let products: Vec<String> =
+            (0..products).map(|number| format!(r#"{{"@id":"pkg:npm/a@{number}"}}"#)).collect();
+        format!(
+            r#"{{"vulnerability":{{"name":"CVE-1","aliases":[{names}]}},"status":"not_affected",
+            "timestamp":"{DAY_1}","impact_statement":"{}","products":[{}]}}"#,
+            "x".repeat(text),
+            products.join(",")
+        )
+    };
+    let document = |statements: &[String]| {
+        format!(
+            r#"{{"@context":"https://openvex.dev/ns/v0.2.0","@id":"x","author":"a",
+            "timestamp":"2026-01-01T00:00:00Z","version":1,"statements":[{}]}}"#,
+            statements.join(",")
+        )
+    };
+    let made = |first: String| {
+        let statements = [first, statement(0, 1, 0).replace("CVE-1", "CVE-2")];
+        make(&[("acme", "", "1", Format::OpenVex, document(&statements))], 1, &[])
+    };
+    // Nothing is cut where there is room.
+    for (aliases, products, text) in [(120, 20, 10), (2, 3000, 10), (2, 200, 20_000)] {
+        let made = made(statement(aliases, products, text));
+        assert_eq!(made.report, "", "{aliases} {products} {text}");
+        assert_eq!(made.contents.statements, 2 + aliases as u64);
+    }
+    for (aliases, products, text) in [(200, 1, 0), (100, 1000, 300), (0, 1000, 20_000)] {
+        let made = made(statement(aliases, products, text));
+        assert_eq!(
+            made.report,
+            "{\"feed\":\"acme\",\"id\":\"1\",\"products\":0,\"reason\":\"too-many-rows\",\
+             \"vulnerability\":\"CVE-1\"}\n",
+            "{aliases} {products} {text}"
+        );
+        assert_eq!(made.contents.statements, 1);
+    }
 }

@@ -8,8 +8,8 @@ use stella_bolt::{PageSize, Writer};
 use stella_depot::{Depot, OutputFile, OutputRecord, SpoolFile};
 use stella_model::{ErrorCode, Instant};
 use stella_pack::trivy_db::{
-    Contents, LANGUAGES, Mapper, Options, Precedence, SCHEMA, Spools, TRIVY_DB, Tree, assemble,
-    coverage,
+    Contents, DATA_SOURCES, LANGUAGES, Mapper, Options, Precedence, SCHEMA, Spools, TRIVY_DB, Tree,
+    assemble, coverage,
 };
 
 use super::records::{Reading, Taken, Taker};
@@ -99,9 +99,6 @@ fn sizes(keys: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     }
     sizes
 }
-
-/// The bucket that describes the sources of the others.
-const DATA_SOURCES: &str = "data-source";
 
 /// INV-EMPTY: an ecosystem with advisories of which none could be said, or fewer than the profile
 /// demands, is an error. A floor of 0 accepts the loss.

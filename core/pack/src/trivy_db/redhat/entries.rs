@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::super::code::{Reader, Writer, damaged};
 use super::super::json::{Object, string};
 use super::super::mapper::tag;
+use super::super::rejected::Rejected;
+use crate::rows::code::{Reader, Writer, damaged};
 
 /// The smallest thing that is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,14 +105,22 @@ fn decode<'v>(value: &'v [u8], cells: &mut Vec<Cell<'v>>) -> io::Result<()> {
 pub(in super::super) fn write(
     rows: &[Vec<u8>],
     cpes: &[String],
-    rejected: &BTreeSet<String>,
+    rejected: &Rejected<'_>,
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
     let mut cells = Vec::new();
     for row in rows {
         decode(row, &mut cells)?;
     }
-    cells.retain(|cell| !rejected.contains(cell.cve));
+    let mut failed = Ok(());
+    cells.retain(|cell| match rejected.contains(cell.cve) {
+        Ok(is_rejected) => !is_rejected,
+        Err(error) => {
+            failed = Err(error);
+            false
+        }
+    });
+    failed?;
     let entries = entries(&cells);
     if entries.is_empty() {
         return Ok(());
@@ -192,7 +201,7 @@ mod tests {
             })
             .collect();
         let cpes = [CRB.to_owned(), BASEOS.to_owned()];
-        let rejected = rejected.iter().map(|id| (*id).to_owned()).collect();
+        let rejected = crate::trivy_db::rejected::tests::of(rejected);
         let mut out = Vec::new();
         write(&rows, &cpes, &rejected, &mut out).expect("the rows are whole");
         String::from_utf8(out).expect("UTF-8")

@@ -1,5 +1,5 @@
-//! How rows are written to memory and spool, and read back: lengths as u32 little-endian, then
-//! bytes. Nothing of this leaves the run.
+//! How the values of rows are written to memory and spool, and read back, by every adapter that has
+//! rows: lengths as u32 little-endian, then bytes. Nothing of this leaves the run.
 
 use std::io;
 

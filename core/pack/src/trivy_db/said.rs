@@ -1,0 +1,176 @@
+//! What a record says of packages, entry by entry.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use stella_records::view::Affected;
+
+use super::distinct::Distinct;
+use super::ecosystems::{Distribution, Language, NoTarget, Target, target};
+use super::fixes::Fix;
+use super::ranges::{self, Ranges, is_modular, module_stream, usable_key};
+use super::report::Reason;
+
+/// The name under which an ecosystem is counted.
+fn place<'t>(target: &'t Result<Target, NoTarget>, ecosystem: &'t str) -> &'t str {
+    match target {
+        Ok(Target::Language(language)) => language.osv,
+        Ok(Target::Distribution(_, bucket)) => bucket,
+        Err(_) => ecosystem.split(':').next().unwrap_or(ecosystem),
+    }
+}
+
+/// What a record says of packages, entry by entry.
+#[derive(Default)]
+pub(super) struct Said<'r> {
+    pub(super) languages: Vec<LanguageSaid<'r>>,
+    pub(super) fixes: Vec<FixSaid<'r>>,
+    /// What cannot be said: where, of which package, why, and what.
+    pub(super) gaps: Vec<(Rc<str>, String, Reason, String)>,
+    /// The last ecosystem and where it goes: most records are about one.
+    last: Option<(Cow<'r, str>, Destination)>,
+}
+
+/// Where an ecosystem goes, and the name under which it is counted.
+#[derive(Clone)]
+pub(super) struct Destination {
+    pub(super) target: Result<Target, NoTarget>,
+    pub(super) place: Rc<str>,
+}
+
+pub(super) struct LanguageSaid<'r> {
+    pub(super) language: &'static Language,
+    pub(super) package: Cow<'r, str>,
+    pub(super) claim: Claim,
+}
+
+impl LanguageSaid<'_> {
+    pub(super) fn key(&self) -> (&str, &str) {
+        (self.language.prefix, &self.package)
+    }
+}
+
+pub(super) struct FixSaid<'r> {
+    pub(super) distribution: &'static Distribution,
+    pub(super) bucket: Rc<str>,
+    pub(super) package: Cow<'r, str>,
+    pub(super) fix: Fix<'r>,
+}
+
+impl FixSaid<'_> {
+    pub(super) fn key(&self) -> (&str, &str) {
+        (&self.bucket, &self.package)
+    }
+}
+
+impl<'r> Said<'r> {
+    pub(super) fn take(&mut self, affected: Affected<'r>, title: &str) {
+        let package = affected.package();
+        let ecosystem = package.ecosystem.unwrap_or_default();
+        let name = package.name.unwrap_or_default();
+        let is_named = !ecosystem.is_empty();
+        let Destination { target, place } = self.destination(ecosystem);
+        let gaps = &mut self.gaps;
+        let mut gap = |reason: Reason, detail: &str| {
+            gaps.push((place.clone(), name.to_string(), reason, detail.to_owned()));
+        };
+        let Some(usable) = usable_key(name.clone()) else {
+            // OSS-Fuzz and the like name commits and no package.
+            let reason = if is_named { Reason::NoPackage } else { Reason::GitOnly };
+            return gap(reason, "");
+        };
+        match target {
+            Err(NoTarget::Ecosystem) => gap(Reason::EcosystemNotScanned, ""),
+            Err(NoTarget::Release) => gap(Reason::ReleaseUnknown, ""),
+            Ok(Target::Language(language)) => {
+                let Some(claim) = claim(affected, language, &mut gap) else { return };
+                let said = |key: Cow<'_, str>| LanguageSaid {
+                    language,
+                    package: key.into_owned().into(),
+                    claim: claim.clone(),
+                };
+                self.languages.extend(language.names.keys(&usable).map(said));
+            }
+            Ok(Target::Distribution(distribution, _)) => {
+                let found = fix(affected, distribution, usable, title, &mut gap);
+                self.fixes.extend(found.map(|(package, fix)| FixSaid {
+                    distribution,
+                    bucket: place,
+                    package,
+                    fix,
+                }));
+            }
+        }
+    }
+
+    pub(super) fn destination(&mut self, ecosystem: Cow<'r, str>) -> Destination {
+        match &self.last {
+            Some((last, destination)) if *last == ecosystem => destination.clone(),
+            _ => {
+                let target = target(&ecosystem);
+                let place = place(&target, &ecosystem).into();
+                let destination = Destination { target, place };
+                self.last = Some((ecosystem, destination.clone()));
+                destination
+            }
+        }
+    }
+}
+
+/// What a record says of a package of a language.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Claim {
+    pub(super) ranges: Ranges,
+    pub(super) os: Vec<String>,
+    pub(super) arch: Vec<String>,
+}
+
+impl Claim {
+    /// Takes what another entry says of the same package.
+    pub(super) fn extend(&mut self, other: &mut Claim) {
+        self.ranges.vulnerable.append(&mut other.ranges.vulnerable);
+        self.ranges.patched.append(&mut other.ranges.patched);
+        self.os.append(&mut other.os);
+        self.arch.append(&mut other.arch);
+    }
+}
+
+fn claim(
+    affected: Affected<'_>,
+    language: &Language,
+    gap: &mut ranges::OnGap<'_>,
+) -> Option<Claim> {
+    let mut claim = Claim::default();
+    if !ranges::language(affected, language.comparer, &mut claim.ranges, gap) {
+        return None;
+    }
+    let (mut os, mut arch) = (Distinct::new(), Distinct::new());
+    affected.each_platform(&mut |name| os.push(name), &mut |name| arch.push(name));
+    let owned = |names: Distinct<Cow<'_, str>>| {
+        names.into_list().into_iter().map(Cow::into_owned).collect()
+    };
+    (claim.os, claim.arch) = (owned(os), owned(arch));
+    Some(claim)
+}
+
+/// The key of a package of a distribution and its fix.
+fn fix<'r>(
+    affected: Affected<'r>,
+    distribution: &Distribution,
+    name: Cow<'r, str>,
+    title: &str,
+    gap: &mut ranges::OnGap<'_>,
+) -> Option<(Cow<'r, str>, Fix<'r>)> {
+    let fix = ranges::distribution(affected, distribution.scheme, distribution.can_say, gap)?;
+    let modular = distribution.modules && fix.fixed.as_deref().is_some_and(is_modular);
+    if !modular {
+        return Some((name, fix));
+    }
+    match module_stream(title) {
+        Some(stream) => Some((format!("{stream}::{name}").into(), fix)),
+        None => {
+            gap(Reason::ModuleStreamUnknown, "");
+            Some((name, fix))
+        }
+    }
+}
