@@ -169,8 +169,8 @@ impl Bench<'_> {
             .push(Figure::new("zstd -3 -T2 of the same bytes", theirs).bytes(parts.bytes()).peer());
 
         let store = self.stella.path("mirror-store");
-        let again = self
-            .repeat_short(|| self.stella.export(&store, "mirror:full", "mirror-again", true))?;
+        let again =
+            self.repeat_short(|| self.stella.export(&store, "mirror:full", "mirror-again", true))?;
         let most = if self.factor > 1 { 0.05 } else { 0.08 };
         figures.push(
             Figure::new("mirror:full, nothing changed", again)

@@ -69,7 +69,15 @@ impl Scan<'_> {
         Err(Fault(fault, self.at))
     }
 
+    #[inline]
     fn skip_white_space(&mut self) {
+        // Canonical documents have none.
+        if self.peek().is_none_or(|byte| byte <= b' ') {
+            self.skip_white_spaces();
+        }
+    }
+
+    fn skip_white_spaces(&mut self) {
         loop {
             // Pretty-printed evidence is full of runs of blanks.
             while let Some(b"        ") = self.bytes[self.at..].first_chunk::<8>() {

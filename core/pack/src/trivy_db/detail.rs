@@ -224,8 +224,9 @@ pub(super) struct Detail<'b> {
     weaknesses: &'b [u8],
     severity: u8,
     /// By source, as the following.
-    severities: BTreeMap<&'b str, u8>,
-    scores: BTreeMap<&'b str, &'b [u8]>,
+    severities: Vec<(&'b str, u8)>,
+    scores: Vec<(&'b str, &'b [u8])>,
+    /// Sorted.
     references: Vec<&'b [u8]>,
     published: &'b [u8],
     modified: &'b [u8],
@@ -235,15 +236,8 @@ impl<'b> Detail<'b> {
     pub(super) fn read(blobs: &'b [u8]) -> io::Result<Detail<'b>> {
         let mut detail = Detail::default();
         let mut read = Reader::new(blobs);
-        let mut sources = 0;
         while !read.is_at_end() {
             detail.take(&mut read)?;
-            sources += 1;
-        }
-        if sources > 1 {
-            // Those of each source are sorted already, and this sort makes use of it.
-            detail.references.sort();
-            detail.references.dedup();
         }
         Ok(detail)
     }
@@ -258,18 +252,23 @@ impl<'b> Detail<'b> {
         let severity = read.byte()?;
         if severity > 0 {
             self.severity = if self.severity == 0 { severity } else { self.severity };
-            self.severities.entry(source).or_insert(severity);
+            put(&mut self.severities, source, severity);
         }
         fill(&mut self.title, read.bytes()?);
         fill(&mut self.description, read.bytes()?);
         let scores = read.bytes()?;
         if !scores.is_empty() {
-            self.scores.entry(source).or_insert(scores);
+            put(&mut self.scores, source, scores);
         }
         fill(&mut self.weaknesses, read.bytes()?);
         fill(&mut self.published, read.bytes()?);
         fill(&mut self.modified, read.bytes()?);
-        read.each_bytes(&mut |reference| self.references.push(reference))
+        let before = std::mem::take(&mut self.references);
+        read.each_bytes(&mut |reference| self.references.push(reference))?;
+        if !before.is_empty() {
+            self.references = union(&before, &self.references);
+        }
+        Ok(())
     }
 
     /// The value of the row.
@@ -297,5 +296,55 @@ impl<'b> Detail<'b> {
         object.json("PublishedDate", self.published);
         object.json("LastModifiedDate", self.modified);
         object.end();
+    }
+}
+
+/// Puts the first value of a source in its place.
+fn put<'b, T>(list: &mut Vec<(&'b str, T)>, source: &'b str, value: T) {
+    if let Err(place) = list.binary_search_by_key(&source, |(source, _)| *source) {
+        list.insert(place, (source, value));
+    }
+}
+
+/// All of two sorted lists without repeats, sorted.
+fn union<'b>(mut one: &[&'b [u8]], mut other: &[&'b [u8]]) -> Vec<&'b [u8]> {
+    let mut all = Vec::with_capacity(one.len() + other.len());
+    while let (Some((first, after_first)), Some((second, after_second))) =
+        (one.split_first(), other.split_first())
+    {
+        let order = first.cmp(second);
+        all.push(if order.is_gt() { *second } else { *first });
+        one = if order.is_le() { after_first } else { one };
+        other = if order.is_ge() { after_second } else { other };
+    }
+    all.extend_from_slice(one);
+    all.extend_from_slice(other);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_union_is_sorted_and_has_everything_once(
+            one in proptest::collection::btree_set(0_u8..40, 0..20),
+            other in proptest::collection::btree_set(0_u8..40, 0..20),
+        ) {
+            let texts = |set: &BTreeSet<u8>| -> Vec<Vec<u8>> {
+                set.iter().map(|byte| vec![*byte]).collect()
+            };
+            let (left, right) = (texts(&one), texts(&other));
+            let a: Vec<&[u8]> = left.iter().map(Vec::as_slice).collect();
+            let b: Vec<&[u8]> = right.iter().map(Vec::as_slice).collect();
+            let found: Vec<u8> = union(&a, &b).into_iter().map(|text| text[0]).collect();
+            let expected: Vec<u8> = one.union(&other).copied().collect();
+            prop_assert_eq!(found, expected);
+        }
     }
 }

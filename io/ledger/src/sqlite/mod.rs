@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode as Sqlite, OptionalExtension as _, params};
 use stella_model::TenantId;
 
@@ -142,6 +143,8 @@ impl SqliteLedger {
             let db = self.access.connect(&self.path)?;
             db.busy_timeout(self.busy)?;
             db.set_prepared_statement_cache_capacity(STATEMENTS);
+            // Values that are bound never make SQLite plan a statement anew.
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             db.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
             db.pragma_update(None, "mmap_size", 0)?;
             db.pragma_update(None, "foreign_keys", false)?;
