@@ -92,10 +92,15 @@ impl Package {
         entries: &mut Sorter<'_>,
         sources: &mut BTreeMap<String, Vec<u8>>,
     ) -> io::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
         self.rows.sort_unstable();
         self.rows.dedup();
         let Some(language) = LANGUAGES.iter().find(|known| known.prefix == self.prefix) else {
-            return Ok(());
+            // Rows that are left here would be filed under the next package.
+            self.rows.clear();
+            return Err(damaged());
         };
         let (mut key, mut value) = (Vec::new(), Vec::new());
         for rows in self.rows.chunk_by(|a, b| a.0 == b.0) {
@@ -185,4 +190,25 @@ fn undisputed(claims: &[Claim<'_>], comparer: Comparer) -> Vec<String> {
         }
     }
     versions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::memory::Memory;
+
+    #[test]
+    fn rows_under_a_prefix_of_no_language_are_damage_and_do_not_reach_the_next_package() {
+        let spool = Memory::default();
+        let (mut entries, mut sources) = (Sorter::new(&spool, 1 << 20), BTreeMap::new());
+        let mut package = Package::default();
+        package.settle(&mut entries, &mut sources).expect("no rows, no package");
+        package.begin("nodejs", "lodash");
+        package.take("CVE-1", b"", b"", &BTreeSet::new()).expect("a row");
+        let error = package.settle(&mut entries, &mut sources).expect_err("no such language");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        package.begin("npm", "lodash");
+        package.settle(&mut entries, &mut sources).expect("nothing is left");
+        assert!(sources.is_empty());
+    }
 }
