@@ -32,7 +32,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, by number.
-    pub(super) const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 11] = [
         Reason::NoVulnerabilityId,
         Reason::StatusUnknown,
         Reason::NoProduct,
