@@ -225,6 +225,23 @@ fn peer_trivy_finds_what_red_hat_says_and_nothing_else() {
     }
 }
 
+#[test]
+fn peer_trivy_is_tried_with_packages_of_red_hat_and_of_its_modules() {
+    let stella = Stella::new();
+    cache(&stella);
+    for version in stella_peers::trivy_versions(stella_testkit::full()) {
+        let Some(trivy) = stella_peers::trivy(version) else { continue };
+        let (bundle, key) = (stella.arg("bundle"), stella.public_key());
+        let trivy = trivy.to_str().expect("UTF-8");
+        let args = ["export", "verify", &bundle, "--key", &key, "--scanner", trivy];
+        let outcome = stella.run(&args);
+        assert_eq!(outcome.code, 0, "{version}: {}{}", outcome.stdout, outcome.stderr);
+        // Two without a fix and one with it, and the first of a module.
+        let found = format!("Trivy {version} finds 4 of 4, none of 2 unaffected");
+        assert!(outcome.stdout.contains(&found), "{}", outcome.stdout);
+    }
+}
+
 /// Trivy knows no content sets of RHEL 10 by itself, and an SBOM tells none.
 #[test]
 fn peer_trivy_does_not_scan_rhel_10_without_content_sets() {

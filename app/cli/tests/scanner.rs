@@ -36,6 +36,14 @@ const ADVISORIES: &[(&str, &str, &str)] = &[
     ("openSUSE:Tumbleweed", "curl", "8.5.0-1.1"),
     ("SUSE:Linux Enterprise Server 15 SP5", "curl", "8.0.1-150400.5.36.1"),
     ("SUSE:Linux Enterprise Micro 5.3", "curl", "8.0.1-150400.5.36.1"),
+    ("ConanCenter", "zlib", "1.2.13"),
+    ("CocoaPods", "AFNetworking", "2.5.3"),
+    ("Alpine:edge", "xz", "5.6.1-r2"),
+    ("Ubuntu:Pro:18.04:LTS", "curl", "7.58.0-2ubuntu3.24+esm2"),
+    ("AlmaLinux:9", "nodejs:18::nodejs", "1:18.18.2-2.module_el9.2.0+43+3ebc9e20"),
+    ("Rocky Linux:9", "nodejs:18::nodejs", "1:18.18.2-2.module+el9.2.0+43+3ebc9e20"),
+    ("Julia", "HTTP", "1.10.17"),
+    ("openSUSE:Leap Micro 5.5", "curl", "8.0.1-150400.5.36.1"),
 ];
 
 /// A store with these advisories and the bundle `db` of a database of them.
@@ -43,7 +51,10 @@ fn with_database(advisories: &[(&str, &str, &str)]) -> Stella {
     let stella = Stella::new();
     let mut lines = String::new();
     for (number, (ecosystem, name, fixed)) in advisories.iter().enumerate() {
+        // A module stream is told by the summary alone.
+        let (stream, name) = name.split_once("::").unwrap_or(("acme", name));
         let advisory = json!({
+            "summary": format!("Important: {stream} security update"),
             "schema_version": "1.6.0",
             "id": format!("ACME-2090-{number:04}"),
             "modified": "2026-10-01T00:00:00Z",
@@ -121,8 +132,12 @@ fn a_database_that_is_not_complete_is_refused() {
 fn peer_trivy_finds_what_was_planted_and_nothing_else() {
     let stella = with_database(ADVISORIES);
     for version in stella_peers::trivy_versions(stella_testkit::full()) {
-        // Echo and MinimOS came after the oldest.
-        let planted = if version == "0.59.1" { 24 } else { 26 };
+        let (planted, unknown) = match version {
+            "0.59.1" => (30, &["echo, minimos", "rocky 9 modules", "julia"][..]),
+            "0.67.2" | "0.68.2" => (32, &["rocky 9 modules", "julia"][..]),
+            "0.76.0" => (34, &[][..]),
+            _ => (33, &["julia"][..]),
+        };
         let Some(trivy) = stella_peers::trivy(version) else { continue };
         let trivy = trivy.to_str().expect("UTF-8");
         let (code, report, stderr) = verify(&stella, &["--scanner", trivy]);
@@ -132,7 +147,14 @@ fn peer_trivy_finds_what_was_planted_and_nothing_else() {
             format!("Trivy {version} finds {planted} of {planted}, none of {planted} unaffected");
         let detail = canary["detail"].as_str().expect("text");
         assert!(detail.starts_with(&found), "{detail}");
-        assert!(detail.contains("k8s"), "{detail}");
+        for name in unknown {
+            let told = format!("; nothing planted of {name} (not looked for before Trivy 0.");
+            assert!(detail.contains(&told), "{detail}");
+        }
+        let micro =
+            "; nothing planted of openSUSE Leap Micro 5.5 (no Trivy comes to it from an SBOM)";
+        assert!(detail.contains(micro), "{detail}");
+        assert_eq!(detail.matches("; ").count(), 1 + unknown.len(), "{detail}");
     }
 }
 
@@ -192,11 +214,14 @@ fn scanners_that_prove_nothing_are_told_apart() {
 #[cfg(unix)]
 #[test]
 fn nothing_is_proven_where_nothing_can_be_planted() {
-    let stella = with_database(&[("Kubernetes", "k8s.io/apiserver", "1.2.3")]);
+    let stella = with_database(&[("openSUSE:Leap Micro 5.5", "curl", "8.0.1-1.1")]);
     let never = script(&stella, "never", "[ \"$1\" = --version ] && echo 'Version: 0.76.0'");
     let (code, report, _) = verify(&stella, &["--scanner", &never]);
     assert_eq!(code, 8);
-    assert_eq!(check(&report, "scanner-canary")["state"], "not-checked");
+    let canary = check(&report, "scanner-canary");
+    assert_eq!(canary["state"], "not-checked");
+    let detail = canary["detail"].as_str().expect("text");
+    assert!(detail.contains("openSUSE Leap Micro 5.5 (no Trivy comes to it"), "{detail}");
     // A scanner is given no database that is not verified.
     let readme = stella.path("db/README.md");
     fs::write(&readme, "changed").expect("writable");

@@ -23,7 +23,7 @@ pub use error::EngineError;
 pub use ingest::{IngestReport, IngestRequest, ingest};
 pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
 pub use run::{
-    AcceptedDrop, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport,
+    AcceptedDrop, BoltTree, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport,
     PlanReport, PlannedSet, PolicyRequest, ProfileSource, RunRecord, RunReport, RunRequest,
     SetRecord, Signing, adapter_specs, export, plan, read_profile, validate_profile,
 };

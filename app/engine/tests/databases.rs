@@ -1,20 +1,17 @@
 //! Databases as outputs: the policy that they name, what they may not lose, and what is kept of them.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
+use common::{check_bundle, ingest_into, request, run, tree};
 use stella_engine::{
-    Cancel, Carrier, EngineError, ExportRequest, IngestRequest, NoProgress, PolicyRequest,
-    ProfileSource, RunReport, RunRequest, Signing, Store, VerifyRequest, export, ingest, plan,
-    verify,
+    Cancel, Carrier, EngineError, ExportRequest, NoProgress, PolicyRequest, ProfileSource,
+    RunReport, RunRequest, Signing, Store, export, plan,
 };
-use stella_ledger::{FeedSpec, IngestMode};
+use stella_ledger::IngestMode;
 use stella_model::{Digest, ErrorCode, Instant};
-use stella_plan::profile::Select;
 use stella_testkit::Osv;
-
-fn now() -> Instant {
-    Instant::parse("2026-11-23T12:00:00Z").expect("a time")
-}
 
 /// A folder with a store.
 struct Site {
@@ -39,29 +36,14 @@ impl Site {
         let lines: Vec<u8> =
             documents.iter().flat_map(|line| [&line[..], b"\n"].concat()).collect();
         std::fs::write(&file, lines).expect("writes");
-        let request = IngestRequest {
-            feed: FeedSpec::named(feed.parse().expect("a feed")),
-            paths: vec![file],
-            mode: IngestMode::Replace { max_drop_percent: 100.0, accept: None },
-            threads: 1,
-            dry_run: false,
-            now: now(),
-        };
-        let report = ingest(&self.store, &request, &NoProgress, &Cancel::new()).expect("ingests");
+        let mode = IngestMode::Replace { max_drop_percent: 100.0, accept: None };
+        let report = ingest_into(&self.store, feed, vec![file], mode);
         assert_eq!(report.summary.documents, documents.len() as u64);
     }
 
     /// Runs a profile into a folder of the site.
     fn run(&self, request: RunRequest, dest: &str) -> Result<RunReport, EngineError> {
-        let request = ExportRequest {
-            run: request,
-            dest: self.path(dest),
-            carrier: Carrier::Dir,
-            replace: false,
-            signing: Signing::UnsignedForTesting,
-            cache_bytes: None,
-        };
-        export(&self.store, &request, &NoProgress, &Cancel::new())
+        run(&self.store, request, &self.path(dest), Carrier::Dir)
     }
 
     /// A request for a profile with this text behind its name.
@@ -69,20 +51,6 @@ impl Site {
         let path = self.path(&format!("{}.toml", Digest::of(text.as_bytes())));
         std::fs::write(&path, format!("name = \"site\"\n{text}")).expect("writes");
         RunRequest { profile: ProfileSource::File(path), ..request("") }
-    }
-}
-
-fn request(profile: &str) -> RunRequest {
-    RunRequest {
-        profile: ProfileSource::BuiltIn(profile.to_owned()),
-        select: Select::default(),
-        as_of: None,
-        redaction: None,
-        policy: PolicyRequest::default(),
-        accept_drop: None,
-        allow_empty: Vec::new(),
-        threads: 2,
-        now: now(),
     }
 }
 
@@ -98,25 +66,6 @@ fn advisories(count: u32) -> Vec<Vec<u8>> {
 fn manifest(bundle: &Path) -> serde_json::Value {
     let bytes = std::fs::read(bundle.join("export.json")).expect("reads");
     serde_json::from_slice(&bytes).expect("JSON")
-}
-
-/// Demands that a bundle verifies.
-#[track_caller]
-fn check_bundle(bundle: &Path) {
-    let request = VerifyRequest {
-        scanner: None,
-        path: bundle.to_owned(),
-        keys: Vec::new(),
-        store: None,
-        max_age: None,
-        now: now(),
-        deep: true,
-        allow_unsigned: true,
-        threads: 2,
-    };
-    let report = verify(&request, &NoProgress, &Cancel::new()).expect("a report");
-    let failed: Vec<_> = report.failed().collect();
-    assert!(report.verified, "{failed:?}");
 }
 
 fn policy(version: &str, inputs_hash: Option<Digest>) -> PolicyRequest {
@@ -297,24 +246,6 @@ fn full_site() -> Site {
     site.take("vex", &[statement()]);
     site.take("sboms", &[sbom()]);
     site
-}
-
-/// Every file of a folder with its digest.
-fn tree(dir: &Path) -> std::collections::BTreeMap<String, Digest> {
-    let mut files = std::collections::BTreeMap::new();
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("lists") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(dir).expect("below").display().to_string();
-                files.insert(name, Digest::of(&std::fs::read(&path).expect("reads")));
-            }
-        }
-    }
-    files
 }
 
 fn reused(report: &RunReport) -> Vec<bool> {

@@ -1,5 +1,7 @@
 //! Bundles of the engine read back: verify, inspect, diff, cat, prove.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
@@ -8,21 +10,17 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use common::{ingest_into, now, request};
 use stella_engine::{
-    Cancel, Carrier, CatForm, CatRequest, ChangeKind, ExportRequest, IngestRequest, NoProgress,
-    PolicyRequest, ProfileSource, ProveRequest, RunRequest, Signing, Store, VerifyProofRequest,
-    VerifyRequest, cat, diff, export, ingest, inspect, prove, verify, verify_proof,
+    Cancel, Carrier, CatForm, CatRequest, ChangeKind, ExportRequest, NoProgress, ProveRequest,
+    RunRequest, Signing, Store, VerifyProofRequest, VerifyRequest, cat, diff, export, inspect,
+    prove, verify, verify_proof,
 };
 use stella_keys::{Existing, KeyName, KeyStore, Password, PasswordSource, TrustStore};
-use stella_ledger::{FeedSpec, IngestMode};
-use stella_model::{Digest, ErrorCode, Instant};
-use stella_plan::profile::Select;
+use stella_ledger::IngestMode;
+use stella_model::{Digest, ErrorCode};
 use stella_seal::Algorithm;
 use stella_verify::{Check, Proven, Report, State};
-
-fn now() -> Instant {
-    Instant::parse("2026-11-23T12:00:00Z").expect("a time")
-}
 
 /// A store with samples and a key, and the bundles made from it.
 struct Fixture {
@@ -48,15 +46,7 @@ impl Fixture {
     }
 
     fn take_in(&self, feed: &str, paths: Vec<PathBuf>) {
-        let request = IngestRequest {
-            feed: FeedSpec::named(feed.parse().expect("a feed")),
-            paths,
-            mode: IngestMode::Merge,
-            threads: 1,
-            dry_run: false,
-            now: now(),
-        };
-        ingest(&self.store, &request, &NoProgress, &Cancel::new()).expect("ingests");
+        ingest_into(&self.store, feed, paths, IngestMode::Merge);
     }
 
     /// Makes a key and its public file.
@@ -71,17 +61,7 @@ impl Fixture {
     }
 
     fn run(&self, profile: &str, name: &str, carrier: Carrier, signed: bool) -> PathBuf {
-        let run = RunRequest {
-            profile: ProfileSource::BuiltIn(profile.to_owned()),
-            select: Select::default(),
-            as_of: None,
-            redaction: None,
-            policy: PolicyRequest::default(),
-            accept_drop: None,
-            allow_empty: Vec::new(),
-            threads: 1,
-            now: now(),
-        };
+        let run = RunRequest { threads: 1, ..request(profile) };
         let signing = if signed {
             let password = PasswordSource::Given(Password::new(b"secret".to_vec()));
             Signing::Key { name: KeyName::new("release").ok(), password }
@@ -113,6 +93,16 @@ impl Fixture {
             allow_unsigned: false,
             threads: 2,
         }
+    }
+
+    /// A copy of the manifest of a bundle, with its signatures, away from it.
+    fn manifest_of(&self, bundle: &Path) -> PathBuf {
+        let manifest = self.path("export.json");
+        for suffix in ["", ".sig", ".sigstore.json"] {
+            let from = bundle.join(format!("export.json{suffix}"));
+            fs::copy(from, format!("{}{suffix}", manifest.display())).expect("copies");
+        }
+        manifest
     }
 
     fn verify(&self, bundle: &Path) -> Report {
@@ -222,16 +212,12 @@ fn age_unsigned_bundles_and_interruption() {
     assert_eq!(missing.code(), ErrorCode::NotFound);
 }
 
-#[test]
-fn a_folder_that_was_tampered_with_is_refused() {
-    let fixture = Fixture::new();
-    let good = fixture.run("mirror:full", "good", Carrier::Dir, true);
-    let part = |bundle: &Path| {
-        let folder = bundle.join("data/raw/advisory/advisories");
-        fs::read_dir(folder).expect("lists").next().expect("a part").expect("an entry").path()
-    };
-    type Change = Box<dyn Fn(&Path)>;
-    let changes: Vec<(&str, Check, Change)> = vec![
+/// A way to tamper with a bundle: what it is, the check that tells, how.
+type Tampering = (&'static str, Check, Box<dyn Fn(&Path)>);
+
+/// What is there that no bundle holds.
+fn foreign() -> Vec<Tampering> {
+    vec![
         (
             "a link instead of a file",
             Check::Carrier,
@@ -268,6 +254,16 @@ fn a_folder_that_was_tampered_with_is_refused() {
             Check::Carrier,
             Box::new(|b| drop(std::os::unix::net::UnixListener::bind(b.join("s")).expect("binds"))),
         ),
+    ]
+}
+
+/// What is there is not what was signed.
+fn altered() -> Vec<Tampering> {
+    let part = |bundle: &Path| {
+        let folder = bundle.join("data/raw/advisory/advisories");
+        fs::read_dir(folder).expect("lists").next().expect("a part").expect("an entry").path()
+    };
+    vec![
         (
             "an extra file",
             Check::FilesListed,
@@ -301,8 +297,14 @@ fn a_folder_that_was_tampered_with_is_refused() {
             Check::ManifestSignature,
             Box::new(|b| flip(&b.join("export.json"), 900, 0)),
         ),
-    ];
-    for (what, expected, change) in changes {
+    ]
+}
+
+#[test]
+fn a_folder_that_was_tampered_with_is_refused() {
+    let fixture = Fixture::new();
+    let good = fixture.run("mirror:full", "good", Carrier::Dir, true);
+    for (what, expected, change) in foreign().into_iter().chain(altered()) {
         let dir = fixture.path(&format!("case {what}"));
         fs::create_dir(&dir).expect("makes");
         let bundle = dir.join("bundle");
@@ -476,14 +478,7 @@ impl Write for Closed {
 fn records_and_their_absence_are_proven_from_the_manifest_alone() {
     let fixture = Fixture::new();
     let bundle = fixture.run("mirror:full", "bundle", Carrier::Dir, true);
-    let manifest = fixture.path("export.json");
-    for suffix in ["", ".sig", ".sigstore.json"] {
-        fs::copy(
-            bundle.join(format!("export.json{suffix}")),
-            format!("{}{suffix}", manifest.display()),
-        )
-        .expect("copies");
-    }
+    let manifest = fixture.manifest_of(&bundle);
     let proven = |kind: &str, feed: &str, id: &str| {
         let request = ProveRequest {
             path: bundle.clone(),
@@ -525,6 +520,21 @@ fn records_and_their_absence_are_proven_from_the_manifest_alone() {
     ] {
         assert_eq!(proven(kind, feed, id), Some(Proven::Absence), "{id}");
     }
+}
+
+#[test]
+fn a_proof_against_a_key_of_the_bundle_or_a_changed_manifest_is_none() {
+    let fixture = Fixture::new();
+    let bundle = fixture.run("mirror:full", "bundle", Carrier::Dir, true);
+    let manifest = fixture.manifest_of(&bundle);
+    let request = ProveRequest {
+        path: bundle.clone(),
+        kind: "advisory".parse().expect("a kind"),
+        feed: "advisories".parse().expect("a feed"),
+        id: "GHSA-0000".parse().expect("an id"),
+    };
+    let proof = prove(&request).expect("proves");
+    fs::write(fixture.path("proof.json"), proof.to_bytes()).expect("writes");
     let inside = bundle.join("key.pub");
     fs::copy(fixture.path("release.pub"), &inside).expect("copies");
     let carried = VerifyProofRequest {

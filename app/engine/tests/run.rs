@@ -1,36 +1,26 @@
 //! From samples to a bundle: the whole path, in process.
 
-use std::collections::BTreeMap;
+mod common;
+
 use std::path::{Path, PathBuf};
 
+use common::{ingest_into, now, request, run, tree};
 use stella_engine::{
-    Cancel, Carrier, Change, EngineError, ExportRequest, IngestRequest, NoProgress, PolicyRequest,
-    ProfileSource, RunReport, RunRequest, Signing, Store, export, ingest, plan,
+    Cancel, Carrier, Change, EngineError, ExportRequest, IngestRequest, NoProgress, RunReport,
+    RunRequest, Signing, Store, export, ingest, plan,
 };
 use stella_keys::{Existing, KeyName, KeyStore, Password, PasswordSource};
 use stella_ledger::{Changes, FeedSpec, IngestMode};
-use stella_model::{Digest, ErrorCode, Instant};
+use stella_model::{Digest, ErrorCode};
 use stella_plan::profile::Select;
 use stella_seal::Algorithm;
-
-fn now() -> Instant {
-    Instant::parse("2026-11-23T12:00:00Z").expect("a time")
-}
 
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples")
 }
 
 fn take_in(store: &Store, feed: &str, paths: Vec<PathBuf>) {
-    let request = IngestRequest {
-        feed: FeedSpec::named(feed.parse().expect("a feed")),
-        paths,
-        mode: IngestMode::Merge,
-        threads: 2,
-        dry_run: false,
-        now: now(),
-    };
-    let report = ingest(store, &request, &NoProgress, &Cancel::new()).expect("ingests");
+    let report = ingest_into(store, feed, paths, IngestMode::Merge);
     assert!(report.summary.documents > 0, "{feed}: {report:?}");
 }
 
@@ -41,55 +31,6 @@ fn store(dir: &Path) -> Store {
         take_in(&store, folder, vec![samples().join(folder)]);
     }
     store
-}
-
-fn request(profile: &str) -> RunRequest {
-    RunRequest {
-        profile: ProfileSource::BuiltIn(profile.to_owned()),
-        select: Select::default(),
-        as_of: None,
-        redaction: None,
-        policy: PolicyRequest::default(),
-        accept_drop: None,
-        allow_empty: Vec::new(),
-        threads: 2,
-        now: now(),
-    }
-}
-
-fn run(
-    store: &Store,
-    run: RunRequest,
-    dest: &Path,
-    carrier: Carrier,
-) -> Result<RunReport, EngineError> {
-    let request = ExportRequest {
-        run,
-        dest: dest.to_owned(),
-        carrier,
-        replace: false,
-        signing: Signing::UnsignedForTesting,
-        cache_bytes: None,
-    };
-    export(store, &request, &NoProgress, &Cancel::new())
-}
-
-/// Every file of a folder with its digest.
-fn tree(dir: &Path) -> BTreeMap<String, Digest> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("lists") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(dir).expect("below").display().to_string();
-                files.insert(name, Digest::of(&std::fs::read(&path).expect("reads")));
-            }
-        }
-    }
-    files
 }
 
 #[test]

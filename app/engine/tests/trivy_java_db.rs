@@ -1,33 +1,20 @@
 //! `trivy:java-db`: what is in the file, whether it is always the same, and what Trivy finds with it.
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use stella_engine::{
-    Cancel, Carrier, EngineError, ExportRequest, IngestRequest, NoProgress, PolicyRequest,
-    ProfileSource, RunReport, RunRequest, Signing, Store, VerifyRequest, export, ingest, verify,
-};
-use stella_ledger::{FeedSpec, IngestMode};
-use stella_model::{ErrorCode, Instant};
-use stella_plan::profile::Select;
-
-fn now() -> Instant {
-    Instant::parse("2026-11-23T12:00:00Z").expect("a time")
-}
+use common::{check_bundle, ingest_into, now};
+use stella_engine::{Carrier, EngineError, ProfileSource, RunReport, RunRequest, Store};
+use stella_ledger::IngestMode;
+use stella_model::ErrorCode;
 
 fn take_in(store: &Store, feed: &str, paths: Vec<PathBuf>) -> u64 {
-    let request = IngestRequest {
-        feed: FeedSpec::named(feed.parse().expect("a feed")),
-        paths,
-        mode: IngestMode::Merge,
-        threads: 2,
-        dry_run: false,
-        now: now(),
-    };
-    ingest(store, &request, &NoProgress, &Cancel::new()).expect("ingests").summary.documents
+    ingest_into(store, feed, paths, IngestMode::Merge).summary.documents
 }
 
 fn run(
@@ -37,44 +24,10 @@ fn run(
     allow_empty: &[&str],
     dest: &Path,
 ) -> Result<RunReport, EngineError> {
-    let request = ExportRequest {
-        run: RunRequest {
-            profile,
-            select: Select::default(),
-            as_of: Some(now()),
-            redaction: None,
-            policy: PolicyRequest::default(),
-            accept_drop: None,
-            allow_empty: allow_empty.iter().map(|set| set.parse().expect("a set")).collect(),
-            threads,
-            now: now(),
-        },
-        dest: dest.to_owned(),
-        carrier: Carrier::Dir,
-        replace: false,
-        signing: Signing::UnsignedForTesting,
-        cache_bytes: None,
-    };
-    export(store, &request, &NoProgress, &Cancel::new())
-}
-
-/// Demands that a bundle verifies.
-#[track_caller]
-fn check_bundle(bundle: &Path) {
-    let request = VerifyRequest {
-        scanner: None,
-        path: bundle.to_owned(),
-        keys: Vec::new(),
-        store: None,
-        max_age: None,
-        now: now(),
-        deep: true,
-        allow_unsigned: true,
-        threads: 2,
-    };
-    let report = verify(&request, &NoProgress, &Cancel::new()).expect("a report");
-    let failed: Vec<_> = report.failed().collect();
-    assert!(report.verified, "{failed:?}");
+    let allow_empty = allow_empty.iter().map(|set| set.parse().expect("a set")).collect();
+    let request =
+        RunRequest { profile, as_of: Some(now()), allow_empty, threads, ..common::request("") };
+    common::run(store, request, dest, Carrier::Dir)
 }
 
 fn java_db() -> ProfileSource {

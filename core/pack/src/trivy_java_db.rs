@@ -85,6 +85,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Reason; 6] = [
+        Reason::NoSha1,
+        Reason::NoGroup,
+        Reason::NoVersion,
+        Reason::NotAJar,
+        Reason::NoUsableName,
+        Reason::DuplicateSha1,
+    ];
+
     /// The word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

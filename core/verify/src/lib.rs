@@ -27,8 +27,8 @@ pub use parts::{PartVerdict, Scratch, Task};
 pub use proof::{Proof, ProofError, ProofFiles, ProofLeaf, ProofReport, Proven, verify_proof};
 pub use report::{Check, CheckResult, Problem, Report, SignerReport, State, Subject, Summary};
 pub use scanner::{
-    Canary, CanaryError, CanaryOutcome, CanaryScan, ScannerVerdict, bucket_of_release,
-    language_of_purl,
+    Canary, CanaryError, CanaryOutcome, CanaryScan, ScannerVerdict, SkipReason, Skipped,
+    TrivyVersion, bucket_of_release, language_of_purl,
 };
 pub use signatures::TrustedKey;
 pub use verification::{Depth, Policy, Unsigned, Verification};

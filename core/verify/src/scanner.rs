@@ -25,7 +25,9 @@ use stella_manifest::{ExportManifest, OutputEntry, PartEntry};
 use stella_model::Limits;
 
 pub use buckets::{bucket_of_release, language_of_purl};
-pub use canary::{Canary, CanaryError, CanaryOutcome, CanaryScan};
+pub use canary::{
+    Canary, CanaryError, CanaryOutcome, CanaryScan, SkipReason, Skipped, TrivyVersion,
+};
 
 use crate::BundleFiles;
 use crate::report::{Check, Findings, PROBLEMS_KEPT, Problem};

@@ -7,11 +7,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use stella_bolt::{PageSize, Writer};
 use stella_depot::{Depot, SpoolFile};
+use stella_engine::BoltTree;
 use stella_ledger::{IdRange, Ledger as _, LiveSet, SqliteLedger};
 use stella_model::{Instant, Limits, TenantId};
-use stella_pack::trivy_db::{Mapper, Options, Spools, TRIVY_DB, Tree, assemble};
+use stella_pack::trivy_db::{Mapper, Options, Spools, TRIVY_DB, assemble};
 use stella_records::view::Evidence;
 
 /// Writes the database of all records of a store.
@@ -32,9 +32,9 @@ pub(crate) fn build(store: &Path, file: &Path, as_of: &str) -> Result<()> {
     let mut mapper = Mapper::new(&options, as_of, 0, spools);
     read(&ledger, &mut mapper)?;
     let mut file = File::create(file).with_context(|| format!("create {}", file.display()))?;
-    let mut tree = BoltTree(Writer::new(&mut file, PageSize::DEFAULT));
+    let mut tree = BoltTree::new(&mut file);
     assemble(vec![mapper], &mut tree, &mut io::sink())?;
-    tree.0.finish()?;
+    tree.finish()?;
     crate::stella::remove(&room)
 }
 
@@ -65,21 +65,4 @@ fn read(ledger: &SqliteLedger, mapper: &mut Mapper<'_>) -> Result<()> {
         failure.map_or(Ok(()), Err)?;
     }
     Ok(())
-}
-
-/// The file as a tree of buckets.
-struct BoltTree<'f>(Writer<&'f mut File>);
-
-impl Tree for BoltTree<'_> {
-    fn enter(&mut self, key: &[u8]) -> io::Result<()> {
-        self.0.enter(key).map_err(io::Error::other)
-    }
-
-    fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        self.0.put(key, value).map_err(io::Error::other)
-    }
-
-    fn leave(&mut self) -> io::Result<()> {
-        self.0.leave().map_err(io::Error::other)
-    }
 }

@@ -5,7 +5,7 @@
 //! called and what its columns mean is the caller's business. Nothing is written, nothing is executed, no
 //! file beside the database is looked for. Every offset is checked before it is followed, pages are
 //! counted so that each is reached once, and memory does not grow with the file but for one bit a
-//! page.
+//! page. What of the byte layout is read is described in `docs/formats/sqlite.md` of the repository.
 //!
 //! # Examples
 //! ```no_run

@@ -7,7 +7,7 @@ mod process;
 mod random;
 
 pub(crate) use bundle::{Entry, data_parts, exists, listing, manifest, same_files};
-pub(crate) use process::{Outcome, Running, Stella};
+pub(crate) use process::{Outcome, Running, Stella, copy};
 pub(crate) use random::Random;
 
 use std::path::{Path, PathBuf};

@@ -189,7 +189,7 @@ fn drain(mut from: impl std::io::Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).expect("a folder for the copy");
     for entry in fs::read_dir(from).expect("a store") {
         let entry = entry.expect("a store");

@@ -3,6 +3,7 @@
 //! The scanner runs in a folder of its own, without the settings of whoever runs it: a severity
 //! filter in its environment or an ignore file beside it would make it miss what it should find.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use stella_model::screen::Safe;
 use stella_model::{ErrorCode, Instant as Time};
-use stella_verify::{Canary, CanaryOutcome, CanaryScan, Problem};
+use stella_verify::{
+    Canary, CanaryOutcome, CanaryScan, Problem, SkipReason, Skipped, TrivyVersion,
+};
 use tempfile::TempDir;
 
 use crate::run::cache_metadata;
@@ -36,7 +39,7 @@ const COMPLAINT_BYTES: usize = 400;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The first version of Trivy that knows the flags against its questions to the internet.
-const QUIET_SINCE: (u64, u64) = (0, 60);
+const QUIET_SINCE: TrivyVersion = (0, 60, 0);
 
 /// A program that said that it is Trivy.
 pub(super) struct Scanner {
@@ -85,9 +88,10 @@ impl Scanner {
             return Ok(CanaryOutcome::NothingPlanted("the bundle has no database".to_owned()));
         };
         let canary = canary.known_to(numbers(&self.version).unwrap_or_default());
+        let skipped = skipped(canary.skipped());
         if canary.scans().is_empty() {
-            let detail = "the database has no advisory from which a version can be derived";
-            return Ok(CanaryOutcome::NothingPlanted(detail.to_owned()));
+            let detail = format!("the database has no advisory that can be planted{skipped}");
+            return Ok(CanaryOutcome::NothingPlanted(detail));
         }
         let home = folder()?;
         fill_cache(&home.path().join("cache/db"), database, now).map_err(not_prepared)?;
@@ -100,10 +104,6 @@ impl Scanner {
             return Ok(CanaryOutcome::Wrong(problems));
         }
         let (vulnerable, unaffected) = (canary.vulnerable(), canary.unaffected());
-        let skipped = match canary.skipped() {
-            [] => String::new(),
-            skipped => format!("; nothing planted of {}", skipped.join(", ")),
-        };
         Ok(CanaryOutcome::Found(format!(
             "Trivy {} finds {vulnerable} of {vulnerable}, none of {unaffected} unaffected{skipped}",
             Safe(&self.version)
@@ -199,6 +199,18 @@ impl Scanner {
     }
 }
 
+/// What nothing was planted of, with the reasons.
+fn skipped(skipped: &[Skipped]) -> String {
+    let mut by_reason: BTreeMap<SkipReason, Vec<&str>> = BTreeMap::new();
+    for Skipped { reason, name } in skipped {
+        by_reason.entry(*reason).or_default().push(name);
+    }
+    let tell = |(reason, names): (SkipReason, Vec<&str>)| {
+        format!("; nothing planted of {} ({reason})", names.join(", "))
+    };
+    by_reason.into_iter().map(tell).collect()
+}
+
 /// What a command gave.
 struct Run {
     status: ExitStatus,
@@ -244,8 +256,11 @@ fn last_words(complaints: &[u8]) -> String {
     }
 }
 
-/// The first two numbers of a version.
-fn numbers(version: &str) -> Option<(u64, u64)> {
+/// The numbers of a version, without what follows them.
+fn numbers(version: &str) -> Option<TrivyVersion> {
     let mut parts = version.split('.');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    let (major, minor) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let patch = parts.next().unwrap_or_default();
+    let end = patch.find(|c: char| !c.is_ascii_digit()).unwrap_or(patch.len());
+    Some((major, minor, patch[..end].parse().unwrap_or_default()))
 }

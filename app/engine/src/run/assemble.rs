@@ -287,7 +287,7 @@ fn coverage(outputs: &[Output]) -> Vec<Coverage> {
 fn output_entries(prepared: &Prepared, made: &[Output]) -> Vec<OutputEntry> {
     let whole = prepared.plan.redaction.digest.is_none() && prepared.selectors.take_whole_sets();
     let output = |spec: &&'static stella_plan::AdapterSpec| {
-        let made = made.iter().find(|output| output.adapter == spec.id);
+        let made = made.iter().find(|output| output.origin.adapter() == Some(spec.id));
         let record = made.map(|output| output.record.clone()).unwrap_or_default();
         OutputEntry {
             adapter: spec.id.to_owned(),

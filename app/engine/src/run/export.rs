@@ -182,7 +182,9 @@ fn prune(depot: &Depot, key: Option<&KeyFileSigner>, limit: u64) -> Vec<String> 
 /// What the next run is held against.
 fn sizes(outputs: &[Output]) -> BTreeMap<String, BTreeMap<String, u64>> {
     let counted = outputs.iter().filter(|output| !output.record.sizes.is_empty());
-    counted.map(|output| (output.adapter.to_owned(), output.record.sizes.clone())).collect()
+    let of_adapter =
+        |output: &Output| Some((output.origin.adapter()?.to_owned(), output.record.sizes.clone()));
+    counted.filter_map(of_adapter).collect()
 }
 
 /// Drops that were accepted, of sets and of outputs.
@@ -195,7 +197,8 @@ fn accepted_drop(prepared: &Prepared, outputs: &[Output]) -> Option<AcceptedDrop
 }
 
 fn databases(outputs: &[OutputEntry], made: &[Output]) -> Vec<DatabaseReport> {
-    let is_reused = |adapter: &str| made.iter().any(|made| made.adapter == adapter && made.reused);
+    let is_reused =
+        |id: &str| made.iter().any(|made| made.origin.adapter() == Some(id) && made.reused);
     let counted = outputs.iter().filter(|output| !output.keys.is_empty());
     let report = |output: &OutputEntry| DatabaseReport {
         adapter: output.adapter.clone(),

@@ -17,6 +17,8 @@ mod seal;
 
 pub(crate) use output::cache_metadata;
 
+pub use output::BoltTree;
+
 pub use export::{DatabaseReport, RunReport, export};
 pub use plan::{Change, PlanReport, PlannedSet, plan};
 pub use profile::{adapter_specs, read_profile, validate_profile};

@@ -1,6 +1,7 @@
 //! Outputs that are made of all selected records together, such as a scanner's database.
 
 mod archive;
+mod bolt_tree;
 mod records;
 mod trivy;
 mod trivy_db;
@@ -19,16 +20,17 @@ use stella_model::{Digest, DigestBuilder, ErrorCode, Instant, PartName, rfc8785}
 use stella_plan::floors::FloorBroken;
 use stella_plan::{AdapterSpec, FeedEntry, OutputPlan, RunPlan, SetEntry};
 
+pub use bolt_tree::BoltTree;
 pub(crate) use trivy_db::cache_metadata;
 
 use super::prepare::Prepared;
 use crate::{Cancel, EngineError, Progress};
 
-/// What an adapter made.
+/// What a run made of whole sets.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
-    /// Id of the adapter.
-    pub(crate) adapter: &'static str,
+    /// Whose it is.
+    pub(crate) origin: Origin,
     /// Its files, and what is told of them.
     pub(crate) record: OutputRecord,
     /// Whether the depot had it.
@@ -37,6 +39,25 @@ pub(crate) struct Output {
     pub(crate) use_of: Use,
     /// Drops against the last run that were accepted.
     pub(crate) accepted: Vec<FloorBroken>,
+}
+
+/// Whose the files of an output are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Those of the adapter with this id.
+    Adapter(&'static str),
+    /// The small files of the image layout, which the artifacts of all adapters share.
+    ImageLayout,
+}
+
+impl Origin {
+    /// The id of the adapter, if it is one's.
+    pub(crate) fn adapter(self) -> Option<&'static str> {
+        match self {
+            Origin::Adapter(id) => Some(id),
+            Origin::ImageLayout => None,
+        }
+    }
 }
 
 /// How an output is used: follows from the plan and its files.
@@ -164,7 +185,8 @@ pub(crate) fn build(
         (maker.check)(prepared, &record)?;
         let accepted = prepared.check_output(maker.spec.id, &record.sizes)?;
         let use_of = (maker.use_of)(prepared, &record);
-        outputs.push(Output { adapter: maker.spec.id, record, reused, use_of, accepted });
+        let origin = Origin::Adapter(maker.spec.id);
+        outputs.push(Output { origin, record, reused, use_of, accepted });
     }
     if let Some(layout) = layout(&outputs, depot)? {
         outputs.push(layout);
@@ -190,7 +212,7 @@ fn layout(outputs: &[Output], depot: &Depot) -> Result<Option<Output>, EngineErr
     });
     let files = files.collect::<Result<_, EngineError>>()?;
     Ok(Some(Output {
-        adapter: "",
+        origin: Origin::ImageLayout,
         record: OutputRecord { files, ..OutputRecord::default() },
         reused: false,
         use_of: Use::default(),

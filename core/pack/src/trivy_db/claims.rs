@@ -112,22 +112,29 @@ impl Issue {
         // Rows of one record come in no order.
         rows.sort_unstable_by(|a, b| row(a).cmp(&row(b)));
         rows.dedup_by(|a, b| row(a) == row(b));
-        let language = LANGUAGES.iter().find(|known| known.prefix == prefix);
-        if let (Some(language), false) = (language, rows.is_empty()) {
-            let claims = rows.iter().map(|place| Claim::read(row(place).1));
-            let claims: Vec<Claim<'_>> = claims.collect::<io::Result<_>>()?;
-            let source = claims[0].source;
-            let bucket = format!("{prefix}::{}", source.1);
-            let mut value = vec![tag::JSON];
-            write(&claims, id, language.comparer, &mut value);
-            let mut key = Vec::with_capacity(bucket.len() + package.len() + id.len() + 3);
-            join(&mut key, &[&bucket, package, id]);
-            entries.push(&key, &value)?;
-            sources.entry(bucket).or_insert_with(|| source_row(source));
-        }
-        self.bytes.clear();
-        self.rows.clear();
-        Ok(())
+        let outcome = match LANGUAGES.iter().find(|known| known.prefix == prefix) {
+            _ if rows.is_empty() => Ok(()),
+            None => Err(damaged()),
+            Some(language) => {
+                let claims = rows.iter().map(|place| Claim::read(row(place).1));
+                let claims = claims.collect::<io::Result<Vec<_>>>();
+                claims.and_then(|claims| {
+                    let source = claims[0].source;
+                    let bucket = format!("{prefix}::{}", source.1);
+                    let mut value = vec![tag::JSON];
+                    write(&claims, id, language.comparer, &mut value);
+                    let mut key = Vec::with_capacity(bucket.len() + package.len() + id.len() + 3);
+                    join(&mut key, &[&bucket, package, id]);
+                    entries.push(&key, &value)?;
+                    sources.entry(bucket).or_insert_with(|| source_row(source));
+                    Ok(())
+                })
+            }
+        };
+        // Rows that are left here would be filed under the next issue.
+        bytes.clear();
+        rows.clear();
+        outcome
     }
 }
 
@@ -199,4 +206,25 @@ fn undisputed<'v>(claims: &[Claim<'v>], comparer: Comparer) -> Vec<&'v str> {
         }
     }
     versions.into_list()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::memory::Memory;
+
+    #[test]
+    fn rows_under_a_prefix_of_no_language_are_damage_and_do_not_reach_the_next_issue() {
+        let spool = Memory::default();
+        let (mut entries, mut sources) = (Sorter::new(&spool, 1 << 20), BTreeMap::new());
+        let mut issue = Issue::default();
+        issue.settle(&mut entries, &mut sources).expect("no rows, no issue");
+        issue.begin("nodejs", "lodash", "CVE-1");
+        assert!(issue.take(b"", b""));
+        let error = issue.settle(&mut entries, &mut sources).expect_err("no such language");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        issue.begin("npm", "lodash", "CVE-1");
+        issue.settle(&mut entries, &mut sources).expect("nothing is left");
+        assert!(sources.is_empty());
+    }
 }

@@ -5,6 +5,7 @@
 
 use stella_versions::trivy::Comparer;
 
+use super::canary::TrivyVersion;
 use super::schema::{self, Shape};
 
 /// What the rows of a bucket at the top are.
@@ -39,21 +40,21 @@ pub(super) struct Language {
     ecosystem: &'static str,
     /// The type of its package URLs.
     pub(super) purl: &'static str,
-    /// Whether a scanner can be tried with it: package URLs alone must lead to the bucket.
-    pub(super) planted: bool,
+    /// The first version of Trivy that looks for its packages, of those that databases are for.
+    pub(super) since: TrivyVersion,
 }
 
 /// The languages, in the order of their prefixes.
 const LANGUAGES: &[Language] = &[
     language("bitnami", "Bitnami", "bitnami"),
     language("cargo", "crates.io", "cargo"),
-    unplanted("cocoapods", "CocoaPods", "cocoapods"),
+    language("cocoapods", "CocoaPods", "cocoapods"),
     language("composer", "Packagist", "composer"),
-    unplanted("conan", "ConanCenter", "conan"),
+    language("conan", "ConanCenter", "conan"),
     language("erlang", "Hex", "hex"),
     language("go", "Go", "golang"),
-    unplanted("julia", "Julia", "julia"),
-    unplanted("k8s", "Kubernetes", "k8s"),
+    Language { since: (0, 76, 0), ..language("julia", "Julia", "julia") },
+    language("k8s", "Kubernetes", "k8s"),
     language("maven", "Maven", "maven"),
     language("npm", "npm", "npm"),
     language("nuget", "NuGet", "nuget"),
@@ -167,12 +168,7 @@ const DISTRIBUTIONS: &[Distribution] = &[
 ];
 
 const fn language(prefix: &'static str, ecosystem: &'static str, purl: &'static str) -> Language {
-    Language { prefix, ecosystem, purl, planted: true }
-}
-
-/// A language with which no scanner can be tried.
-const fn unplanted(prefix: &'static str, ecosystem: &'static str, purl: &'static str) -> Language {
-    Language { planted: false, ..language(prefix, ecosystem, purl) }
+    Language { prefix, ecosystem, purl, since: (0, 0, 0) }
 }
 
 const fn distro(
@@ -188,10 +184,18 @@ const fn distro(
 
 impl Distribution {
     /// The first version of Trivy that knows its systems, of those that databases are for.
-    pub(super) fn since(&self) -> (u64, u64) {
+    pub(super) fn since(&self) -> TrivyVersion {
         match self.family {
-            "echo" | "minimos" => (0, 63),
-            _ => (0, 0),
+            "echo" | "minimos" => (0, 63, 0),
+            _ => (0, 0, 0),
+        }
+    }
+
+    /// The first that looks for its module streams.
+    pub(super) fn streams_since(&self) -> TrivyVersion {
+        match self.family {
+            "rocky" => (0, 69, 3),
+            _ => self.since(),
         }
     }
 }

@@ -4,7 +4,10 @@
 //! What exit codes of a scanner say of its database is not worth much: an empty one is scanned with
 //! success. So a scanner that has loaded the database must find what was planted.
 
+mod red_hat;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +15,10 @@ use stella_versions::trivy::{Comparer, Constraint};
 
 use super::buckets::{Bucket, Distribution, Language};
 use crate::report::Problem;
+use red_hat::RedHat;
+
+/// The numbers of a version of Trivy.
+pub type TrivyVersion = (u64, u64, u64);
 
 /// Packages that are planted for each ecosystem or release of a distribution.
 const PACKAGES: usize = 3;
@@ -23,7 +30,45 @@ const SCANS: usize = 256;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Canary {
     scans: Vec<CanaryScan>,
-    skipped: Vec<String>,
+    skipped: Vec<Skipped>,
+}
+
+/// An ecosystem or release with advisories of which nothing is planted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skipped {
+    /// Why.
+    pub reason: SkipReason,
+    /// The prefix of its buckets, or the name of its bucket; ` modules` follows where it is about module
+    /// streams alone.
+    pub name: String,
+}
+
+/// Why nothing is planted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SkipReason {
+    /// No advisory of it has a vulnerable version that every scanner reads alike.
+    NoVersion,
+    /// No version of Trivy comes to the bucket from an SBOM.
+    OutOfReach,
+    /// Its rows are about products that Trivy takes for granted in no system.
+    NoProduct,
+    /// Trivy looks for it since this version.
+    Since(TrivyVersion),
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SkipReason::NoVersion => f.write_str("no plain version follows from its advisories"),
+            SkipReason::OutOfReach => f.write_str("no Trivy comes to it from an SBOM"),
+            SkipReason::NoProduct => {
+                f.write_str("of no product that Trivy takes for granted in an SBOM")
+            }
+            SkipReason::Since((major, minor, patch)) => {
+                write!(f, "not looked for before Trivy {major}.{minor}.{patch}")
+            }
+        }
+    }
 }
 
 /// One scan: the packages of all languages together, or those of one release of a distribution.
@@ -34,8 +79,8 @@ pub struct CanaryScan {
     /// Trivy's name of the system and its release.
     system: Option<(&'static str, String)>,
     planted: Vec<Planted>,
-    /// The first version of Trivy that knows the system.
-    since: (u64, u64),
+    /// The first version of Trivy that looks for what is planted.
+    since: TrivyVersion,
 }
 
 /// A package of a scan.
@@ -45,6 +90,8 @@ struct Planted {
     name: String,
     version: String,
     purl: String,
+    /// The module stream that it comes from, as a label of RPM.
+    stream: Option<String>,
     /// The vulnerability that is to be found, or not to be.
     vulnerability: String,
     vulnerable: bool,
@@ -75,20 +122,22 @@ impl Canary {
         &self.scans
     }
 
-    /// The canary without what a version of Trivy, by its first two numbers, does not know yet.
+    /// The canary without what a version of Trivy does not look for yet.
     #[must_use]
-    pub fn known_to(&self, version: (u64, u64)) -> Canary {
+    pub fn known_to(&self, version: TrivyVersion) -> Canary {
         let (known, unknown): (Vec<_>, Vec<_>) =
             self.scans.iter().cloned().partition(|scan| scan.since <= version);
         let mut skipped = self.skipped.clone();
-        skipped.extend(unknown.into_iter().map(|scan| scan.name));
+        let skip =
+            |scan: CanaryScan| Skipped { reason: SkipReason::Since(scan.since), name: scan.name };
+        skipped.extend(unknown.into_iter().map(skip));
         skipped.sort_unstable();
         Canary { scans: known, skipped }
     }
 
-    /// Ecosystems and releases with advisories of which none could be planted.
+    /// What nothing is planted of, by reason and name.
     #[must_use]
-    pub fn skipped(&self) -> &[String] {
+    pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
     }
 
@@ -124,15 +173,7 @@ impl CanaryScan {
                 "version": release,
             }));
         }
-        components.extend(self.planted.iter().map(|planted| {
-            json!({
-                "bom-ref": planted.reference,
-                "type": "library",
-                "name": planted.name,
-                "version": planted.version,
-                "purl": planted.purl,
-            })
-        }));
+        components.extend(self.planted.iter().map(Planted::component));
         let bom = json!({
             "bomFormat": "CycloneDX",
             "specVersion": "1.5",
@@ -178,6 +219,23 @@ impl CanaryScan {
     }
 }
 
+impl Planted {
+    fn component(&self) -> Value {
+        let mut component = json!({
+            "bom-ref": self.reference,
+            "type": "library",
+            "name": self.name,
+            "version": self.version,
+            "purl": self.purl,
+        });
+        if let Some(stream) = &self.stream {
+            component["properties"] =
+                json!([{ "name": "aquasecurity:trivy:Modularitylabel", "value": stream }]);
+        }
+        component
+    }
+}
+
 /// What of Trivy's report matters.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -210,8 +268,16 @@ struct PackageIdentifier {
 /// Picks packages while the database is walked through.
 #[derive(Debug, Default)]
 pub(super) struct Picker {
-    /// What was picked, by ecosystem or bucket.
-    groups: BTreeMap<String, Group>,
+    /// What was picked, by ecosystem or bucket, module streams apart.
+    groups: BTreeMap<(String, Streams), Group>,
+    red_hat: RedHat,
+}
+
+/// Whether a group is of module streams: Trivy may come to them later, or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Streams {
+    Without,
+    Alone,
 }
 
 #[derive(Debug)]
@@ -222,7 +288,7 @@ struct Group {
 }
 
 /// A package and its versions.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Pick {
     name: String,
     vulnerability: String,
@@ -253,29 +319,37 @@ impl Picker {
         id: &str,
         advisory: &[u8],
     ) {
-        let group = match bucket {
+        let name = match bucket {
             Bucket::Language(language) => language.prefix,
-            Bucket::Distribution(_) | Bucket::RedHat => top,
-            _ => return,
+            Bucket::Distribution(_) => top,
+            Bucket::RedHat => return self.red_hat.take(package, id, advisory),
+            Bucket::RedHatCpe => return self.red_hat.content_set(package, id, advisory),
+            Bucket::Vulnerabilities | Bucket::Sources => return,
         };
-        if !self.groups.contains_key(group) {
-            if self.groups.len() == SCANS {
-                return;
-            }
-            let group_of = Group { bucket, packages: BTreeSet::new(), planted: Vec::new() };
-            self.groups.insert(group.to_owned(), group_of);
+        let stream = match bucket {
+            Bucket::Distribution(_) => stream_of(package),
+            _ => None,
+        };
+        let streams = if stream.is_some() { Streams::Alone } else { Streams::Without };
+        let key = (name.to_owned(), streams);
+        if !self.groups.contains_key(&key) && self.groups.len() == SCANS {
+            return;
         }
-        let Some(group) = self.groups.get_mut(group) else { return };
+        let group = self.groups.entry(key).or_insert_with(|| Group {
+            bucket,
+            packages: BTreeSet::new(),
+            planted: Vec::new(),
+        });
         if group.planted.len() == PACKAGES || group.packages.contains(package) {
             return;
         }
-        if !is_plain(package) || !is_plain(id) {
+        if !is_plain(stream.map_or(package, |(_, name)| name)) || !is_plain(id) {
             return;
         }
         let Ok(advisory) = serde_json::from_slice::<Advisory>(advisory) else { return };
         let versions = match bucket {
-            Bucket::Language(language) if language.planted => of_ranges(language, &advisory),
-            Bucket::Distribution(distribution) => of_fix(distribution, top, &advisory),
+            Bucket::Language(language) => of_ranges(language, &advisory),
+            Bucket::Distribution(distribution) => of_fix(distribution, streams, &advisory),
             _ => None,
         };
         let Some((vulnerable, unaffected)) = versions else { return };
@@ -290,53 +364,100 @@ impl Picker {
 
     /// The canary of what was picked.
     pub(super) fn finish(self) -> Canary {
-        let scan = |name: &str, system, since| CanaryScan {
-            name: name.to_owned(),
-            system,
-            planted: Vec::new(),
-            since,
-        };
-        let mut languages = scan("languages", None, (0, 0));
         let mut canary = Canary::default();
+        let mut languages: BTreeMap<(TrivyVersion, &str), CanaryScan> = BTreeMap::new();
         let mut systems = Vec::new();
-        for (name, group) in self.groups {
+        for ((name, streams), group) in self.groups {
+            let shown = shown(&name, streams);
             if group.planted.is_empty() {
-                canary.skipped.push(name);
+                let reason = match group.bucket {
+                    Bucket::Distribution(known) if known.family.is_empty() => {
+                        SkipReason::OutOfReach
+                    }
+                    _ => SkipReason::NoVersion,
+                };
+                canary.skipped.push(Skipped { reason, name: shown });
                 continue;
             }
             match group.bucket {
                 Bucket::Language(language) => {
-                    languages.plant(&group.planted, &|pick, version| {
+                    // All that every Trivy looks for is one scan, the others have one of their own.
+                    let everywhere = language.since == TrivyVersion::default();
+                    let name = if everywhere { "languages" } else { language.prefix };
+                    let scan = languages
+                        .entry((language.since, name))
+                        .or_insert_with(|| CanaryScan::new(name, None, language.since));
+                    scan.plant(&group.planted, &|pick, version| {
                         language_purl(language, &pick.name, version)
                     });
                 }
                 Bucket::Distribution(distribution) => {
                     let release = name[distribution.prefix.len()..].to_owned();
                     let system = Some((distribution.family, release));
-                    let mut scan = scan(&name, system, distribution.since());
+                    let since = match streams {
+                        Streams::Without => distribution.since(),
+                        Streams::Alone => distribution.streams_since(),
+                    };
+                    let mut scan = CanaryScan::new(&shown, system, since);
                     scan.plant(&group.planted, &|pick, version| {
-                        system_purl(distribution, &pick.name, version)
+                        system_purl(distribution.purl, &pick.name, version)
                     });
                     systems.push(scan);
                 }
                 _ => {}
             }
         }
-        let languages = (!languages.planted.is_empty()).then_some(languages);
-        canary.scans = languages.into_iter().chain(systems).collect();
+        let has_red_hat = self.red_hat.has_rows();
+        let red_hat = self.red_hat.finish();
+        if has_red_hat && red_hat.is_empty() {
+            let reason = SkipReason::NoProduct;
+            canary.skipped.push(Skipped { reason, name: "Red Hat".to_owned() });
+        }
+        for of in red_hat {
+            let streams = if of.is_modular { Streams::Alone } else { Streams::Without };
+            let name = shown(&format!("Red Hat {}", of.release), streams);
+            let system = Some(("redhat", of.release.to_owned()));
+            let mut scan = CanaryScan::new(&name, system, TrivyVersion::default());
+            scan.plant(&of.picks, &|pick, version| {
+                system_purl(("rpm", "redhat"), &pick.name, version)
+            });
+            systems.push(scan);
+        }
+        canary.skipped.sort_unstable();
+        canary.scans = languages.into_values().chain(systems).collect();
         canary
     }
 }
 
+/// The name of a group.
+fn shown(name: &str, streams: Streams) -> String {
+    match streams {
+        Streams::Without => name.to_owned(),
+        Streams::Alone => format!("{name} modules"),
+    }
+}
+
+/// The module stream of a key of a package, as `nodejs:18`, and the name of the package.
+fn stream_of(key: &str) -> Option<(&str, &str)> {
+    key.split_once("::")
+}
+
 impl CanaryScan {
+    fn new(name: &str, system: Option<(&'static str, String)>, since: TrivyVersion) -> CanaryScan {
+        CanaryScan { name: name.to_owned(), system, planted: Vec::new(), since }
+    }
+
     fn plant(&mut self, picks: &[Pick], purl: &dyn Fn(&Pick, &str) -> String) {
         for pick in picks {
             let vulnerable = Some((&pick.vulnerable, true));
             let unaffected = pick.unaffected.as_ref().map(|version| (version, false));
             for (version, vulnerable) in vulnerable.into_iter().chain(unaffected) {
+                let stream = self.system.as_ref().and_then(|_| stream_of(&pick.name));
                 self.planted.push(Planted {
                     reference: format!("planted-{}", self.planted.len()),
-                    name: pick.name.clone(),
+                    name: stream.map_or(&*pick.name, |(_, name)| name).to_owned(),
+                    // A label ends with the version and context of the module's build.
+                    stream: stream.map(|(stream, _)| format!("{stream}:0:0")),
                     version: version.clone(),
                     purl: purl(pick, version),
                     vulnerability: pick.vulnerability.clone(),
@@ -349,7 +470,6 @@ impl CanaryScan {
 
 /// Names that no step between a package URL and the database has to rewrite.
 fn is_plain(name: &str) -> bool {
-    // Modules of distributions are told otherwise than by a package URL.
     !name.contains("::")
         && name.len() <= 200
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"@/._:+-".contains(&b))
@@ -401,21 +521,24 @@ fn of_ranges(language: &Language, advisory: &Advisory) -> Option<(String, Option
     Some((vulnerable.to_owned(), unaffected.map(str::to_owned)))
 }
 
+/// Whether a version with a fix is one that no step to the scanner has to rewrite.
+fn is_fix(version: &str) -> bool {
+    !version.is_empty()
+        && version.bytes().all(|b| b.is_ascii_alphanumeric() || b".:~+_-".contains(&b))
+}
+
 /// A vulnerable version of a row with a fix, and the version with the fix.
 fn of_fix(
     distribution: &Distribution,
-    bucket: &str,
+    streams: Streams,
     advisory: &Advisory,
 ) -> Option<(String, Option<String>)> {
-    let rolling = bucket.ends_with("edge") || bucket.ends_with("-ESM");
     let fixed = advisory.fixed_version.as_str();
-    let plain = fixed.bytes().all(|b| b.is_ascii_alphanumeric() || b".:~+_-".contains(&b));
-    // Rows with entries hold for some architectures; packages of modules are skipped by Trivy.
+    // Rows with entries hold for some architectures; packages of modules whose stream is not told are
+    // skipped by Trivy.
     if distribution.family.is_empty()
-        || rolling
-        || fixed.is_empty()
-        || !plain
-        || fixed.contains("module")
+        || !is_fix(fixed)
+        || (fixed.contains("module") && streams == Streams::Without)
         || !advisory.entries.is_empty()
         || !advisory.arches.is_empty()
     {
@@ -437,16 +560,22 @@ fn of_fix(
 /// The package URL of a package of a language, by its key in the database.
 fn language_purl(language: &Language, name: &str, version: &str) -> String {
     let path = match language.prefix {
-        "maven" => name.replacen(':', "/", 1),
-        _ => name.to_owned(),
+        "maven" => name.replacen(':', "/", 1).split('/').map(encode).collect::<Vec<_>>().join("/"),
+        // The name of a component of Kubernetes has its slash in it.
+        "k8s" => encode(name),
+        _ => name.split('/').map(encode).collect::<Vec<_>>().join("/"),
     };
-    let path: Vec<String> = path.split('/').map(encode).collect();
-    format!("pkg:{}/{}@{}", language.purl, path.join("/"), encode(version))
+    let more = match language.prefix {
+        // A package of Julia has an id as well, by which nothing is looked up.
+        "julia" => "?uuid=00000000-0000-4000-8000-000000000000",
+        _ => "",
+    };
+    format!("pkg:{}/{path}@{}{more}", language.purl, encode(version))
 }
 
-/// The package URL of a package of a distribution. The epoch of an RPM is a qualifier.
-fn system_purl(distribution: &Distribution, name: &str, version: &str) -> String {
-    let (kind, namespace) = distribution.purl;
+/// The package URL of a package of a distribution. The epoch of an RPM and its module stream are qualifiers.
+fn system_purl((kind, namespace): (&str, &str), key: &str, version: &str) -> String {
+    let (stream, name) = stream_of(key).map_or((None, key), |(stream, name)| (Some(stream), name));
     let (epoch, version) = match version.split_once(':') {
         Some((epoch, version)) if kind == "rpm" => (format!("&epoch={epoch}"), version),
         _ => (String::new(), version),
@@ -455,7 +584,9 @@ fn system_purl(distribution: &Distribution, name: &str, version: &str) -> String
         "deb" => "amd64",
         _ => "x86_64",
     };
-    format!("pkg:{kind}/{namespace}/{}@{}?arch={arch}{epoch}", encode(name), encode(version))
+    let stream = stream.map(|stream| format!("&modularitylabel={}%3A0%3A0", encode(stream)));
+    let more = epoch + &stream.unwrap_or_default();
+    format!("pkg:{kind}/{namespace}/{}@{}?arch={arch}{more}", encode(name), encode(version))
 }
 
 fn encode(text: &str) -> String {
@@ -505,7 +636,30 @@ mod tests {
             ("npm::x", "a", r#"{"VulnerableVersions":["=1.0.0-beta.1"]}"#, &[]),
             ("npm::x", "a", r#"{"VulnerableVersions":[]}"#, &[]),
             ("npm::x", "a b", r#"{"VulnerableVersions":["<1.0.0"]}"#, &[]),
-            ("julia::x", "a", r#"{"VulnerableVersions":["<1.0.0"]}"#, &[]),
+            (
+                "julia::x",
+                "HTTP",
+                r#"{"VulnerableVersions":[">=0"]}"#,
+                &["pkg:julia/HTTP@0?uuid=00000000-0000-4000-8000-000000000000"],
+            ),
+            (
+                "k8s::x",
+                "k8s.io/apiserver",
+                r#"{"VulnerableVersions":["<1.9.4"]}"#,
+                &["pkg:k8s/k8s.io%2Fapiserver@0.0.1", "pkg:k8s/k8s.io%2Fapiserver@1.9.4"],
+            ),
+            (
+                "conan::x",
+                "zlib",
+                r#"{"VulnerableVersions":["<1.2.13"]}"#,
+                &["pkg:conan/zlib@0.0.1", "pkg:conan/zlib@1.2.13"],
+            ),
+            (
+                "cocoapods::x",
+                "AFNetworking",
+                r#"{"VulnerableVersions":["<2.5.3"]}"#,
+                &["pkg:cocoapods/AFNetworking@0.0.1", "pkg:cocoapods/AFNetworking@2.5.3"],
+            ),
             (
                 "alma 9",
                 "openssl",
@@ -534,7 +688,30 @@ mod tests {
                 ],
             ),
             ("debian 12", "curl", "{}", &[]),
-            ("alma 8", "nodejs:18::nodejs", r#"{"FixedVersion":"1-1"}"#, &[]),
+            (
+                "alma 8",
+                "nodejs:18::nodejs",
+                r#"{"FixedVersion":"1-1.module_el8"}"#,
+                &[
+                    "pkg:rpm/alma/nodejs@0-0?arch=x86_64&modularitylabel=nodejs%3A18%3A0%3A0",
+                    "pkg:rpm/alma/nodejs@1-1.module_el8?arch=x86_64&modularitylabel=nodejs%3A18%3A0%3A0",
+                ],
+            ),
+            (
+                "alpine edge",
+                "xz",
+                r#"{"FixedVersion":"5.6.1-r2"}"#,
+                &["pkg:apk/alpine/xz@0-r0?arch=x86_64", "pkg:apk/alpine/xz@5.6.1-r2?arch=x86_64"],
+            ),
+            (
+                "ubuntu 18.04-ESM",
+                "curl",
+                r#"{"FixedVersion":"7.58+esm2"}"#,
+                &["pkg:deb/ubuntu/curl@0?arch=amd64", "pkg:deb/ubuntu/curl@7.58%2Besm2?arch=amd64"],
+            ),
+            // A build of a module whose stream is not told.
+            ("alma 8", "nodejs", r#"{"FixedVersion":"1-1.module_el8"}"#, &[]),
+            ("openSUSE Leap Micro 5.5", "curl", r#"{"FixedVersion":"1-1"}"#, &[]),
             ("wolfi", "a", r#"{"FixedVersion":"0"}"#, &[]),
         ] {
             let canary = canary(&[(top, package, "CVE-1", row)]);
@@ -558,18 +735,67 @@ mod tests {
         assert_eq!((canary.vulnerable(), canary.unaffected()), (4, 4));
     }
 
+    fn names(canary: &Canary) -> Vec<&str> {
+        canary.scans().iter().map(CanaryScan::name).collect()
+    }
+
+    fn skipped(canary: &Canary) -> Vec<(&str, SkipReason)> {
+        canary.skipped().iter().map(|one| (one.name.as_str(), one.reason)).collect()
+    }
+
     #[test]
-    fn a_scanner_is_not_asked_for_systems_that_came_after_it() {
+    fn a_scanner_is_not_asked_for_what_came_after_it() {
         let fix = r#"{"FixedVersion":"1-1"}"#;
-        let canary = canary(&[("debian 12", "a", "CVE-1", fix), ("echo", "a", "CVE-1", fix)]);
-        let names = |canary: &Canary| -> Vec<String> {
-            canary.scans().iter().map(|scan| scan.name().to_owned()).collect()
-        };
-        assert_eq!(names(&canary.known_to((0, 63))), ["debian 12", "echo"]);
-        let old = canary.known_to((0, 62));
+        let ranges = r#"{"VulnerableVersions":["<1.0.0"]}"#;
+        let canary = canary(&[
+            ("debian 12", "a", "CVE-1", fix),
+            ("echo", "a", "CVE-1", fix),
+            ("rocky 9", "a", "CVE-1", fix),
+            ("rocky 9", "acme:3::a", "CVE-1", fix),
+            ("npm::x", "a", "CVE-1", ranges),
+            ("julia::x", "a", "CVE-1", ranges),
+        ]);
+        let all = ["languages", "julia", "debian 12", "echo", "rocky 9", "rocky 9 modules"];
+        assert_eq!(names(&canary.known_to((0, 76, 0))), all);
+        let old = canary.known_to((0, 69, 2));
+        assert_eq!(names(&old), ["languages", "debian 12", "echo", "rocky 9"]);
+        let (streams, julia) = (SkipReason::Since((0, 69, 3)), SkipReason::Since((0, 76, 0)));
+        assert_eq!(skipped(&old), [("rocky 9 modules", streams), ("julia", julia)]);
+        assert_eq!(names(&canary.known_to((0, 59, 1))), ["languages", "debian 12", "rocky 9"]);
+        assert_eq!(streams.to_string(), "not looked for before Trivy 0.69.3");
+    }
+
+    #[test]
+    fn what_is_not_planted_has_its_reason() {
+        let row = r#"{"Entries":[{"Affected":[7],"Cves":[{"ID":"CVE-1"}],"FixedVersion":"2-1"}]}"#;
+        let canary = canary(&[
+            ("npm::x", "a", "CVE-1", "{}"),
+            ("openSUSE Leap Micro 5.5", "a", "CVE-1", r#"{"FixedVersion":"1-1"}"#),
+            ("Red Hat", "a", "RHSA-1", row),
+            ("Red Hat CPE", "repository", "rhel-9-for-x86_64-baseos-rpms", "[1]"),
+        ]);
         assert_eq!(
-            (names(&old), old.skipped()),
-            (vec!["debian 12".to_owned()], &["echo".to_owned()][..])
+            skipped(&canary),
+            [
+                ("npm", SkipReason::NoVersion),
+                ("openSUSE Leap Micro 5.5", SkipReason::OutOfReach),
+                ("Red Hat", SkipReason::NoProduct),
+            ]
+        );
+        assert!(canary.scans().is_empty());
+    }
+
+    #[test]
+    fn the_stream_of_a_module_is_told_as_its_label() {
+        let fix = r#"{"FixedVersion":"1-1"}"#;
+        let canary = canary(&[("alma 9", "nodejs:18::npm", "CVE-1", fix)]);
+        let [scan] = canary.scans() else { panic!("one scan") };
+        let sbom: Value = serde_json::from_slice(&scan.sbom()).expect("JSON");
+        let component = &sbom["components"][1];
+        assert_eq!(component["name"], "npm");
+        assert_eq!(
+            component["properties"],
+            json!([{ "name": "aquasecurity:trivy:Modularitylabel", "value": "nodejs:18:0:0" }])
         );
     }
 

@@ -467,3 +467,42 @@ fn told(record: &Record<'_>) -> String {
     };
     record.iter().map(value).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(layer: &[u8], entries: &[(i64, &str)]) -> Sum {
+        let mut sum = Sum::default();
+        for (rowid, text) in entries {
+            sum.add(&Digest::of(layer), *rowid, &[Value::Text(text.as_bytes())]);
+        }
+        sum
+    }
+
+    /// The sum of one layer says nothing of another: entries that were searched for to hit a sum would have
+    /// to be in the layer before its digest, which is part of every summand, is known.
+    #[test]
+    fn a_sum_is_of_its_entries_in_any_order_and_of_its_layer() {
+        let entries = [(1, "a"), (2, "b"), (3, "c")];
+        let of = sum(b"layer", &entries);
+        assert_eq!(of, sum(b"layer", &[(3, "c"), (1, "a"), (2, "b")]));
+        for (what, other) in [
+            ("the layer", sum(b"another layer", &entries)),
+            ("a row", sum(b"layer", &[(1, "a"), (2, "b"), (4, "c")])),
+            ("a key", sum(b"layer", &[(1, "a"), (2, "b"), (3, "d")])),
+            ("keys that change places", sum(b"layer", &[(2, "a"), (1, "b"), (3, "c")])),
+            ("an entry twice", sum(b"layer", &[(1, "a"), (2, "b"), (3, "c"), (3, "c")])),
+        ] {
+            assert_ne!(of, other, "{what}");
+        }
+        // The layer is in each summand, not added once: differences of sums depend on it as well.
+        let step = |layer: &[u8]| {
+            let (long, short) = (sum(layer, &entries), sum(layer, &entries[..2]));
+            let words: Vec<u64> =
+                long.0.iter().zip(short.0).map(|(long, short)| long.wrapping_sub(short)).collect();
+            words
+        };
+        assert_ne!(step(b"layer"), step(b"another layer"));
+    }
+}

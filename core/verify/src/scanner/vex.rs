@@ -503,6 +503,15 @@ fn short(text: &str) -> [u8; 16] {
     short
 }
 
+/// Types whose namespaces Trivy compares without their case, be it in some versions only. All others keep
+/// it: `pkg:maven/Org.X/Y` and `pkg:maven/org.x/y` are two packages.
+const NAMESPACES_WITHOUT_CASE: [&str; 10] =
+    ["alpm", "apk", "bitbucket", "composer", "deb", "github", "golang", "npm", "qpkg", "rpm"];
+
+/// The same of names.
+const NAMES_WITHOUT_CASE: [&str; 10] =
+    ["alpm", "apk", "bitbucket", "bitnami", "composer", "deb", "github", "golang", "npm", "pypi"];
+
 /// The package that a package URL is about, in one spelling for all that Trivy may look it up by; `None` if
 /// it is no package URL. Images are told apart by their repository.
 fn package_of(purl: &str) -> Option<String> {
@@ -518,11 +527,27 @@ fn package_of(purl: &str) -> Option<String> {
     if kind.is_empty() || name.ends_with('/') || name.is_empty() || !kind.bytes().all(is_word) {
         return None;
     }
-    let mut package = unescaped(path)?.to_lowercase();
+    let kind = kind.to_ascii_lowercase();
+    let (namespace, name) = name.rsplit_once('/').unwrap_or(("", name));
+    let spelt = |without_case: &[&str], text: &str| -> Option<String> {
+        let text = unescaped(text)?;
+        Some(match without_case.contains(&kind.as_str()) {
+            true => text.to_lowercase(),
+            false => text.into_owned(),
+        })
+    };
+    let (namespace, mut name) =
+        (spelt(&NAMESPACES_WITHOUT_CASE, namespace)?, spelt(&NAMES_WITHOUT_CASE, name)?);
+    if kind == "pypi" {
+        name = name.replace('_', "-");
+    }
+    let parts = [kind.as_str(), &namespace, &name];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let mut package = parts.join("/");
     let repository = query.split('&').find_map(|pair| pair.strip_prefix("repository_url="));
     if let Some(repository) = repository.filter(|_| kind == "oci") {
         package.push('?');
-        package.push_str(&unescaped(repository)?.to_lowercase());
+        package.push_str(&unescaped(repository)?);
     }
     Some(package)
 }
@@ -564,6 +589,17 @@ mod tests {
             ("pkg:oci/x@sha256%3Aab?arch=a&repository_url=h%3A5%2Fx", Some("oci/x?h:5/x")),
             ("pkg:oci/x?repository_url=h:5%2Fx", Some("oci/x?h:5/x")),
             ("pkg:golang/a/b@v1#c", Some("golang/a/b")),
+            ("pkg:golang/github.com/Azure/X@v1", Some("golang/github.com/azure/x")),
+            ("pkg:PyPI/My_Pkg@1", Some("pypi/my-pkg")),
+            ("pkg:composer/Vendor/Name", Some("composer/vendor/name")),
+            ("pkg:rpm/SUSE/MozillaFirefox", Some("rpm/suse/MozillaFirefox")),
+            ("pkg:deb/debian/libstdc%2B%2B6@1", Some("deb/debian/libstdc++6")),
+            // Their case tells packages apart.
+            ("pkg:maven/Org.X/Y@1", Some("maven/Org.X/Y")),
+            ("pkg:maven/org.x/y@1", Some("maven/org.x/y")),
+            ("pkg:nuget/Newtonsoft.Json@1", Some("nuget/Newtonsoft.Json")),
+            ("pkg:gem/RedCloth", Some("gem/RedCloth")),
+            ("pkg:oci/x?repository_url=h/X", Some("oci/x?h/X")),
             ("npm/a", None),
             ("pkg:npm", None),
             ("pkg:npm/", None),

@@ -41,9 +41,16 @@ impl Fuzz {
         }
         // A cargo that was started by rustup's proxy keeps its toolchain: ask the proxy for another.
         let mut command = Command::new("cargo");
-        command.args(["+nightly", "fuzz", "run", "--fuzz-dir", ".", target, "--"]);
-        command.arg(format!("-max_total_time={}", self.seconds));
-        command.current_dir(workspace::root().join("dev/fuzz"));
+        command.args(["+nightly", "fuzz", "run", "--fuzz-dir", ".", target]);
+        let (folder, corpus) = (workspace::root().join("dev/fuzz"), format!("corpus/{target}"));
+        let seeds = format!("seeds/{target}");
+        if folder.join(&seeds).is_dir() {
+            // What is found goes to the first, which git does not know.
+            fs::create_dir_all(folder.join(&corpus)).context("make the folder of the corpus")?;
+            command.args([corpus, seeds]);
+        }
+        command.args(["--".to_owned(), format!("-max_total_time={}", self.seconds)]);
+        command.current_dir(folder);
         for inherited in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC"] {
             command.env_remove(inherited);
         }

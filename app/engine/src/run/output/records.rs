@@ -5,8 +5,10 @@ use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use stella_model::screen::Safe;
 use stella_model::{ErrorCode, FeedName, Instant, RecordId, SetKey};
 use stella_plan::{AdapterSpec, PartPlan, SetSummary};
+use stella_records::Rejection;
 use stella_records::view::Evidence;
 
 use crate::run::prepare::Prepared;
@@ -125,11 +127,8 @@ impl<'a> Reading<'a> {
         let set = &summary.set;
         let publisher = self.publishers.get(&set.feed).copied();
         self.prepared.read_part(summary, part, &mut |record| {
-            let evidence = Evidence::open(record.format, &record.content, &LIMITS);
-            let evidence = evidence.map_err(|rejection| {
-                let message = format!("record {} of {set} cannot be read: {rejection}", record.id);
-                EngineError::new(ErrorCode::RunFailed, message)
-            })?;
+            let evidence = Evidence::open(record.format, &record.content, &LIMITS)
+                .map_err(|rejection| unreadable(&record.id, set, rejection))?;
             let taken = Taken {
                 feed: &set.feed,
                 publisher,
@@ -147,6 +146,18 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// A record of the ledger that no longer reads, although it did when it was taken in.
+fn unreadable(id: &RecordId, set: &SetKey, rejection: Rejection) -> EngineError {
+    let message = format!("record {} of {set} cannot be read", Safe(id.as_str()));
+    EngineError::new(ErrorCode::RunFailed, message)
+        .because(Safe(&rejection.to_string()).to_string())
+        .hint(format!(
+            "the ledger holds it damaged: ingest feed {} again into a new store, or leave it out by naming the \
+             others with --feed",
+            set.feed
+        ))
+}
+
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
@@ -155,6 +166,7 @@ mod tests {
     use stella_model::Digest;
     use stella_pack::trivy_vex::TRIVY_VEX;
     use stella_plan::profile::Select;
+    use stella_records::Format;
 
     use super::*;
     use crate::run::prepare::prepare;
@@ -220,6 +232,20 @@ mod tests {
         prepared.sets[0].parts[0].key = key;
         prepared.sets[0].parts[0].records += 1;
         give(&prepared, false).expect_err("a record is missing");
+    }
+
+    #[test]
+    fn a_record_that_does_not_read_comes_with_its_cause_and_a_next_step() {
+        let set: SetKey = "advisory/npm".parse().expect("a set");
+        let id = RecordId::new("GHSA-1\u{202e}x").expect("an id");
+        let rejection = Evidence::open(Format::Osv, b"{", &LIMITS).map(|_| ()).expect_err("half");
+        let error = unreadable(&id, &set, rejection);
+        assert_eq!(error.code(), ErrorCode::RunFailed);
+        assert_eq!(error.to_string(), "record GHSA-1\\u{202e}x of advisory/npm cannot be read");
+        let cause = error.source().expect("the cause").to_string();
+        assert!(cause.starts_with("invalid-json: "), "{cause}");
+        let hint = error.next_step().expect("a next step");
+        assert!(hint.contains("ingest feed npm again") && hint.contains("--feed"), "{hint}");
     }
 
     #[test]

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
-use stella_bolt::{PageSize, Writer};
 use stella_depot::{Depot, OutputFile, OutputRecord, SpoolFile};
 use stella_model::{ErrorCode, Instant};
 use stella_pack::trivy_db::{
-    Contents, DATA_SOURCES, LANGUAGES, Mapper, Options, Precedence, SCHEMA, Spools, TRIVY_DB, Tree,
+    Contents, DATA_SOURCES, LANGUAGES, Mapper, Options, Precedence, SCHEMA, Spools, TRIVY_DB,
     assemble, coverage,
 };
 
+use super::bolt_tree::BoltTree;
 use super::records::{Reading, Taken, Taker};
 use super::trivy::{DATABASE, Form};
 use super::{Maker, Workshop, by_name, file, flushed, not_written};
@@ -129,32 +129,15 @@ fn write(
     database: &mut File,
     report: &mut dyn Write,
 ) -> io::Result<Contents> {
-    let mut tree = BoltTree(Writer::new(database, PageSize::DEFAULT));
+    let mut tree = BoltTree::new(database);
     let contents = assemble(mappers, &mut tree, report)?;
-    tree.0.finish().map_err(io::Error::other)?;
+    tree.finish()?;
     Ok(contents)
 }
 
 impl Taker for Mapper<'_> {
     fn take(&mut self, record: &Taken<'_>) -> io::Result<()> {
         self.record(record.feed, record.publisher, record.id, record.evidence)
-    }
-}
-
-/// The file as a tree of buckets.
-struct BoltTree<'f>(Writer<&'f mut File>);
-
-impl Tree for BoltTree<'_> {
-    fn enter(&mut self, key: &[u8]) -> io::Result<()> {
-        self.0.enter(key).map_err(io::Error::other)
-    }
-
-    fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        self.0.put(key, value).map_err(io::Error::other)
-    }
-
-    fn leave(&mut self) -> io::Result<()> {
-        self.0.leave().map_err(io::Error::other)
     }
 }
 
