@@ -5,9 +5,9 @@
 //! success. So a scanner that has loaded the database must find what was planted.
 
 mod red_hat;
+mod skipped;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ use stella_versions::trivy::{Comparer, Constraint};
 use super::buckets::{Bucket, Distribution, Language};
 use crate::report::Problem;
 use red_hat::RedHat;
+
+pub use skipped::{SkipReason, Skipped};
 
 /// The numbers of a version of Trivy.
 pub type TrivyVersion = (u64, u64, u64);
@@ -31,44 +33,6 @@ const SCANS: usize = 256;
 pub struct Canary {
     scans: Vec<CanaryScan>,
     skipped: Vec<Skipped>,
-}
-
-/// An ecosystem or release with advisories of which nothing is planted.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Skipped {
-    /// Why.
-    pub reason: SkipReason,
-    /// The prefix of its buckets, or the name of its bucket; ` modules` follows where it is about module
-    /// streams alone.
-    pub name: String,
-}
-
-/// Why nothing is planted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SkipReason {
-    /// No advisory of it has a vulnerable version that every scanner reads alike.
-    NoVersion,
-    /// No version of Trivy comes to the bucket from an SBOM.
-    OutOfReach,
-    /// Its rows are about products that Trivy takes for granted in no system.
-    NoProduct,
-    /// Trivy looks for it since this version.
-    Since(TrivyVersion),
-}
-
-impl fmt::Display for SkipReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SkipReason::NoVersion => f.write_str("no plain version follows from its advisories"),
-            SkipReason::OutOfReach => f.write_str("no Trivy comes to it from an SBOM"),
-            SkipReason::NoProduct => {
-                f.write_str("of no product that Trivy takes for granted in an SBOM")
-            }
-            SkipReason::Since((major, minor, patch)) => {
-                write!(f, "not looked for before Trivy {major}.{minor}.{patch}")
-            }
-        }
-    }
 }
 
 /// One scan: the packages of all languages together, or those of one release of a distribution.
