@@ -105,36 +105,41 @@ impl Issue {
         entries: &mut Sorter<'_>,
         sources: &mut BTreeMap<String, Vec<u8>>,
     ) -> io::Result<()> {
+        let outcome = self.file(entries, sources);
+        // Rows that are left here would be filed under the next issue.
+        self.bytes.clear();
+        self.rows.clear();
+        outcome
+    }
+
+    fn file(
+        &mut self,
+        entries: &mut Sorter<'_>,
+        sources: &mut BTreeMap<String, Vec<u8>>,
+    ) -> io::Result<()> {
         let Issue { prefix, package, id, bytes, rows } = self;
+        if rows.is_empty() {
+            return Ok(());
+        }
         let row = |&(start, middle, end): &(usize, usize, usize)| {
             (&bytes[start..middle], &bytes[middle..end])
         };
         // Rows of one record come in no order.
         rows.sort_unstable_by(|a, b| row(a).cmp(&row(b)));
         rows.dedup_by(|a, b| row(a) == row(b));
-        let outcome = match LANGUAGES.iter().find(|known| known.prefix == prefix) {
-            _ if rows.is_empty() => Ok(()),
-            None => Err(damaged()),
-            Some(language) => {
-                let claims = rows.iter().map(|place| Claim::read(row(place).1));
-                let claims = claims.collect::<io::Result<Vec<_>>>();
-                claims.and_then(|claims| {
-                    let source = claims[0].source;
-                    let bucket = format!("{prefix}::{}", source.1);
-                    let mut value = vec![tag::JSON];
-                    write(&claims, id, language.comparer, &mut value);
-                    let mut key = Vec::with_capacity(bucket.len() + package.len() + id.len() + 3);
-                    join(&mut key, &[&bucket, package, id]);
-                    entries.push(&key, &value)?;
-                    sources.entry(bucket).or_insert_with(|| source_row(source));
-                    Ok(())
-                })
-            }
-        };
-        // Rows that are left here would be filed under the next issue.
-        bytes.clear();
-        rows.clear();
-        outcome
+        let language = LANGUAGES.iter().find(|known| known.prefix == prefix);
+        let language = language.ok_or_else(damaged)?;
+        let claims = rows.iter().map(|place| Claim::read(row(place).1));
+        let claims: Vec<Claim<'_>> = claims.collect::<io::Result<_>>()?;
+        let source = claims[0].source;
+        let bucket = format!("{prefix}::{}", source.1);
+        let mut value = vec![tag::JSON];
+        write(&claims, id, language.comparer, &mut value);
+        let mut key = Vec::with_capacity(bucket.len() + package.len() + id.len() + 3);
+        join(&mut key, &[&bucket, package, id]);
+        entries.push(&key, &value)?;
+        sources.entry(bucket).or_insert_with(|| source_row(source));
+        Ok(())
     }
 }
 

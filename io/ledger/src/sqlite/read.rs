@@ -61,9 +61,7 @@ impl Ledger for SqliteLedger {
                 WithFacets::No => None,
                 WithFacets::Yes => Some(self.facets(&db, found)?),
             };
-            let index = IndexRow { facets, ..index_row(found)? };
-            let id = index.id.clone();
-            Ok((id, row(index)))
+            Ok(row(IndexRow { facets, ..index_row(found)? }))
         });
         self.put_back(db);
         result
@@ -99,7 +97,7 @@ impl Ledger for SqliteLedger {
             let stored = StoredRecord { id, content_digest, modified, format, content: buffer };
             let flow = record(&stored);
             content = stored.content;
-            Ok((stored.id, flow))
+            Ok(flow)
         });
         self.put_back(db);
         result
@@ -256,25 +254,23 @@ impl Query {
         let limit = values::integer(self.rows as u64);
         let mut rows =
             statement.query(params![set, self.first, values::integer(at.0), limit, self.last])?;
-        let (mut count, mut reached) = (0, None);
+        let mut count = 0;
         while let Some(row) = rows.next()? {
             count += 1;
-            let (id, flow) = each(row)?;
-            if flow.is_break() {
+            if count == self.rows {
+                // The least text that is greater than the last of the page.
+                self.first = format!("{}\0", row.get_ref(0)?.as_str()?);
+            }
+            if each(row)?.is_break() {
                 return Ok(false);
             }
-            reached = Some(id);
-        }
-        if let Some(id) = reached {
-            // The least text that is greater.
-            self.first = format!("{id}\0");
         }
         Ok(count == self.rows)
     }
 }
 
-/// Takes one row; gives its id, and whether to go on.
-type EachRow<'e> = dyn FnMut(&Row<'_>) -> rusqlite::Result<(RecordId, ControlFlow<()>)> + 'e;
+/// Takes one row; tells whether to go on.
+type EachRow<'e> = dyn FnMut(&Row<'_>) -> rusqlite::Result<ControlFlow<()>> + 'e;
 
 fn index_row(row: &Row<'_>) -> rusqlite::Result<IndexRow> {
     Ok(IndexRow {
