@@ -5,48 +5,23 @@ use std::cmp::Ordering;
 /// Number of leading bytes that stand for themselves inside a string: no quote, no backslash, no
 /// control character.
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
-    /// Most strings end within so many words.
-    const SHORT: usize = 4;
-    let (words, _) = bytes.as_chunks::<8>();
-    let short = &words[..words.len().min(SHORT)];
-    if let Some(run) = plain_words(short) {
-        return run;
-    }
-    let mut at = short.len() * 8;
-    // The others are long: looked at by blocks, which the compiler makes wide operations of.
-    let (blocks, _) = bytes[at..].as_chunks::<32>();
-    at += 32 * blocks.iter().take_while(|block| is_plain_block(block)).count();
-    let (words, rest) = bytes[at..].as_chunks::<8>();
-    if let Some(run) = plain_words(words) {
-        return at + run;
-    }
-    let tail = rest.iter().position(|&byte| !is_plain(byte));
-    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
-}
-
-fn is_plain(byte: u8) -> bool {
-    byte != b'"' && byte != b'\\' && byte >= 0x20
-}
-
-fn is_plain_block(block: &[u8; 32]) -> bool {
-    // Without a way out in the middle.
-    block.iter().fold(true, |plain, &byte| plain & is_plain(byte))
-}
-
-/// Number of leading plain bytes, unless all are.
-fn plain_words(words: &[[u8; 8]]) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
     // Sets the high bit of every byte below `n` (n ≤ 128); bits above the lowest hit may be
     // wrong, which is why only the lowest is used.
     let below = |word: u64, n: u8| word.wrapping_sub(ONES * u64::from(n)) & !word & HIGHS;
-    words.iter().enumerate().find_map(|(index, word)| {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
         let quote = below(word ^ (ONES * u64::from(b'"')), 1);
         let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
         let hit = quote | backslash | below(word, 0x20);
-        (hit != 0).then(|| index * 8 + hit.trailing_zeros() as usize / 8)
-    })
+        if hit != 0 {
+            return index * 8 + hit.trailing_zeros() as usize / 8;
+        }
+    }
+    let tail = rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20);
+    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
 }
 
 pub(super) fn is_high_surrogate(unit: u16) -> bool {
