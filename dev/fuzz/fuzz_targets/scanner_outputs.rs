@@ -106,8 +106,7 @@ impl Bundle {
         assert!(verification.has_scanner_output(), "the manifest of the bundle does not read");
         let verdict = verification.check_scanner(Room::default(), Room::default(), &|| false);
         let verdict = verdict.expect("nobody told it to stop");
-        let sboms: Vec<Vec<u8>> =
-            verdict.canary().scans().iter().map(|scan| scan.sbom()).collect();
+        let sboms: Vec<Vec<u8>> = verdict.canary().scans().iter().map(|scan| scan.sbom()).collect();
         (format!("{verdict:?}"), sboms)
     }
 }
@@ -241,14 +240,14 @@ fn packaged(file: Vec<u8>, names: [&str; 3], version: u32, next: &str) -> Vec<Li
     let layout = br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec();
     let header = "application/vnd.oci.layout.header.v1+json";
     vec![
-        (cache.to_owned(), "application/json", metadata("2999-12-31T23:59:59Z", AS_OF).into(), None),
-        ("trivy/oci/oci-layout".to_owned(), header, layout, None),
         (
-            "trivy/oci/index.json".to_owned(),
-            "application/vnd.oci.image.index.v1+json",
-            index,
+            cache.to_owned(),
+            "application/json",
+            metadata("2999-12-31T23:59:59Z", AS_OF).into(),
             None,
         ),
+        ("trivy/oci/oci-layout".to_owned(), header, layout, None),
+        ("trivy/oci/index.json".to_owned(), "application/vnd.oci.image.index.v1+json", index, None),
         (blob(b"{}"), EMPTY, b"{}".to_vec(), None),
         (blob(&image), IMAGE, image, None),
         (blob(&layer), layer_type, layer, None),
@@ -273,18 +272,14 @@ fn repository(bytes: &[u8]) -> Bundle {
     members.extend(parts.take(8).enumerate().map(|(n, text)| (format!("acme/0.1/{n}.json"), text)));
     let documents = members.len() - 1;
     members.push(("acme/0.1/index.json".to_owned(), index));
-    let settings = "repositories:\n  - name: acme\n    url: https://vex.example\n    enabled: true\n";
+    let settings =
+        "repositories:\n  - name: acme\n    url: https://vex.example\n    enabled: true\n";
     let output = json!({
         "adapter": "trivy:vex", "adapterVersion": 1, "importable": false,
         "keys": {"packages": documents},
     });
     let listed = vec![
-        (
-            "trivy/vex/vex-repository.tar.gz".to_owned(),
-            "application/gzip",
-            tar_gz(&members),
-            None,
-        ),
+        ("trivy/vex/vex-repository.tar.gz".to_owned(), "application/gzip", tar_gz(&members), None),
         ("trivy/vex/vex-repository.json".to_owned(), "application/json", manifest, None),
         ("trivy/vex/repository.yaml".to_owned(), "application/yaml", settings.into(), None),
         ("trivy/vex.report.jsonl".to_owned(), "application/x-ndjson", Vec::new(), Some(0)),
