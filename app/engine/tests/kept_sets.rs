@@ -1,33 +1,26 @@
 //! What is kept of sets from run to run saves time and changes nothing.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
+use common::{ingest_into, request};
 use stella_engine::{
-    Cancel, Carrier, ExportRequest, IngestRequest, NoProgress, PlanReport, PolicyRequest,
-    ProfileSource, RunRequest, Signing, Store, export, ingest, plan,
+    Cancel, Carrier, ExportRequest, NoProgress, PlanReport, RunRequest, Signing, Store, export,
+    plan,
 };
-use stella_ledger::{FeedSpec, IngestMode};
-use stella_model::{Digest, Instant};
+use stella_ledger::IngestMode;
+use stella_model::Digest;
 use stella_plan::profile::Select;
 
-fn now() -> Instant {
-    Instant::parse("2026-11-23T12:00:00Z").expect("a time")
-}
+const PROFILE: &str = "mirror:full";
 
 fn samples(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples").join(folder)
 }
 
 fn take_in(store: &Store, feed: &str, path: PathBuf) {
-    let request = IngestRequest {
-        feed: FeedSpec::named(feed.parse().expect("a feed")),
-        paths: vec![path],
-        mode: IngestMode::Merge,
-        threads: 2,
-        dry_run: false,
-        now: now(),
-    };
-    ingest(store, &request, &NoProgress, &Cancel::new()).expect("ingests");
+    ingest_into(store, feed, vec![path], IngestMode::Merge);
 }
 
 /// An advisory of its own, in a file.
@@ -40,23 +33,9 @@ fn advisory(dir: &Path, id: &str, summary: &str) -> PathBuf {
     path
 }
 
-fn request(select: Select) -> RunRequest {
-    RunRequest {
-        profile: ProfileSource::BuiltIn("mirror:full".to_owned()),
-        select,
-        as_of: None,
-        redaction: None,
-        policy: PolicyRequest::default(),
-        accept_drop: None,
-        allow_empty: Vec::new(),
-        threads: 2,
-        now: now(),
-    }
-}
-
 fn run(store: &Store, dest: &Path) -> Digest {
     let request = ExportRequest {
-        run: request(Select::default()),
+        run: request(PROFILE),
         dest: dest.to_owned(),
         carrier: Carrier::Dir,
         replace: true,
@@ -67,7 +46,8 @@ fn run(store: &Store, dest: &Path) -> Digest {
 }
 
 fn planned(store: &Store, select: Select) -> PlanReport {
-    plan(store, &request(select), &NoProgress, &Cancel::new()).expect("plans")
+    let request = RunRequest { select, ..request(PROFILE) };
+    plan(store, &request, &NoProgress, &Cancel::new()).expect("plans")
 }
 
 /// The one file of kept sets of a store.

@@ -69,16 +69,13 @@ impl Bench<'_> {
     }
 
     /// Repeats a measurement and takes the middle one.
-    fn repeat(&self, mut once: impl FnMut() -> Result<Usage>) -> Result<Usage> {
-        let runs: Result<Vec<Usage>> = (0..self.repetitions.max(1)).map(|_| once()).collect();
-        Ok(median(runs?))
+    fn repeat(&self, once: impl FnMut() -> Result<Usage>) -> Result<Usage> {
+        middle(self.repetitions.max(1), once)
     }
 
     /// As [`repeat`](Self::repeat), for what takes so little time that once says nothing.
-    fn repeat_short(&self, mut once: impl FnMut() -> Result<Usage>) -> Result<Usage> {
-        let runs: Result<Vec<Usage>> =
-            (0..self.repetitions.max(LEAST_SHORT)).map(|_| once()).collect();
-        Ok(median(runs?))
+    fn repeat_short(&self, once: impl FnMut() -> Result<Usage>) -> Result<Usage> {
+        middle(self.repetitions.max(LEAST_SHORT), once)
     }
 
     fn ingest(&self, size: Size, figures: &mut Vec<Figure>) -> Result<PathBuf> {
@@ -348,6 +345,12 @@ struct Mirror {
     /// CPU seconds of key decryption.
     scrypt: f64,
     stored_bytes: u64,
+}
+
+/// The middle one of so many measurements.
+fn middle(times: usize, mut once: impl FnMut() -> Result<Usage>) -> Result<Usage> {
+    let runs: Result<Vec<Usage>> = (0..times).map(|_| once()).collect();
+    Ok(median(runs?))
 }
 
 /// The words of a command line, and more words as they are.
