@@ -40,6 +40,13 @@ pub struct Document<'a> {
     order: Vec<u32>,
 }
 
+/// The room of a document's tape, for the next document.
+#[derive(Debug, Default)]
+pub struct Tape {
+    nodes: Vec<Node>,
+    order: Vec<u32>,
+}
+
 /// One value or member name. A container is followed by its descendants.
 #[derive(Debug, Clone, Copy)]
 struct Node {
@@ -138,7 +145,29 @@ impl<'a> Document<'a> {
     /// [`JsonError`] names the fault and the offset of the byte at which it shows. Limits are
     /// checked while scanning: the rest of the document is never looked at.
     pub fn parse(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, JsonError> {
-        scan::parse(bytes, limits)
+        scan::parse(Tape::default(), bytes, limits)
+    }
+
+    /// As [`Document::parse`], in the room of an earlier document: many small ones are read faster.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn parse_in(
+        tape: Tape,
+        bytes: &'a [u8],
+        limits: &Limits,
+    ) -> Result<Document<'a>, JsonError> {
+        scan::parse(tape, bytes, limits)
+    }
+
+    /// The room that the document took, unless it is more than most documents need.
+    #[must_use]
+    pub fn into_tape(self) -> Tape {
+        /// Values and names.
+        const MOST: usize = 1 << 14;
+        let Document { nodes, order, .. } = self;
+        let usual = nodes.capacity().max(order.capacity()) <= MOST;
+        if usual { Tape { nodes, order } } else { Tape::default() }
     }
 
     /// The outermost value.

@@ -14,6 +14,7 @@ mod distinct;
 mod ecosystems;
 mod fixes;
 mod json;
+mod key;
 mod mapper;
 mod names;
 mod ranges;

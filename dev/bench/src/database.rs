@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use stella_depot::{Depot, SpoolFile};
 use stella_engine::BoltTree;
 use stella_ledger::{IdRange, Ledger as _, LiveSet, SqliteLedger};
+use stella_model::json::Tape;
 use stella_model::{Instant, Limits, TenantId};
 use stella_pack::trivy_db::{Mapper, Options, Spools, TRIVY_DB, assemble};
 use stella_records::view::Evidence;
@@ -48,14 +49,20 @@ fn read(ledger: &SqliteLedger, mapper: &mut Mapper<'_>) -> Result<()> {
         }
         let feed = feeds.iter().find(|feed| feed.name == set.feed);
         let publisher = feed.and_then(|feed| feed.publisher.as_deref());
-        let mut failure = None;
+        let (mut failure, mut tape) = (None, Tape::default());
         ledger.read(at, &set, &IdRange::default(), &mut |record| {
-            let evidence = Evidence::open(record.format, &record.content, &Limits::DEFAULT);
+            let room = std::mem::take(&mut tape);
+            let evidence =
+                Evidence::open_in(room, record.format, &record.content, &Limits::DEFAULT);
             let taken = evidence.map_err(anyhow::Error::from).and_then(|evidence| {
-                Ok(mapper.record(&set.feed, publisher, &record.id, &evidence)?)
+                mapper.record(&set.feed, publisher, &record.id, &evidence)?;
+                Ok(evidence.into_tape())
             });
             match taken {
-                Ok(()) => ControlFlow::Continue(()),
+                Ok(room) => {
+                    tape = room;
+                    ControlFlow::Continue(())
+                }
                 Err(error) => {
                     failure = Some(error);
                     ControlFlow::Break(())

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::text::{code_unit, compare_names, is_high_surrogate, is_low_surrogate, plain_run};
-use super::{Document, JsonError, JsonFault, Node, Tag};
+use super::{Document, JsonError, JsonFault, Node, Tag, Tape};
 use crate::Limits;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -11,7 +11,11 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Offsets and indexes are kept in 32 bits whatever the limits say.
 const MOST_BYTES: u64 = 1 << 31;
 
-pub(super) fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, JsonError> {
+pub(super) fn parse<'a>(
+    tape: Tape,
+    bytes: &'a [u8],
+    limits: &Limits,
+) -> Result<Document<'a>, JsonError> {
     let most = limits.document_bytes.min(MOST_BYTES);
     if bytes.len() as u64 > most {
         return Err(JsonError { fault: JsonFault::TooLarge(most), offset: most });
@@ -22,13 +26,18 @@ pub(super) fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>
         fault: JsonFault::Encoding,
         offset: dropped + error.valid_up_to() as u64,
     })?;
+    let Tape { mut nodes, mut order } = tape;
+    nodes.clear();
+    order.clear();
+    // A value every 16 bytes is what dense evidence has; more room is taken when needed.
+    nodes.reserve(body.len() / 16 + 8);
+    order.reserve(body.len() / 64 + 8);
     let mut scan = Scan {
         bytes: body,
         at: 0,
-        // A value every 16 bytes is what dense evidence has; more room is taken when needed.
-        nodes: Vec::with_capacity(body.len() / 16 + 8),
-        order: Vec::with_capacity(body.len() / 64 + 8),
-        open_names: Vec::new(),
+        nodes,
+        order,
+        open_names: Vec::with_capacity(64),
         values: 0,
         limits,
     };

@@ -52,6 +52,19 @@ impl Writer {
         }
         self
     }
+
+    /// A list of whatever `write` appends for each item.
+    pub(crate) fn sized_list<T>(
+        &mut self,
+        items: &[T],
+        write: impl Fn(&mut Vec<u8>, &T),
+    ) -> &mut Writer {
+        self.length(items.len());
+        for item in items {
+            self.sized(|out| write(out, item));
+        }
+        self
+    }
 }
 
 /// Reads what [`Writer`] wrote.
@@ -84,23 +97,28 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn list(&mut self) -> io::Result<Vec<&'a str>> {
-        let mut texts = Vec::new();
-        self.each_text(&mut |text| texts.push(text))?;
-        Ok(texts)
+        self.collect(Reader::text)
+    }
+
+    /// What [`Writer::sized_list`] wrote.
+    pub(crate) fn sized_list(&mut self) -> io::Result<Vec<&'a [u8]>> {
+        self.collect(Reader::bytes)
+    }
+
+    fn collect<T>(&mut self, next: fn(&mut Reader<'a>) -> io::Result<T>) -> io::Result<Vec<T>> {
+        let count = self.length()?;
+        // Each has a length of four bytes, whatever the count says.
+        let mut all = Vec::with_capacity(count.min(self.rest.len() / 4));
+        for _ in 0..count {
+            all.push(next(self)?);
+        }
+        Ok(all)
     }
 
     /// The texts of a list.
     pub(crate) fn each_text(&mut self, found: &mut dyn FnMut(&'a str)) -> io::Result<()> {
         for _ in 0..self.length()? {
             found(self.text()?);
-        }
-        Ok(())
-    }
-
-    /// As [`Reader::each_text`], for texts that are passed on as they are.
-    pub(crate) fn each_bytes(&mut self, found: &mut dyn FnMut(&'a [u8])) -> io::Result<()> {
-        for _ in 0..self.length()? {
-            found(self.bytes()?);
         }
         Ok(())
     }

@@ -28,9 +28,10 @@ pub(super) fn row<'a>(arena: &'a [u8], entry: &Entry) -> &'a [u8] {
 }
 
 /// Lengths of key and value of the row at the beginning of the bytes.
+#[inline]
 pub(super) fn lengths(row: &[u8]) -> (usize, usize) {
-    let number = |at: usize| u32::from_le_bytes([row[at], row[at + 1], row[at + 2], row[at + 3]]);
-    (number(0) as usize, number(4) as usize)
+    let head = row.first_chunk().copied().map_or(0, u64::from_le_bytes);
+    (head as u32 as usize, (head >> 32) as usize)
 }
 
 pub(super) fn sort(arena: &[u8], entries: &mut [Entry]) {

@@ -8,7 +8,8 @@ use super::claims::{Claim, Issue};
 use super::detail::Detail;
 use super::ecosystems::LANGUAGES;
 use super::fixes;
-use super::mapper::{DetailRow, LIMITS, Mapper, TAIL_HEAD, join, tag};
+use super::key::{DbKey, join, origin, split_waiting, write_key};
+use super::mapper::{DetailRow, LIMITS, Mapper, tag};
 use super::names::{Answers, Asker, asker};
 use super::redhat;
 use super::redhat::content_sets::{DEFAULT_CONTENT_SETS, table};
@@ -173,9 +174,19 @@ impl<'s> Rows<'s> {
         let sorters = if under_cves { &mut self.claims } else { &mut self.own };
         let mut rows = merge(std::mem::take(sorters))?;
         let mut issue = Issue::default();
-        while let Some((key, value)) = rows.next_row()? {
-            let (prefix, package, id, tail) = split(key)?;
-            if under_cves && self.rejected.contains(id)? {
+        let mut is_rejected = false;
+        while let Some((row, value)) = rows.next_row()? {
+            let tail = match issue.key.tail_of(row) {
+                Some(tail) => tail,
+                None => {
+                    issue.settle(first(&mut self.entries)?, &mut self.sources)?;
+                    let tail = issue.key.begin(row)?;
+                    is_rejected = under_cves && self.rejected.contains(issue.key.id())?;
+                    tail
+                }
+            };
+            let (prefix, package, id) = (issue.key.top(), issue.key.package(), issue.key.id());
+            if is_rejected {
                 // Unless the record has another id that stands.
                 let claim = Claim::read(value)?;
                 if let Some(own) = claim.others.last()
@@ -184,18 +195,14 @@ impl<'s> Rows<'s> {
                     write_key(&mut self.key, [prefix, package, own], tail);
                     first(&mut self.own)?.push(&self.key, value)?;
                 }
-                continue;
-            }
-            if !issue.is(prefix, package, id) {
-                issue.settle(first(&mut self.entries)?, &mut self.sources)?;
-                issue.begin(prefix, package, id);
-            }
-            if !issue.take(tail, value) {
+            } else if !issue.has_room(tail, value) {
                 let (feed, record) = origin(tail)?;
                 let reason = Reason::TooManyRecords;
                 let gap = Gap { feed, id: record, package, reason, detail: id };
                 gap.push(first(&mut self.report)?, &mut self.key)?;
                 self.contents.tally.gap(ecosystem(prefix), reason);
+            } else {
+                issue.take(tail, value);
             }
         }
         issue.settle(first(&mut self.entries)?, &mut self.sources)
@@ -246,14 +253,17 @@ impl<'s> Rows<'s> {
         let mut group = Group::new(spool);
         let settled = Settled { indices, texts, rejected };
         while let Some((row_key, row)) = rows.next_row()? {
-            let (top, package, id, tail) = split(row_key)?;
-            if !group.is(top, package, id) {
-                group.put(&mut walk, &settled)?;
-                group.begin(top, package, id);
-            }
+            let tail = match group.key.tail_of(row_key) {
+                Some(tail) => tail,
+                None => {
+                    group.put(&mut walk, &settled)?;
+                    group.begin(row_key)?
+                }
+            };
             if !group.take(row, rejected)? {
                 let (feed, record) = origin(tail)?;
-                let (reason, detail) = (Reason::TooManyRecords, id);
+                let (top, package, detail) = (group.key.top(), group.key.package(), group.key.id());
+                let reason = Reason::TooManyRecords;
                 Gap { feed, id: record, package, reason, detail }.push(first(report)?, key)?;
                 contents.tally.gap(if top == redhat::BUCKET { top } else { "" }, reason);
             }
@@ -280,40 +290,6 @@ fn ecosystem(prefix: &str) -> &'static str {
     LANGUAGES.iter().find(|known| known.prefix == prefix).map_or("", |known| known.osv)
 }
 
-fn write_key(key: &mut Vec<u8>, parts: [&str; 3], tail: &[u8]) {
-    key.clear();
-    join(key, &parts);
-    key.extend_from_slice(tail);
-}
-
-/// The two names of the key of a row that waits, and what orders rows of one name.
-fn split_waiting(key: &[u8]) -> io::Result<(&str, &str, &[u8])> {
-    let mut parts = key.splitn(3, |byte| *byte == 0);
-    let mut next = || parts.next().ok_or_else(damaged);
-    let (top, package, tail) = (next()?, next()?, next()?);
-    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| damaged());
-    Ok((text(top)?, text(package)?, tail))
-}
-
-/// The feed and the record that the tail of a key names.
-fn origin(tail: &[u8]) -> io::Result<(&str, &str)> {
-    let mut names = tail.get(TAIL_HEAD..).ok_or_else(damaged)?.split(|byte| *byte == 0);
-    let mut next = || {
-        let name = names.next().ok_or_else(damaged)?;
-        std::str::from_utf8(name).map_err(|_| damaged())
-    };
-    Ok((next()?, next()?))
-}
-
-/// The three names of a key, and what orders rows of one name.
-fn split(key: &[u8]) -> io::Result<(&str, &str, &str, &[u8])> {
-    let mut parts = key.splitn(4, |byte| *byte == 0);
-    let mut next = || parts.next().ok_or_else(damaged);
-    let (top, package, id, tail) = (next()?, next()?, next()?, next()?);
-    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| damaged());
-    Ok((text(top)?, text(package)?, text(id)?, tail))
-}
-
 /// What is known before the first key is written.
 #[derive(Clone, Copy)]
 struct Settled<'a, 's> {
@@ -326,10 +302,9 @@ struct Settled<'a, 's> {
 
 /// All rows of one key of the database, or of one package of a distribution.
 struct Group<'s> {
-    top: String,
-    package: String,
-    id: String,
-    json: Option<Vec<u8>>,
+    key: DbKey,
+    /// Empty if there is none.
+    json: Vec<u8>,
     fixes: fixes::Package<'s>,
     red_hat: Vec<Vec<u8>>,
     /// Bytes of the above, and of the texts that follow.
@@ -337,50 +312,69 @@ struct Group<'s> {
     /// Mapper and place of each text.
     details: Vec<(u16, BlobRef)>,
     bucket: bool,
-    /// The texts, and the value that is made of them.
-    blob: Vec<u8>,
     value: Vec<u8>,
+    detail: DetailValue,
+}
+
+/// The value that texts about a vulnerability make. Those that an erratum fixes often come one after
+/// the other and are in the same errata: the value stays.
+#[derive(Default)]
+struct DetailValue {
+    /// Mapper and place of each text that it is made of.
+    of: Vec<(u16, BlobRef)>,
+    texts: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl DetailValue {
+    fn make(&mut self, of: &[(u16, BlobRef)], texts: &[Blobs<'_>]) -> io::Result<&[u8]> {
+        if self.of != of {
+            // Nothing is kept of a value that could not be made.
+            self.of.clear();
+            self.texts.clear();
+            self.value.clear();
+            for (mapper, blob) in of {
+                let texts = texts.get(usize::from(*mapper)).ok_or_else(damaged)?;
+                texts.append(*blob, &mut self.texts)?;
+            }
+            Detail::read(&self.texts)?.write(&mut self.value);
+            self.of.extend_from_slice(of);
+        }
+        Ok(&self.value)
+    }
 }
 
 impl<'s> Group<'s> {
     fn new(spool: &'s dyn Spool) -> Group<'s> {
         Group {
-            top: String::new(),
-            package: String::new(),
-            id: String::new(),
-            json: None,
+            key: DbKey::default(),
+            json: Vec::new(),
             fixes: fixes::Package::new(spool),
             red_hat: Vec::new(),
             bytes: 0,
             details: Vec::new(),
             bucket: false,
-            blob: Vec::new(),
             value: Vec::new(),
+            detail: DetailValue::default(),
         }
     }
 
-    fn is(&self, top: &str, package: &str, id: &str) -> bool {
-        self.id == id && self.package == package && self.top == top
-    }
-
-    fn begin(&mut self, top: &str, package: &str, id: &str) {
-        for (held, name) in [(&mut self.top, top), (&mut self.package, package), (&mut self.id, id)]
-        {
-            if held != name {
-                held.clear();
-                held.push_str(name);
-            }
-        }
-        (self.json, self.bucket, self.bytes) = (None, false, 0);
+    /// Becomes empty, for the key that a row is about, and gives the row's tail.
+    fn begin<'k>(&mut self, row: &'k [u8]) -> io::Result<&'k [u8]> {
+        (self.bucket, self.bytes) = (false, 0);
+        self.json.clear();
         self.red_hat.clear();
         self.details.clear();
+        self.key.begin(row)
     }
 
     /// Takes the next row, the most believed first; `false` if there is no room for it.
     fn take(&mut self, row: &[u8], rejected: &Rejected<'_>) -> io::Result<bool> {
         match row.first() {
             Some(&tag::JSON) => {
-                self.json.get_or_insert_with(|| row[1..].to_vec());
+                if self.json.is_empty() {
+                    self.json.extend_from_slice(&row[1..]);
+                }
             }
             Some(&tag::FIXES) => self.fixes.take(row)?,
             Some(&tag::DETAIL) => {
@@ -425,38 +419,38 @@ impl<'s> Group<'s> {
         walk: &mut Walk<'_, T>,
         settled: &Settled<'_, '_>,
     ) -> io::Result<()> {
+        let top = self.key.top();
         if self.bucket {
-            return walk.enter(&self.top, None);
+            return walk.enter(top, None);
         }
-        let package = (!self.package.is_empty()).then_some(self.package.as_str());
+        let package = Some(self.key.package()).filter(|package| !package.is_empty());
         if !self.fixes.is_empty() {
-            let top = &self.top;
+            let mut entered = false;
             return self.fixes.settle(settled.rejected, &mut |id, value| {
-                walk.enter(top, package)?;
+                if !std::mem::replace(&mut entered, true) {
+                    walk.enter(top, package)?;
+                }
                 walk.put(id, value)
             });
         }
-        if settled.rejected.contains(&self.id)? {
+        let id = self.key.id();
+        if settled.rejected.contains(id)? {
             return Ok(());
         }
-        self.value.clear();
-        if let Some(json) = &self.json {
-            self.value.extend_from_slice(json);
+        let value = if !self.json.is_empty() {
+            &self.json
         } else if !self.details.is_empty() {
-            self.blob.clear();
-            for (mapper, blob) in &self.details {
-                let texts = settled.texts.get(usize::from(*mapper)).ok_or_else(damaged)?;
-                texts.append(*blob, &mut self.blob)?;
-            }
-            Detail::read(&self.blob)?.write(&mut self.value);
+            self.detail.make(&self.details, settled.texts)?
         } else {
+            self.value.clear();
             entries::write(&self.red_hat, settled.indices, settled.rejected, &mut self.value)?;
-        }
-        if self.value.is_empty() {
+            &self.value
+        };
+        if value.is_empty() {
             return Ok(());
         }
-        walk.enter(&self.top, package)?;
-        walk.put(&self.id, &self.value)
+        walk.enter(top, package)?;
+        walk.put(id, value)
     }
 }
 

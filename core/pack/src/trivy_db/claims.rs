@@ -11,7 +11,8 @@ use stella_versions::trivy::{Comparer, Constraint};
 use super::distinct::Distinct;
 use super::ecosystems::LANGUAGES;
 use super::json::Object;
-use super::mapper::{LIMITS, join, tag};
+use super::key::{DbKey, join};
+use super::mapper::{LIMITS, tag};
 use crate::rows::Sorter;
 use crate::rows::code::{Reader, damaged};
 
@@ -61,9 +62,8 @@ impl<'v> Claim<'v> {
 /// from its key alone, so that one issue at a time is held.
 #[derive(Debug, Default)]
 pub(super) struct Issue {
-    prefix: String,
-    package: String,
-    id: String,
+    /// The prefix of the language, the package and the id.
+    pub(super) key: DbKey,
     /// What orders rows, and their values, one after the other.
     bytes: Vec<u8>,
     /// Where each row begins, where its value begins, and where it ends.
@@ -71,32 +71,19 @@ pub(super) struct Issue {
 }
 
 impl Issue {
-    pub(super) fn is(&self, prefix: &str, package: &str, id: &str) -> bool {
-        self.id == id && self.package == package && self.prefix == prefix
+    /// Whether there is room for a row.
+    pub(super) fn has_room(&self, tail: &[u8], value: &[u8]) -> bool {
+        let held = self.bytes.len();
+        held == 0 || held + tail.len() + value.len() <= LIMITS.row_bytes
     }
 
-    pub(super) fn begin(&mut self, prefix: &str, package: &str, id: &str) {
-        for (held, name) in
-            [(&mut self.prefix, prefix), (&mut self.package, package), (&mut self.id, id)]
-        {
-            if held != name {
-                held.clear();
-                held.push_str(name);
-            }
-        }
-    }
-
-    /// Takes a row, the most believed first; `false` if there is no room for it.
-    pub(super) fn take(&mut self, tail: &[u8], value: &[u8]) -> bool {
+    /// Takes a row, the most believed first.
+    pub(super) fn take(&mut self, tail: &[u8], value: &[u8]) {
         let start = self.bytes.len();
-        if start > 0 && start + tail.len() + value.len() > LIMITS.row_bytes {
-            return false;
-        }
         self.bytes.extend_from_slice(tail);
         let middle = self.bytes.len();
         self.bytes.extend_from_slice(value);
         self.rows.push((start, middle, self.bytes.len()));
-        true
     }
 
     /// Files the rows under the bucket of the source that is believed most.
@@ -117,27 +104,28 @@ impl Issue {
         entries: &mut Sorter<'_>,
         sources: &mut BTreeMap<String, Vec<u8>>,
     ) -> io::Result<()> {
-        let Issue { prefix, package, id, bytes, rows } = self;
+        let Issue { key, bytes, rows } = self;
         if rows.is_empty() {
             return Ok(());
         }
-        let row = |&(start, middle, end): &(usize, usize, usize)| {
+        let (prefix, package, id) = (key.top(), key.package(), key.id());
+        let part = |&(start, middle, end): &(usize, usize, usize)| {
             (&bytes[start..middle], &bytes[middle..end])
         };
         // Rows of one record come in no order.
-        rows.sort_unstable_by(|a, b| row(a).cmp(&row(b)));
-        rows.dedup_by(|a, b| row(a) == row(b));
+        rows.sort_unstable_by(|a, b| part(a).cmp(&part(b)));
+        rows.dedup_by(|a, b| part(a) == part(b));
         let language = LANGUAGES.iter().find(|known| known.prefix == prefix);
         let language = language.ok_or_else(damaged)?;
-        let claims = rows.iter().map(|place| Claim::read(row(place).1));
+        let claims = rows.iter().map(|place| Claim::read(part(place).1));
         let claims: Vec<Claim<'_>> = claims.collect::<io::Result<_>>()?;
         let source = claims[0].source;
         let bucket = format!("{prefix}::{}", source.1);
         let mut value = vec![tag::JSON];
         write(&claims, id, language.comparer, &mut value);
-        let mut key = Vec::with_capacity(bucket.len() + package.len() + id.len() + 3);
-        join(&mut key, &[&bucket, package, id]);
-        entries.push(&key, &value)?;
+        let mut row = Vec::with_capacity(bucket.len() + package.len() + id.len() + 3);
+        join(&mut row, &[&bucket, package, id]);
+        entries.push(&row, &value)?;
         sources.entry(bucket).or_insert_with(|| source_row(source));
         Ok(())
     }
@@ -224,11 +212,11 @@ mod tests {
         let (mut entries, mut sources) = (Sorter::new(&spool, 1 << 20), BTreeMap::new());
         let mut issue = Issue::default();
         issue.settle(&mut entries, &mut sources).expect("no rows, no issue");
-        issue.begin("nodejs", "lodash", "CVE-1");
-        assert!(issue.take(b"", b""));
+        issue.key.begin(b"nodejs\0lodash\0CVE-1\0").expect("a key");
+        issue.take(b"", b"");
         let error = issue.settle(&mut entries, &mut sources).expect_err("no such language");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        issue.begin("npm", "lodash", "CVE-1");
+        issue.key.begin(b"npm\0lodash\0CVE-1\0").expect("a key");
         issue.settle(&mut entries, &mut sources).expect("nothing is left");
         assert!(sources.is_empty());
     }

@@ -8,7 +8,7 @@ use stella_model::Instant;
 use stella_records::view::{AdvisoryView, Vector};
 use stella_records::{CvssScore, CvssVersion, Severity};
 
-use super::json::{Object, string, texts};
+use super::json::{Object, is_plain, string, texts};
 use crate::rows::code::{Reader, Writer};
 
 /// Encodes what an advisory says of its vulnerabilities. `source` is the id of its data source.
@@ -27,6 +27,8 @@ pub(super) fn encode(
         scores,
         published: advisory.published(),
         modified: advisory.modified(),
+        // As many as most have.
+        references: Vec::with_capacity(16),
         ..Told::default()
     };
     advisory.each_weakness(&mut |weakness| told.weaknesses.push(weakness));
@@ -76,15 +78,38 @@ pub(super) fn encode_told(out: &mut Writer, told: &Told<'_>) {
     let mut references: Vec<&str> = Vec::with_capacity(told.references.len());
     for reference in &told.references {
         // Some write several addresses into one.
-        match reference.contains('\n') {
-            true => references.extend(reference.lines().map(str::trim)),
-            false => references.push(reference.trim()),
+        match memchr::memchr(b'\n', reference.as_bytes()) {
+            Some(_) => references.extend(reference.lines().map(str::trim)),
+            None => references.push(reference.trim()),
         }
     }
     references.retain(|reference| !reference.is_empty());
     references.sort_unstable();
     references.dedup();
-    out.list(&references);
+    out.sized_list(&references, |out, text| keep_reference(out, text));
+}
+
+/// Whether the JSON string of a reference is its text between quotes, then the text. References of an
+/// erratum are looked at once, and written for each vulnerability that it fixes.
+fn keep_reference(out: &mut Vec<u8>, text: &str) {
+    out.push(u8::from(is_plain(text)));
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// The text of a reference that was kept.
+fn text_of<'b>(kept: &&'b [u8]) -> &'b [u8] {
+    kept.get(1..).unwrap_or_default()
+}
+
+fn write_reference(out: &mut Vec<u8>, kept: &&[u8]) {
+    let text = text_of(kept);
+    if kept.first() == Some(&1) {
+        out.push(b'"');
+        out.extend_from_slice(text);
+        out.push(b'"');
+    } else {
+        string(out, text);
+    }
 }
 
 /// The severity by the publisher's word, else by the newest kind of score. AlmaLinux and Rocky put
@@ -226,7 +251,7 @@ pub(super) struct Detail<'b> {
     /// By source, as the following.
     severities: Vec<(&'b str, u8)>,
     scores: Vec<(&'b str, &'b [u8])>,
-    /// Sorted.
+    /// As [`keep_reference`] keeps them, sorted by their texts.
     references: Vec<&'b [u8]>,
     published: &'b [u8],
     modified: &'b [u8],
@@ -263,11 +288,11 @@ impl<'b> Detail<'b> {
         fill(&mut self.weaknesses, read.bytes()?);
         fill(&mut self.published, read.bytes()?);
         fill(&mut self.modified, read.bytes()?);
-        let before = std::mem::take(&mut self.references);
-        read.each_bytes(&mut |reference| self.references.push(reference))?;
-        if !before.is_empty() {
-            self.references = union(&before, &self.references);
-        }
+        let references = read.sized_list()?;
+        self.references = match self.references.is_empty() {
+            true => references,
+            false => union(&self.references, &references),
+        };
         Ok(())
     }
 
@@ -292,7 +317,7 @@ impl<'b> Detail<'b> {
             }
             sources.end();
         }
-        object.texts("References", &self.references);
+        object.list("References", &self.references, write_reference);
         object.json("PublishedDate", self.published);
         object.json("LastModifiedDate", self.modified);
         object.end();
@@ -306,13 +331,13 @@ fn put<'b, T>(list: &mut Vec<(&'b str, T)>, source: &'b str, value: T) {
     }
 }
 
-/// All of two sorted lists without repeats, sorted.
+/// All references of two sorted lists without repeats, sorted.
 fn union<'b>(mut one: &[&'b [u8]], mut other: &[&'b [u8]]) -> Vec<&'b [u8]> {
     let mut all = Vec::with_capacity(one.len() + other.len());
     while let (Some((first, after_first)), Some((second, after_second))) =
         (one.split_first(), other.split_first())
     {
-        let order = first.cmp(second);
+        let order = text_of(first).cmp(text_of(second));
         all.push(if order.is_gt() { *second } else { *first });
         one = if order.is_le() { after_first } else { one };
         other = if order.is_ge() { after_second } else { other };
@@ -337,12 +362,12 @@ mod tests {
             other in proptest::collection::btree_set(0_u8..40, 0..20),
         ) {
             let texts = |set: &BTreeSet<u8>| -> Vec<Vec<u8>> {
-                set.iter().map(|byte| vec![*byte]).collect()
+                set.iter().map(|byte| vec![1, *byte]).collect()
             };
             let (left, right) = (texts(&one), texts(&other));
             let a: Vec<&[u8]> = left.iter().map(Vec::as_slice).collect();
             let b: Vec<&[u8]> = right.iter().map(Vec::as_slice).collect();
-            let found: Vec<u8> = union(&a, &b).into_iter().map(|text| text[0]).collect();
+            let found: Vec<u8> = union(&a, &b).into_iter().map(|text| text[1]).collect();
             let expected: Vec<u8> = one.union(&other).copied().collect();
             prop_assert_eq!(found, expected);
         }

@@ -12,7 +12,8 @@ use stella_versions::Scheme;
 
 use super::ecosystems::Distribution;
 use super::json::Object;
-use super::mapper::{join, tag};
+use super::key::join;
+use super::mapper::tag;
 use super::rejected::Rejected;
 use crate::rows::code::{Reader, Writer, damaged};
 use crate::rows::{Sorter, Spool, merge};
@@ -91,14 +92,53 @@ pub(super) struct Package<'s> {
     spilled: Option<Sorter<'s>>,
     /// Rows that were spilled.
     count: u64,
+    last: Outcome,
 }
+
+/// What the rows of a package came to. Packages that are built from one source come one after the
+/// other and have the same rows.
+#[derive(Default)]
+struct Outcome {
+    /// The rows, one after the other.
+    of: Vec<u8>,
+    ids: String,
+    values: Vec<u8>,
+    /// Where each id and its value are.
+    places: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Outcome {
+    fn clear(&mut self) {
+        self.of.clear();
+        self.ids.clear();
+        self.values.clear();
+        self.places.clear();
+    }
+
+    /// Gives each id, without those that were rejected, with its value.
+    fn give(&self, put: &mut Put<'_>) -> io::Result<()> {
+        self.places
+            .iter()
+            .try_for_each(|(id, value)| put(&self.ids[id.clone()], &self.values[value.clone()]))
+    }
+}
+
+/// Takes an id with its value.
+type Put<'p> = dyn FnMut(&str, &[u8]) -> io::Result<()> + 'p;
 
 /// Bytes of rows of one package in memory. The kernel of a distribution has a tenth of it.
 const MEMORY: usize = 4 << 20;
 
 impl<'s> Package<'s> {
     pub(super) fn new(spool: &'s dyn Spool) -> Package<'s> {
-        Package { spool, bytes: Vec::new(), rows: Vec::new(), spilled: None, count: 0 }
+        Package {
+            spool,
+            bytes: Vec::new(),
+            rows: Vec::new(),
+            spilled: None,
+            count: 0,
+            last: Outcome::default(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -147,54 +187,69 @@ impl<'s> Package<'s> {
     }
 
     /// Gives each id with its value, in the order of ids, and forgets the rows.
-    pub(super) fn settle(
-        &mut self,
-        rejected: &Rejected<'_>,
-        put: &mut dyn FnMut(&str, &[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub(super) fn settle(&mut self, rejected: &Rejected<'_>, put: &mut Put<'_>) -> io::Result<()> {
         if self.spilled.is_some() {
             self.spill(MEMORY)?;
             return self.settle_spilled(rejected, put);
         }
-        let mut fixes = Vec::with_capacity(self.rows.len());
+        if self.last.of != self.bytes {
+            self.last.clear();
+            if self.work_out(rejected, put)? {
+                std::mem::swap(&mut self.last.of, &mut self.bytes);
+            }
+        }
+        self.bytes.clear();
+        self.rows.clear();
+        self.last.give(put)
+    }
+
+    /// Finds out what the rows come to. `false` if it is more than memory is meant to hold: what
+    /// comes first is given, and only the rest is held.
+    fn work_out(&mut self, rejected: &Rejected<'_>, put: &mut Put<'_>) -> io::Result<bool> {
+        let Package { bytes, rows, last, .. } = self;
+        let mut fixes = Vec::with_capacity(rows.len());
         let mut scheme = None;
-        let (mut values, mut ids) = (Vec::new(), Vec::new());
-        for (number, range) in self.rows.iter().enumerate() {
-            let mut row = Row::read(&self.bytes[range.clone()])?;
+        let mut ids = Vec::new();
+        for (number, range) in rows.iter().enumerate() {
+            let mut row = Row::read(&bytes[range.clone()])?;
             scheme = Some(super::distribution(row.distribution)?.scheme);
-            let start = values.len();
-            row.fix.write(&mut values);
-            fixes.push((row.fix, start..values.len()));
+            let start = last.values.len();
+            row.fix.write(&mut last.values);
+            fixes.push((row.fix, start..last.values.len()));
             row.ids.each_text(&mut |id| ids.push((id, number)))?;
         }
+        let (of_rows, mut whole) = (last.values.len(), true);
         // Each row has them sorted already, and this sort makes use of it.
         ids.sort();
-        let mut merged = Vec::new();
         for rows in ids.chunk_by(|a, b| a.0 == b.0) {
             let (id, first) = rows[0];
             if rejected.contains(id)? {
                 continue;
             }
+            let start = last.ids.len();
+            last.ids.push_str(id);
+            let id = start..last.ids.len();
             let (Some(scheme), true) = (scheme, rows.len() > 1) else {
-                put(id, &values[fixes[first].1.clone()])?;
+                last.places.push((id, fixes[first].1.clone()));
                 continue;
             };
             let all = rows.iter().map(|(_, row)| fixes[*row].0.clone());
             let widest = all.reduce(|a, b| a.widest(b, scheme)).unwrap_or_default();
-            merged.clear();
-            widest.write(&mut merged);
-            put(id, &merged)?;
+            let start = last.values.len();
+            widest.write(&mut last.values);
+            last.places.push((id, start..last.values.len()));
+            if last.values.len() - of_rows > MEMORY {
+                last.give(put)?;
+                last.ids.clear();
+                last.values.truncate(of_rows);
+                last.places.clear();
+                whole = false;
+            }
         }
-        self.bytes.clear();
-        self.rows.clear();
-        Ok(())
+        Ok(whole)
     }
 
-    fn settle_spilled(
-        &mut self,
-        rejected: &Rejected<'_>,
-        put: &mut dyn FnMut(&str, &[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn settle_spilled(&mut self, rejected: &Rejected<'_>, put: &mut Put<'_>) -> io::Result<()> {
         let mut rows = merge(self.spilled.take().into_iter().collect())?;
         let mut held: Option<(String, Fix<'static>)> = None;
         let mut value = Vec::new();

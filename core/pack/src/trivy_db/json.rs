@@ -63,14 +63,24 @@ fn escape(out: &mut Vec<u8>, text: &[u8]) -> usize {
     length
 }
 
+/// Whether the string of a text is the text between quotes.
+pub(super) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| PLAIN[usize::from(byte)])
+}
+
 /// Appends a list of strings.
 pub(super) fn texts<S: AsRef<[u8]>>(out: &mut Vec<u8>, texts: &[S]) {
+    list(out, texts, string);
+}
+
+/// Appends a list of what `write` appends for each item.
+fn list<T>(out: &mut Vec<u8>, items: &[T], write: fn(&mut Vec<u8>, &T)) {
     out.push(b'[');
-    for (place, text) in texts.iter().enumerate() {
+    for (place, item) in items.iter().enumerate() {
         if place > 0 {
             out.push(b',');
         }
-        string(out, text);
+        write(out, item);
     }
     out.push(b']');
 }
@@ -120,10 +130,14 @@ impl<'o> Object<'o> {
 
     /// A list of strings, unless it is empty.
     pub(super) fn texts<S: AsRef<[u8]>>(&mut self, name: &str, texts: &[S]) {
-        if texts.is_empty() {
-            return;
+        self.list(name, texts, string);
+    }
+
+    /// A list of what `write` appends for each item, unless it is empty.
+    pub(super) fn list<T>(&mut self, name: &str, items: &[T], write: fn(&mut Vec<u8>, &T)) {
+        if !items.is_empty() {
+            self::list(self.member(name), items, write);
         }
-        self::texts(self.member(name), texts);
     }
 
     pub(super) fn end(self) {
@@ -146,6 +160,7 @@ mod tests {
         ] {
             let mut out = Vec::new();
             string(&mut out, text);
+            assert!(!is_plain(text) || expected == format!("\"{text}\""));
             assert_eq!(String::from_utf8(out).expect("UTF-8"), expected);
         }
     }

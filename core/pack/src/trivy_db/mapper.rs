@@ -14,11 +14,12 @@ use super::claims::source_row;
 use super::distinct::Distinct;
 use super::ecosystems::{Distribution, Ids};
 use super::fixes;
+use super::key::{write_key, write_tail, write_waiting};
 use super::names::{self, asker};
 use super::ranges::usable_key;
 use super::redhat;
 use super::report::{Gap, Reason};
-use super::said::{Claim, Destination, FixSaid, LanguageSaid, Said};
+use super::said::{Claim, FixSaid, LanguageSaid, Said};
 use super::sources::{Source, of_record};
 use super::{Options, Tally, VULNERABILITIES, detail, detail::KnownScores};
 use crate::rows::code::{Reader, Writer, damaged};
@@ -100,6 +101,8 @@ struct Buffers {
     key: Vec<u8>,
     tail: Vec<u8>,
     value: Writer,
+    /// A row that refers to a text.
+    detail: Writer,
     blob: Writer,
     scores: KnownScores,
 }
@@ -110,10 +113,17 @@ struct Record<'r> {
     publisher: Option<&'r str>,
     id: &'r RecordId,
     advisory: AdvisoryView<'r>,
+    modified: Option<Instant>,
     /// CVE ids, in the order of the document.
     cves: Vec<Cow<'r, str>>,
     /// The other names, the record's own id last.
     others: Vec<Cow<'r, str>>,
+}
+
+impl Record<'_> {
+    fn write_tail(&self, tail: &mut Vec<u8>, rank: u16) {
+        write_tail(tail, rank, self.modified, self.feed.as_str(), self.id.as_str());
+    }
 }
 
 impl<'s> Mapper<'s> {
@@ -158,8 +168,9 @@ impl<'s> Mapper<'s> {
         if let (Some(csaf), Some(advisory)) = (evidence.csaf(), evidence.advisory())
             && redhat::is_publisher(csaf)
         {
+            let modified = advisory.modified();
             let (cves, others) = (Vec::new(), Vec::new());
-            let record = Record { feed, publisher, id, advisory, cves, others };
+            let record = Record { feed, publisher, id, advisory, modified, cves, others };
             return self.red_hat(&record, redhat::map(csaf));
         }
         let advisory = evidence.advisory().filter(|_| evidence.format() == Format::Osv);
@@ -179,7 +190,8 @@ impl<'s> Mapper<'s> {
             }
         });
         let (cves, others) = (cves.into_list(), others.into_list());
-        let record = Record { feed, publisher, id, advisory, cves, others };
+        let modified = advisory.modified();
+        let record = Record { feed, publisher, id, advisory, modified, cves, others };
         if count > LIMITS.names {
             return self.too_many_names(&record, &format!("{count} names"));
         }
@@ -199,9 +211,9 @@ impl<'s> Mapper<'s> {
         let mut places = BTreeSet::new();
         record.advisory.each_affected(&mut |affected| {
             let ecosystem = affected.package().ecosystem.unwrap_or_default();
-            let Destination { target, place } = said.destination(ecosystem);
-            if target.is_ok() {
-                places.insert(place);
+            let destination = said.destination(ecosystem);
+            if destination.target.is_ok() {
+                places.insert(destination.place.clone());
             }
         });
         for place in &places {
@@ -289,16 +301,14 @@ impl<'s> Mapper<'s> {
     ) -> io::Result<()> {
         let Buffers { key, tail, value, .. } = &mut self.buffers;
         encode_claim(value, source, record, claim);
-        write_tail(tail, self.options.precedence.rank(&source.id), record);
+        record.write_tail(tail, self.options.precedence.rank(&source.id));
         if record.cves.is_empty() {
             value.number(all_bytes as u64);
-            waiting_key(key, asker(self.number, self.waiting), prefix, package, tail);
+            write_waiting(key, asker(self.number, self.waiting), prefix, package, tail);
             return self.pending.push(key, &value.bytes);
         }
         for id in &record.cves {
-            key.clear();
-            join(key, &[prefix, package, id]);
-            key.extend_from_slice(tail);
+            write_key(key, [prefix, package, id], tail);
             self.claims.push(key, &value.bytes)?;
         }
         Ok(())
@@ -307,31 +317,28 @@ impl<'s> Mapper<'s> {
     /// What a record says of its vulnerabilities whatever the package.
     fn claim_details(&mut self, record: &Record<'_>, source: &str) -> io::Result<()> {
         let blob = self.text(record, source)?;
-        let detail = self.detail_value(blob, &[]);
-        let Buffers { key, tail, value, .. } = &mut self.buffers;
-        write_tail(tail, self.options.precedence.rank(source), record);
+        self.refer_to(blob, &[]);
+        let Buffers { key, tail, detail, .. } = &mut self.buffers;
+        record.write_tail(tail, self.options.precedence.rank(source));
         if record.cves.is_empty() {
-            waiting_key(key, asker(self.number, self.waiting), VULNERABILITIES, "", tail);
-            value.clear().bytes.extend_from_slice(&detail);
-            value.list(&record.others);
-            return self.pending.push(key, &value.bytes);
+            write_waiting(key, asker(self.number, self.waiting), VULNERABILITIES, "", tail);
+            detail.list(&record.others);
+            return self.pending.push(key, &detail.bytes);
         }
         for cve in &record.cves {
-            self.detail_row(cve, &detail)?;
+            self.detail_row(cve)?;
         }
         // Where a CVE id turns out to be rejected, the record's own id takes its place.
-        let spare = self.detail_value(blob, &record.cves);
-        self.detail_row(record.id.as_str(), &spare)
+        self.refer_to(blob, &record.cves);
+        self.detail_row(record.id.as_str())
     }
 
-    /// A row about a vulnerability, with the tail that the buffers hold.
-    fn detail_row(&mut self, id: &str, detail: &[u8]) -> io::Result<()> {
+    /// A row about a vulnerability, with the tail and the reference that the buffers hold.
+    fn detail_row(&mut self, id: &str) -> io::Result<()> {
         let Some(id) = usable_key(id.into()) else { return Ok(()) };
-        let Buffers { key, tail, .. } = &mut self.buffers;
-        key.clear();
-        join(key, &[VULNERABILITIES, "", &id]);
-        key.extend_from_slice(tail);
-        self.entries.push(key, detail)
+        let Buffers { key, tail, detail, .. } = &mut self.buffers;
+        write_key(key, [VULNERABILITIES, "", &id], tail);
+        self.entries.push(key, &detail.bytes)
     }
 
     /// The rows of a record about packages of distributions.
@@ -370,11 +377,11 @@ impl<'s> Mapper<'s> {
                 }
             } else if told.insert(source) {
                 let blob = self.text(record, source)?;
-                let detail = self.detail_value(blob, &[]);
+                self.refer_to(blob, &[]);
                 let rank = self.options.precedence.rank(source);
-                write_tail(&mut self.buffers.tail, rank, record);
+                record.write_tail(&mut self.buffers.tail, rank);
                 for id in &ids {
-                    self.detail_row(id, &detail)?;
+                    self.detail_row(id)?;
                 }
             }
         }
@@ -397,13 +404,11 @@ impl<'s> Mapper<'s> {
             self.sources.insert(bucket.to_string(), source_row(distribution.source));
         }
         let Buffers { key, tail, value, .. } = &mut self.buffers;
-        write_tail(tail, self.options.precedence.rank(distribution.source.0), record);
+        record.write_tail(tail, self.options.precedence.rank(distribution.source.0));
         for FixSaid { package, fix, .. } in said {
             self.tally.row(bucket);
             fixes::encode(value, distribution, fix, &ids);
-            key.clear();
-            join(key, &[bucket, package, ""]);
-            key.extend_from_slice(tail);
+            write_key(key, [bucket, package, ""], tail);
             self.entries.push(key, &value.bytes)?;
         }
         Ok(())
@@ -412,7 +417,7 @@ impl<'s> Mapper<'s> {
     /// The rows of a document of Red Hat.
     fn red_hat(&mut self, record: &Record<'_>, mapped: redhat::Mapped) -> io::Result<()> {
         let rank = self.options.precedence.rank(redhat::DETAIL_SOURCE);
-        write_tail(&mut self.buffers.tail, rank, record);
+        record.write_tail(&mut self.buffers.tail, rank);
         for (package, reason, detail) in &mapped.gaps {
             self.tally.gap(redhat::BUCKET, *reason);
             self.gap(record.feed, record.id, package, *reason, detail)?;
@@ -423,9 +428,7 @@ impl<'s> Mapper<'s> {
                 self.tally.row(redhat::BUCKET);
             }
             let Buffers { key, tail, .. } = &mut self.buffers;
-            key.clear();
-            join(key, &[redhat::BUCKET, package, id]);
-            key.extend_from_slice(tail);
+            write_key(key, [redhat::BUCKET, package, id], tail);
             self.entries.push(key, value)?;
         }
         if !mapped.rows.is_empty() && !self.sources.contains_key(redhat::BUCKET) {
@@ -433,8 +436,8 @@ impl<'s> Mapper<'s> {
         }
         for (id, told) in &mapped.details {
             let blob = self.texts.add(told)?;
-            let detail = self.detail_value(blob, &[]);
-            self.detail_row(id, &detail)?;
+            self.refer_to(blob, &[]);
+            self.detail_row(id)?;
         }
         self.cpes.extend(mapped.cpes);
         for id in &mapped.rejected {
@@ -449,15 +452,15 @@ impl<'s> Mapper<'s> {
         self.texts.add(&blob.bytes)
     }
 
-    /// The value of a row that refers to a text; one with ids counts only if all of them are
-    /// rejected.
-    fn detail_value(&self, blob: BlobRef, only_if_rejected: &[Cow<'_, str>]) -> Vec<u8> {
-        let spare = !only_if_rejected.is_empty();
-        let mut value = DetailRow { mapper: self.number, blob, spare }.write();
+    /// Puts the value of a row that refers to a text into the buffers; one with ids counts only if
+    /// all of them are rejected.
+    fn refer_to(&mut self, blob: BlobRef, only_if_rejected: &[Cow<'_, str>]) {
+        let (mapper, spare) = (self.number, !only_if_rejected.is_empty());
+        let value = &mut self.buffers.detail;
+        DetailRow { mapper, blob, spare }.write(value);
         if spare {
             value.list(only_if_rejected);
         }
-        value.bytes
     }
 
     /// A line of the report.
@@ -580,37 +583,6 @@ pub(super) fn is_rejection(details: &str) -> bool {
         || details.contains("DO NOT USE THIS CANDIDATE NUMBER")
 }
 
-/// The key of a row whose id is not final.
-fn waiting_key(key: &mut Vec<u8>, asker: names::Asker, top: &str, package: &str, tail: &[u8]) {
-    key.clear();
-    key.extend_from_slice(&asker);
-    join(key, &[top, package]);
-    key.extend_from_slice(tail);
-}
-
-/// Appends the parts of a key, each ended by a zero byte.
-pub(super) fn join(key: &mut Vec<u8>, parts: &[&str]) {
-    for part in parts {
-        key.extend_from_slice(part.as_bytes());
-        key.push(0);
-    }
-}
-
-/// Bytes of the tail of a key before its names.
-pub(super) const TAIL_HEAD: usize = 10;
-
-/// What ends a key: it orders what different records say of one thing, the most believed first,
-/// then the newest.
-fn write_tail(tail: &mut Vec<u8>, rank: u16, record: &Record<'_>) {
-    let newest = record.advisory.modified().map_or(i64::MIN, Instant::unix_seconds);
-    // Turned round, and so that negative times sort right.
-    let age = !((newest as u64) ^ (1 << 63));
-    tail.clear();
-    tail.extend_from_slice(&rank.to_be_bytes());
-    tail.extend_from_slice(&age.to_be_bytes());
-    join(tail, &[record.feed.as_str(), record.id.as_str()]);
-}
-
 fn encode_claim(out: &mut Writer, source: &Source<'_>, record: &Record<'_>, claim: &Claim) {
     out.clear().byte(tag::CLAIM).text(&source.id).text(&source.name).text(&source.url);
     out.list(&record.cves)
@@ -630,14 +602,12 @@ pub(super) struct DetailRow {
 }
 
 impl DetailRow {
-    fn write(&self) -> Writer {
-        let mut value = Writer::default();
-        value.byte(tag::DETAIL).byte(u8::from(self.spare)).number(u64::from(self.mapper));
+    fn write(&self, value: &mut Writer) {
+        value.clear().byte(tag::DETAIL).byte(u8::from(self.spare)).number(u64::from(self.mapper));
         let BlobRef { block, at, bytes } = self.blob;
         for number in [block, at, bytes] {
             value.number(u64::from(number));
         }
-        value
     }
 
     /// The row, and what follows it.

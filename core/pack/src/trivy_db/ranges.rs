@@ -35,45 +35,58 @@ struct Stretch<'e, 't> {
 /// How two versions of a range are ordered; nothing if one of them cannot be read.
 type Order<'a> = dyn Fn(&str, &str) -> Option<Ordering> + 'a;
 
+/// Takes a stretch.
+type Found<'f, 't> = dyn FnMut(&Stretch<'_, 't>, &mut OnGap<'_>) + 'f;
+
 /// Cuts the events of a range into stretches.
-fn stretches<'e, 't>(
-    events: &'e [Event<'t>],
+///
+/// Nearly everybody writes a beginning and then its end, whatever the order of the pairs. The schema
+/// lets events come in any order and [evaluates] them by version: where they are no pairs, or an end
+/// comes before its beginning, they are ordered by their versions, and what cannot be ordered stays
+/// as it is.
+///
+/// [evaluates]: https://ossf.github.io/osv-schema/#evaluation
+fn each_stretch<'t>(
+    events: &[Event<'t>],
     order: &Order<'_>,
     gap: &mut OnGap<'_>,
-) -> Vec<Stretch<'e, 't>> {
-    let mut stretches: Vec<Stretch<'e, 't>> = Vec::new();
-    for event in in_order(events, order) {
+    found: &mut Found<'_, 't>,
+) {
+    if are_pairs(events, order) {
+        return cut(events.iter(), gap, found);
+    }
+    let mut sorted: Vec<&Event<'t>> = events.iter().collect();
+    sort(&mut sorted, &|a, b| is_before(a, b, order));
+    cut(sorted.into_iter(), gap, found);
+}
+
+fn cut<'e, 't: 'e>(
+    events: impl Iterator<Item = &'e Event<'t>>,
+    gap: &mut OnGap<'_>,
+    found: &mut Found<'_, 't>,
+) {
+    let (mut open, mut closed_by) = (None, None);
+    for event in events {
         match event {
             Event::Introduced(version) => {
                 // A second beginning says nothing new.
-                if stretches.last().is_none_or(|last| last.end.is_some()) {
-                    stretches.push(Stretch { introduced: version, end: None });
-                }
+                open = open.or(Some(version));
             }
-            Event::Fixed(version) | Event::LastAffected(version) => match stretches.last_mut() {
-                Some(open) if open.end.is_none() => open.end = Some(event),
+            Event::Fixed(version) | Event::LastAffected(version) => match open.take() {
+                Some(introduced) => {
+                    closed_by = Some(event);
+                    found(&Stretch { introduced, end: Some(event) }, gap);
+                }
                 // Nor does the same end twice.
-                Some(closed) if closed.end == Some(event) => {}
-                _ => gap(Reason::RangeWithoutBeginning, version),
+                None if closed_by == Some(event) => {}
+                None => gap(Reason::RangeWithoutBeginning, version),
             },
             Event::Limit(_) => {}
         }
     }
-    stretches
-}
-
-/// The events as they are to be read. Nearly everybody writes a beginning and then its end, whatever
-/// the order of the pairs. The schema lets events come in any order and [evaluates] them by version:
-/// where they are no pairs, or an end comes before its beginning, they are ordered by their
-/// versions, and what cannot be ordered stays as it is.
-///
-/// [evaluates]: https://ossf.github.io/osv-schema/#evaluation
-fn in_order<'e, 't>(events: &'e [Event<'t>], order: &Order<'_>) -> Vec<&'e Event<'t>> {
-    let mut sorted: Vec<&Event<'_>> = events.iter().collect();
-    if !are_pairs(events, order) {
-        sort(&mut sorted, &|a, b| is_before(a, b, order));
+    if let Some(introduced) = open {
+        found(&Stretch { introduced, end: None }, gap);
     }
-    sorted
 }
 
 /// Sorts; what is not before another stays behind it. The standard library's sort may panic, since
@@ -160,15 +173,15 @@ fn constraint(stretch: &Stretch<'_, '_>, comparer: Comparer) -> String {
         "0" => Cow::Borrowed("0"),
         from => spelled(comparer, from),
     };
-    let all = from == "0";
+    let (from, all) = (&*from, from == "0");
     match stretch.end {
-        None => format!(">={from}"),
-        Some(Event::LastAffected(to)) if to == stretch.introduced => format!("={from}"),
-        Some(Event::LastAffected(to)) if all => format!("<={}", spelled(comparer, to)),
-        Some(Event::LastAffected(to)) => format!(">={from}, <={}", spelled(comparer, to)),
-        Some(Event::Fixed(to)) if all => format!("<{}", spelled(comparer, to)),
+        None => [">=", from].concat(),
+        Some(Event::LastAffected(to)) if to == stretch.introduced => ["=", from].concat(),
+        Some(Event::LastAffected(to)) if all => ["<=", &spelled(comparer, to)].concat(),
+        Some(Event::LastAffected(to)) => [">=", from, ", <=", &spelled(comparer, to)].concat(),
+        Some(Event::Fixed(to)) if all => ["<", &spelled(comparer, to)].concat(),
         Some(Event::Fixed(to) | Event::Introduced(to) | Event::Limit(to)) => {
-            format!(">={from}, <{}", spelled(comparer, to))
+            [">=", from, ", <", &spelled(comparer, to)].concat()
         }
     }
 }
@@ -239,52 +252,58 @@ pub(super) fn language(
         others = true;
         // What the schema says of such ranges, whatever Trivy makes of `1.24.0-0` of Bitnami.
         let order = if kind == RangeKind::SemVer { Comparer::Generic } else { comparer };
-        for stretch in stretches(events, &|a, b| order.compare(a, b).ok(), gap) {
-            let mut text = constraint(&stretch, comparer);
-            let length = text.len();
-            if let (None, Some(last)) = (stretch.end, last_known.as_deref()) {
-                // Written `<= 1.2.3`; no version has spaces.
-                let last: String = last.split_ascii_whitespace().collect();
-                text = format!("{text}, {last}");
-            }
-            let more = text.len() != length;
-            let bounds = if more { None } else { Bounds::of(&stretch, comparer) };
-            if bounds.is_some() {
-                if let Some(Event::Fixed(version)) = stretch.end {
-                    ranges.patched.push(version.clone().into_owned());
-                }
-                said.push(SaidRange { text: text.clone(), bounds, parsed: OnceCell::new() });
-                ranges.vulnerable.push(text);
-                continue;
-            }
-            let Some(constraint) = understood(comparer, &text, gap) else { continue };
-            said.push(SaidRange {
-                text: text.clone(),
-                bounds,
-                parsed: OnceCell::from(Some(constraint)),
-            });
-            ranges.vulnerable.push(text);
-            for bound in stretch.bounds() {
-                if !is_read_right(comparer, &spelled(comparer, bound)) {
-                    gap(Reason::VersionNotUnderstood, bound);
-                }
-            }
-            if let Some(Event::Fixed(version)) = stretch.end {
-                patched(comparer, version, &mut ranges.patched);
-            }
-        }
+        each_stretch(events, &|a, b| order.compare(a, b).ok(), gap, &mut |stretch, gap| {
+            let last_known = last_known.as_deref();
+            said.extend(say(stretch, comparer, last_known, &mut ranges.patched, gap));
+        });
     });
-    let mut held: Option<Held<'_>> = None;
+    let (mut held, mut single) = (None, Vec::new());
     affected.each_version(&mut |version| {
         others = true;
         let held = held.get_or_insert_with(|| Held::new(&said));
-        listed(comparer, &version, held, ranges, gap);
+        single.extend(listed(comparer, &version, held, gap));
     });
+    ranges.vulnerable.extend(said.into_iter().map(|range| range.text));
+    ranges.vulnerable.append(&mut single);
     let added = (ranges.vulnerable.len(), ranges.patched.len()) != before;
     if !added && !others {
         gap(if git { Reason::GitOnly } else { Reason::NoVersions }, "");
     }
     added
+}
+
+/// A stretch as a range of the row, and its end among the versions with the fix.
+fn say(
+    stretch: &Stretch<'_, '_>,
+    comparer: Comparer,
+    last_known: Option<&str>,
+    with_fix: &mut Vec<String>,
+    gap: &mut OnGap<'_>,
+) -> Option<SaidRange> {
+    let mut text = constraint(stretch, comparer);
+    let mut bounds = Bounds::of(stretch, comparer);
+    if let (None, Some(last)) = (stretch.end, last_known) {
+        // Written `<= 1.2.3`; no version has spaces.
+        let last: String = last.split_ascii_whitespace().collect();
+        text = [&text, ", ", &last].concat();
+        bounds = None;
+    }
+    if bounds.is_some() {
+        if let Some(Event::Fixed(version)) = stretch.end {
+            with_fix.push(version.clone().into_owned());
+        }
+        return Some(SaidRange { text, bounds, parsed: OnceCell::new() });
+    }
+    let constraint = understood(comparer, &text, gap)?;
+    for bound in stretch.bounds() {
+        if !is_read_right(comparer, &spelled(comparer, bound)) {
+            gap(Reason::VersionNotUnderstood, bound);
+        }
+    }
+    if let Some(Event::Fixed(version)) = stretch.end {
+        patched(comparer, version, with_fix);
+    }
+    Some(SaidRange { text, bounds, parsed: OnceCell::from(Some(constraint)) })
 }
 
 /// A version with the fix. One that Trivy does not read would make it ignore the whole row, and one
@@ -410,25 +429,26 @@ fn listed(
     comparer: Comparer,
     version: &str,
     held: &mut Held<'_>,
-    ranges: &mut Ranges,
     gap: &mut OnGap<'_>,
-) {
+) -> Option<String> {
     let plain = Plain::read(comparer, version);
     if plain.is_some_and(|plain| held.holds_plain(plain)) {
-        return;
+        return None;
     }
     let Ok(number) = comparer.version(version) else {
         // No installed version can be equal to what is no version.
-        return gap(Reason::VersionNotUnderstood, version);
+        gap(Reason::VersionNotUnderstood, version);
+        return None;
     };
     if held.holds(comparer, plain, &number) {
-        return;
+        return None;
     }
-    let text = format!("={}", spelled(comparer, version));
-    match comparer.constraint(&text) {
-        Ok(_) => ranges.vulnerable.push(text),
-        Err(_) => gap(Reason::VersionNotUnderstood, &text),
+    let text = ["=", &spelled(comparer, version)].concat();
+    if comparer.constraint(&text).is_err() {
+        gap(Reason::VersionNotUnderstood, &text);
+        return None;
     }
+    Some(text)
 }
 
 /// What a row of a distribution says. Several stretches are one row with the last fix: the version
@@ -447,14 +467,14 @@ pub(super) fn distribution<'t>(
             return;
         }
         others = true;
-        for stretch in stretches(events, &|a, b| scheme.compare(a, b).ok(), gap) {
-            if let Some(more) = fix_of(&stretch, scheme, can_say, gap) {
+        each_stretch(events, &|a, b| scheme.compare(a, b).ok(), gap, &mut |stretch, gap| {
+            if let Some(more) = fix_of(stretch, scheme, can_say, gap) {
                 fix = Some(match fix.take() {
                     None => more,
                     Some(fix) => fix.widest(more, scheme),
                 });
             }
-        }
+        });
     });
     if let Some(fix) = &mut fix {
         fix.severity = urgency(affected);

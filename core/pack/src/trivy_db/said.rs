@@ -28,11 +28,10 @@ pub(super) struct Said<'r> {
     /// What cannot be said: where, of which package, why, and what.
     pub(super) gaps: Vec<(Rc<str>, String, Reason, String)>,
     /// The last ecosystem and where it goes: most records are about one.
-    last: Option<(Cow<'r, str>, Destination)>,
+    last: Option<(Cow<'r, str>, Rc<Destination>)>,
 }
 
 /// Where an ecosystem goes, and the name under which it is counted.
-#[derive(Clone)]
 pub(super) struct Destination {
     pub(super) target: Result<Target, NoTarget>,
     pub(super) place: Rc<str>,
@@ -69,7 +68,8 @@ impl<'r> Said<'r> {
         let ecosystem = package.ecosystem.unwrap_or_default();
         let name = package.name.unwrap_or_default();
         let is_named = !ecosystem.is_empty();
-        let Destination { target, place } = self.destination(ecosystem);
+        let destination = self.destination(ecosystem);
+        let place = &destination.place;
         let gaps = &mut self.gaps;
         let mut gap = |reason: Reason, detail: &str| {
             gaps.push((place.clone(), name.to_string(), reason, detail.to_owned()));
@@ -79,23 +79,24 @@ impl<'r> Said<'r> {
             let reason = if is_named { Reason::NoPackage } else { Reason::GitOnly };
             return gap(reason, "");
         };
-        match target {
+        match &destination.target {
             Err(NoTarget::Ecosystem) => gap(Reason::EcosystemNotScanned, ""),
             Err(NoTarget::Release) => gap(Reason::ReleaseUnknown, ""),
             Ok(Target::Language(language)) => {
                 let Some(claim) = claim(affected, language, &mut gap) else { return };
-                let said = |key: Cow<'_, str>| LanguageSaid {
-                    language,
-                    package: key.into_owned().into(),
-                    claim: claim.clone(),
-                };
-                self.languages.extend(language.names.keys(&usable).map(said));
+                match &usable {
+                    Cow::Borrowed(name) => self.add(language, language.names.keys(name), claim),
+                    Cow::Owned(name) => {
+                        let own = |key: Cow<'_, str>| Cow::Owned(key.into_owned());
+                        self.add(language, language.names.keys(name).map(own), claim);
+                    }
+                }
             }
             Ok(Target::Distribution(distribution, _)) => {
                 let found = fix(affected, distribution, usable, title, &mut gap);
                 self.fixes.extend(found.map(|(package, fix)| FixSaid {
                     distribution,
-                    bucket: place,
+                    bucket: place.clone(),
                     package,
                     fix,
                 }));
@@ -103,13 +104,29 @@ impl<'r> Said<'r> {
         }
     }
 
-    pub(super) fn destination(&mut self, ecosystem: Cow<'r, str>) -> Destination {
+    /// What an entry says, under each key of its package.
+    fn add(
+        &mut self,
+        language: &'static Language,
+        keys: impl Iterator<Item = Cow<'r, str>>,
+        claim: Claim,
+    ) {
+        let mut keys = keys.peekable();
+        while let Some(package) = keys.next() {
+            if keys.peek().is_none() {
+                return self.languages.push(LanguageSaid { language, package, claim });
+            }
+            self.languages.push(LanguageSaid { language, package, claim: claim.clone() });
+        }
+    }
+
+    pub(super) fn destination(&mut self, ecosystem: Cow<'r, str>) -> Rc<Destination> {
         match &self.last {
             Some((last, destination)) if *last == ecosystem => destination.clone(),
             _ => {
                 let target = target(&ecosystem);
                 let place = place(&target, &ecosystem).into();
-                let destination = Destination { target, place };
+                let destination = Rc::new(Destination { target, place });
                 self.last = Some((ecosystem, destination.clone()));
                 destination
             }

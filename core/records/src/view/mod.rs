@@ -14,7 +14,7 @@ mod vex;
 use std::borrow::Cow;
 
 use stella_model::Limits;
-use stella_model::json::{Document, Value};
+use stella_model::json::{Document, Tape, Value};
 
 pub use advisory::AdvisoryView;
 pub use affected::{Affected, Event, RangeKind, Vector};
@@ -55,8 +55,21 @@ impl<'a> Evidence<'a> {
         content: &'a [u8],
         limits: &Limits,
     ) -> Result<Evidence<'a>, Rejection> {
+        Evidence::open_in(Tape::default(), format, content, limits)
+    }
+
+    /// As [`Evidence::open`], in the room of earlier evidence.
+    ///
+    /// # Errors
+    /// As [`Evidence::open`].
+    pub fn open_in(
+        tape: Tape,
+        format: Format,
+        content: &'a [u8],
+        limits: &Limits,
+    ) -> Result<Evidence<'a>, Rejection> {
         if format.is_json() {
-            let document = Document::parse(content, limits)?;
+            let document = Document::parse_in(tape, content, limits)?;
             return Ok(Evidence::new(format, Parsed::Json(document)));
         }
         let text = std::str::from_utf8(content).map_err(|error| {
@@ -72,6 +85,15 @@ impl<'a> Evidence<'a> {
 
     pub(crate) fn new(format: Format, parsed: Parsed<'a>) -> Evidence<'a> {
         Evidence { format, parsed }
+    }
+
+    /// The room that the document took, for the next one.
+    #[must_use]
+    pub fn into_tape(self) -> Tape {
+        match self.parsed {
+            Parsed::Json(document) => document.into_tape(),
+            Parsed::Xml(_) | Parsed::Tags(_) => Tape::default(),
+        }
     }
 
     /// The format of the document.

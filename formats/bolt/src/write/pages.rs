@@ -54,21 +54,21 @@ impl<W: Write + Seek> Pages<W> {
 
     /// Writes one page, or a run of pages if the body needs it, and gives its number.
     ///
-    /// `fill` gets the body, `body_bytes` of zeros.
+    /// `fill` appends the body, `body_bytes` of it.
     pub(super) fn add(
         &mut self,
         kind: Kind,
         count: usize,
         body_bytes: usize,
-        fill: impl FnOnce(&mut [u8]),
+        fill: impl FnOnce(&mut Vec<u8>),
     ) -> io::Result<u64> {
         let (id, run_bytes) = self.number(HEADER_BYTES + body_bytes);
-        let start = self.buffer.len();
-        self.buffer.resize(start + run_bytes, 0);
-        let page = &mut self.buffer[start..];
+        let end = self.buffer.len() + run_bytes;
         let overflow = run_bytes / self.page_bytes - 1;
-        page[..HEADER_BYTES].copy_from_slice(&header(id, kind as u16, count, overflow));
-        fill(&mut page[HEADER_BYTES..HEADER_BYTES + body_bytes]);
+        self.buffer.extend_from_slice(&header(id, kind as u16, count, overflow));
+        fill(&mut self.buffer);
+        debug_assert!(self.buffer.len() <= end, "a body is longer than it was said to be");
+        self.buffer.resize(end, 0);
         self.flush_if_full()?;
         Ok(id)
     }

@@ -279,11 +279,9 @@ impl Leaf {
     fn write<W: Write + Seek>(&self, out: &mut Pages<W>) -> io::Result<u64> {
         let body_bytes = self.page_bytes() - HEADER_BYTES;
         out.add(Kind::Leaf, self.elements.len(), body_bytes, |body| {
-            let (table, data) = body.split_at_mut(self.elements.len() * ELEMENT_BYTES);
-            for (slot, element) in table.chunks_exact_mut(ELEMENT_BYTES).zip(self.table()) {
-                slot.copy_from_slice(&element);
-            }
-            data.copy_from_slice(&self.data);
+            body.reserve(body_bytes);
+            self.table().for_each(|element| body.extend_from_slice(&element));
+            body.extend_from_slice(&self.data);
         })
     }
 
@@ -389,15 +387,13 @@ impl Group {
     fn write<W: Write + Seek>(&self, out: &mut Pages<W>) -> io::Result<u64> {
         let table_bytes = self.elements.len() * ELEMENT_BYTES;
         out.add(Kind::Branch, self.elements.len(), table_bytes + self.keys.len(), |body| {
-            let (table, keys) = body.split_at_mut(table_bytes);
-            for (index, slot) in table.chunks_exact_mut(ELEMENT_BYTES).enumerate() {
-                let element = self.elements[index];
+            for (index, element) in self.elements.iter().enumerate() {
                 let distance = table_bytes - index * ELEMENT_BYTES + element.at;
-                slot[0..4].copy_from_slice(&(distance as u32).to_le_bytes());
-                slot[4..8].copy_from_slice(&(self.key(index).len() as u32).to_le_bytes());
-                slot[8..16].copy_from_slice(&element.child.to_le_bytes());
+                body.extend_from_slice(&(distance as u32).to_le_bytes());
+                body.extend_from_slice(&(self.key(index).len() as u32).to_le_bytes());
+                body.extend_from_slice(&element.child.to_le_bytes());
             }
-            keys.copy_from_slice(&self.keys);
+            body.extend_from_slice(&self.keys);
         })
     }
 }

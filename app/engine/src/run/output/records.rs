@@ -5,6 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use stella_model::json::Tape;
 use stella_model::screen::Safe;
 use stella_model::{ErrorCode, FeedName, Instant, RecordId, SetKey};
 use stella_plan::{AdapterSpec, PartPlan, SetSummary};
@@ -126,8 +127,10 @@ impl<'a> Reading<'a> {
     ) -> Result<(), EngineError> {
         let set = &summary.set;
         let publisher = self.publishers.get(&set.feed).copied();
+        let mut tape = Tape::default();
         self.prepared.read_part(summary, part, &mut |record| {
-            let evidence = Evidence::open(record.format, &record.content, &LIMITS)
+            let room = std::mem::take(&mut tape);
+            let evidence = Evidence::open_in(room, record.format, &record.content, &LIMITS)
                 .map_err(|rejection| unreadable(&record.id, set, rejection))?;
             let taken = Taken {
                 feed: &set.feed,
@@ -141,7 +144,9 @@ impl<'a> Reading<'a> {
                 EngineError::new(ErrorCode::Io, message)
                     .because(source)
                     .hint("look at the room on the disk of the store")
-            })
+            })?;
+            tape = evidence.into_tape();
+            Ok(())
         })
     }
 }
