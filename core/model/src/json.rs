@@ -40,6 +40,13 @@ pub struct Document<'a> {
     order: Vec<u32>,
 }
 
+/// Appends a number.
+type WriteNumber = fn(&mut Vec<u8>, &str);
+
+fn keep_number(out: &mut Vec<u8>, token: &str) {
+    out.extend_from_slice(token.as_bytes());
+}
+
 /// The room of a document's tape, for the next document.
 #[derive(Debug, Default)]
 pub struct Tape {
@@ -181,6 +188,11 @@ impl<'a> Document<'a> {
         self.root().write_canonical(out);
     }
 
+    /// Appends the canonical form with numbers as `number` writes their tokens.
+    pub(crate) fn write_with(&self, out: &mut Vec<u8>, number: WriteNumber) {
+        self.write(0, out, number);
+    }
+
     fn token(&self, node: Node) -> &str {
         &self.text[node.start as usize..node.end as usize]
     }
@@ -204,13 +216,14 @@ impl<'a> Document<'a> {
         &self.order[at + 1..at + 1 + count]
     }
 
-    fn write(&self, index: u32, out: &mut Vec<u8>) {
+    fn write(&self, index: u32, out: &mut Vec<u8>, number: WriteNumber) {
         let node = self.nodes[index as usize];
         match node.tag {
             Tag::Null => out.extend_from_slice(b"null"),
             Tag::True => out.extend_from_slice(b"true"),
             Tag::False => out.extend_from_slice(b"false"),
-            Tag::Number | Tag::Plain => out.extend_from_slice(self.token(node).as_bytes()),
+            Tag::Number => number(out, self.token(node)),
+            Tag::Plain => out.extend_from_slice(self.token(node).as_bytes()),
             Tag::Escaped => write_canonical_token(out, self.inner(node)),
             Tag::Array => {
                 out.push(b'[');
@@ -219,7 +232,7 @@ impl<'a> Document<'a> {
                     if position > 0 {
                         out.push(b',');
                     }
-                    self.write(item, out);
+                    self.write(item, out, number);
                     item = self.after(item);
                 }
                 out.push(b']');
@@ -230,9 +243,9 @@ impl<'a> Document<'a> {
                     if position > 0 {
                         out.push(b',');
                     }
-                    self.write(name, out);
+                    self.write(name, out, number);
                     out.push(b':');
-                    self.write(name + 1, out);
+                    self.write(name + 1, out, number);
                 }
                 out.push(b'}');
             }
@@ -396,7 +409,7 @@ impl<'t> Value<'t> {
 
     /// Appends the canonical form of the value to `out`.
     pub fn write_canonical(self, out: &mut Vec<u8>) {
-        self.document.write(self.node, out);
+        self.document.write(self.node, out, keep_number);
     }
 }
 
