@@ -50,6 +50,8 @@ pub fn codec(level: i32) -> Codec {
 /// A compression context, reused from part to part; what came before never shows in the bytes.
 pub struct Compressor {
     encoder: Encoder<'static>,
+    /// What the library writes at once.
+    chunk: Box<[u8]>,
 }
 
 impl Compressor {
@@ -64,7 +66,8 @@ impl Compressor {
         for (_, _, parameter) in parameters(level) {
             encoder.set_parameter(parameter)?;
         }
-        Ok(Compressor { encoder })
+        let chunk = vec![0; zstd_safe::CCtx::out_size()].into_boxed_slice();
+        Ok(Compressor { encoder, chunk })
     }
 
     /// Compresses `input` into one frame with its size and checksum.
@@ -72,19 +75,19 @@ impl Compressor {
     /// # Errors
     /// Only if libzstd has no memory.
     pub fn frame(&mut self, input: &[u8]) -> io::Result<Vec<u8>> {
-        self.encoder.reinit()?;
-        self.encoder.set_pledged_src_size(Some(input.len() as u64))?;
+        let Compressor { encoder, chunk } = self;
+        encoder.reinit()?;
+        encoder.set_pledged_src_size(Some(input.len() as u64))?;
         let mut frame = Vec::with_capacity(input.len() / 8 + 1024);
-        let mut chunk = vec![0; zstd_safe::CCtx::out_size()];
         let mut at = 0;
         while at < input.len() {
-            let status = self.encoder.run_on_buffers(&input[at..], &mut chunk)?;
+            let status = encoder.run_on_buffers(&input[at..], chunk)?;
             at += status.bytes_read;
             frame.extend_from_slice(&chunk[..status.bytes_written]);
         }
         loop {
-            let mut out = zstd_safe::OutBuffer::around(chunk.as_mut_slice());
-            let left = self.encoder.finish(&mut out, true)?;
+            let mut out = zstd_safe::OutBuffer::around(&mut **chunk);
+            let left = encoder.finish(&mut out, true)?;
             let written = out.pos();
             frame.extend_from_slice(&chunk[..written]);
             if left == 0 {

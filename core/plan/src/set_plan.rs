@@ -1,7 +1,7 @@
 //! One set of a plan: its count, root and parts, from its rows in order.
 
 use serde::{Deserialize, Serialize};
-use stella_model::{Digest, DigestBuilder, Instant, RecordId, SetKey, rfc8785};
+use stella_model::{Digest, DigestBuilder, Instant, PRODUCT_VERSION, RecordId, SetKey, rfc8785};
 use stella_records::{line, setroot};
 
 use crate::{Partition, run_plan::SetEntry};
@@ -162,7 +162,8 @@ impl<'a> SetPlan<'a> {
     /// All that decides a summary beside the records.
     fn shape(&self) -> Digest {
         let mut shape = self.key_prefix.clone();
-        shape.lp(&rfc8785::to_vec(self.partition));
+        // Another version may cut parts, or make set roots, in another way.
+        shape.lp(PRODUCT_VERSION.as_bytes()).lp(&rfc8785::to_vec(self.partition));
         shape.finish()
     }
 

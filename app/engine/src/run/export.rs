@@ -131,12 +131,12 @@ pub fn export(
     record.outputs = sizes(&outputs);
     record.accepted_drop = accepted_drop(&prepared, &outputs);
     record.save(store, &prepared.kin())?;
-    prepared.kept.save()?;
     let limit = request.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES);
     let accepted = record.accepted_drop.iter().flat_map(|accepted| &accepted.drops);
     let accepted: Vec<String> = accepted.map(|drop| format!("accepted: {drop}")).collect();
     let mut warnings = prepared.warnings;
     warnings.extend(accepted);
+    warnings.extend(prepared.kept.save());
     warnings.extend(prune(&depot, key.as_ref(), limit));
     let manifest = files.manifest;
     Ok(RunReport {

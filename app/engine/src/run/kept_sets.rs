@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use stella_ledger::{LiveSet, SetState};
-use stella_model::{Digest, ErrorCode, SetKey, rfc8785};
+use stella_model::{Digest, SetKey, rfc8785};
 use stella_plan::{KeptSummary, ProfileId, Selectors, SetPlan, SetSummary};
 
 use super::record;
-use crate::{EngineError, Store};
+use crate::Store;
 
 /// The summaries that the last run of a profile kept, or the next one shall find.
 pub(super) struct KeptSets {
@@ -61,18 +61,17 @@ impl KeptSets {
         KeptSets { path, usable, outdated: sets != before, sets }
     }
 
-    /// Keeps them, whole or not at all.
-    pub(super) fn save(&self) -> Result<(), EngineError> {
+    /// Keeps them, whole or not at all. Gives a warning if that fails: the bundle is where it should
+    /// be.
+    pub(super) fn save(&self) -> Option<String> {
         if !self.outdated {
-            return Ok(());
+            return None;
         }
         let sets = rfc8785::to_vec(&self.sets);
         let text = [Digest::of(&sets).to_string().as_bytes(), b"\n", &sets].concat();
-        record::put(&self.path, &text).map_err(|source| {
-            let message =
-                format!("cannot write what is known of the sets, {}", self.path.display());
-            EngineError::new(ErrorCode::Io, message).because(source)
-        })
+        let failed = record::put(&self.path, &text).err()?;
+        let path = self.path.display();
+        Some(format!("{path} was not written, the next run reads all sets again: {failed}"))
     }
 }
 

@@ -51,12 +51,17 @@ pub(crate) fn pack(
             summary.parts.iter().map(move |part| Task { set, summary, part })
         })
         .collect();
+    // The largest first: they keep no thread busy while the others are done, and memory that is taken
+    // for them is enough for all that follow.
+    let mut order: Vec<usize> = (0..tasks.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(tasks[*index].part.bytes));
     let shop = Shop {
         prepared,
         depot,
         cancel,
         progress,
         tasks: &tasks,
+        order: &order,
         next: AtomicUsize::new(0),
         budget: Budget::new(BYTES_IN_FLIGHT),
         done: tasks.iter().map(|_| Mutex::new(None)).collect(),
@@ -112,6 +117,8 @@ struct Shop<'a> {
     cancel: &'a Cancel,
     progress: &'a dyn Progress,
     tasks: &'a [Task<'a>],
+    /// The order in which they are done.
+    order: &'a [usize],
     next: AtomicUsize,
     budget: Budget,
     done: Vec<Mutex<Option<PartRecord>>>,
@@ -125,8 +132,9 @@ impl Shop<'_> {
     fn work(&self) -> Result<(), EngineError> {
         let mut tools = None;
         loop {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(task) = self.tasks.get(index) else { return Ok(()) };
+            let place = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(&index) = self.order.get(place) else { return Ok(()) };
+            let task = &self.tasks[index];
             if self.cancel.is_set() {
                 return Ok(());
             }
