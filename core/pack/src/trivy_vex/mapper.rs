@@ -17,7 +17,7 @@ use crate::rows::{Sorter, Spool};
 const ROWS: usize = 24 << 20;
 const REPORT: usize = 6 << 20;
 
-/// What one statement may be multiplied to.
+/// What one statement, and one document, may be multiplied to.
 const LIMITS: RowLimits = RowLimits::DEFAULT;
 
 /// Longest id of a vulnerability.
@@ -76,10 +76,10 @@ impl<'s> Mapper<'s> {
             return self.gap(&origin, Reason::FormatNotMapped, "", "");
         };
         let mut outcome = Ok(());
-        let mut position = 0_u32;
+        let (mut position, mut left) = (0_u32, LIMITS.vex_document_bytes);
         vex.each_statement(&mut |statement| {
             if outcome.is_ok() {
-                outcome = self.statement(&origin, &statement, position);
+                outcome = self.statement(&origin, &statement, position, &mut left);
             }
             position = position.saturating_add(1);
         });
@@ -94,12 +94,15 @@ impl<'s> Mapper<'s> {
         origin: &Origin<'_>,
         statement: &Statement<'_>,
         position: u32,
+        left: &mut usize,
     ) -> io::Result<()> {
         let names = names(statement);
         let name = statement.vulnerability.as_ref();
-        if names.is_empty() {
+        let Some(first) = names.first() else {
             return self.gap(origin, Reason::NoVulnerabilityId, name, "");
-        }
+        };
+        // Told of each product: no longer than a usable one.
+        let name = names.get(name).unwrap_or(first);
         let Some(status) = statement.status else {
             return self.gap(origin, Reason::StatusUnknown, name, "");
         };
@@ -115,8 +118,10 @@ impl<'s> Mapper<'s> {
         says.write(self.value.clear()).text(author).text(origin.feed.as_str()).text(id);
         let tail = tail(time, rank, origin, position);
         let bytes = bytes_of(statement, &names, tail.len() + self.value.bytes.len());
-        if names.len() > LIMITS.ids || bytes > LIMITS.row_bytes {
-            return self.gap(origin, Reason::TooManyRows, name, "");
+        let after = left.checked_sub(bytes).filter(|_| bytes <= LIMITS.row_bytes);
+        match after.filter(|_| names.len() <= LIMITS.ids) {
+            Some(after) => *left = after,
+            None => return self.gap(origin, Reason::TooManyRows, name, ""),
         }
         for product in &statement.products {
             let (product, parts) = match place(product, status) {
@@ -127,11 +132,14 @@ impl<'s> Mapper<'s> {
                 }
             };
             let (package, text) = (product.package(), product.product());
+            let mut told = BTreeSet::new();
             for part in parts {
                 let part = match part {
                     Ok(part) => part,
                     Err(reason) => {
-                        self.gap(origin, reason, name, &text)?;
+                        if told.insert(reason.as_str()) {
+                            self.gap(origin, reason, name, &text)?;
+                        }
                         continue;
                     }
                 };
@@ -208,8 +216,8 @@ fn place(product: &Product<'_>, status: Status) -> Result<(Purl, Parts), Reason>
         return Ok((usable(whole)?, vec![Ok(own.product())]));
     }
     let parts = product.subcomponents.iter().map(|part| Ok(usable(part)?.product()));
-    let nameless =
-        (0..product.nameless_subcomponents).map(|_| Err(Reason::SubcomponentWithoutPurl));
+    let nameless = product.nameless_subcomponents > 0;
+    let nameless = nameless.then_some(Err(Reason::SubcomponentWithoutPurl));
     let mut parts: Parts = parts.chain(nameless).collect();
     if parts.is_empty() {
         parts.push(Ok(String::new()));

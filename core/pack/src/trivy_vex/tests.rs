@@ -375,3 +375,46 @@ fn a_statement_of_too_many_rows_is_reported_and_the_others_stand() {
         assert_eq!(made.contents.statements, 1);
     }
 }
+
+#[test]
+fn a_document_of_too_many_rows_keeps_the_statements_that_fit() {
+    // Each statement is within bounds, 20 of them are not.
+    let products: Vec<String> =
+        (0..1000).map(|number| format!(r#"{{"@id":"pkg:npm/a@{number}"}}"#)).collect();
+    let statement = |number: usize| {
+        format!(
+            r#"{{"vulnerability":{{"name":"CVE-{number}"}},"status":"not_affected",
+            "timestamp":"{DAY_1}","impact_statement":"{}","products":[{}]}}"#,
+            "x".repeat(14_000),
+            products.join(",")
+        )
+    };
+    let statements: Vec<String> = (10..30).map(statement).collect();
+    let document = format!(
+        r#"{{"@context":"https://openvex.dev/ns/v0.2.0","@id":"x","author":"a",
+        "timestamp":"2026-01-01T00:00:00Z","version":1,"statements":[{}]}}"#,
+        statements.join(",")
+    );
+    let made = make(&[("acme", "", "1", Format::OpenVex, document)], 1, &[]);
+    let told = made.report.lines().filter(|line| line.contains("too-many-rows")).count();
+    assert!(told > 0 && made.contents.statements + told as u64 == 20, "{told}");
+    assert!(made.contents.statements >= 16);
+}
+
+#[test]
+fn a_product_with_many_nameless_parts_and_a_long_name_is_told_of_once() {
+    let parts = vec!["{}"; 50_000].join(",");
+    let name = "n".repeat(100_000);
+    let document = format!(
+        r#"{{"@context":"https://openvex.dev/ns/v0.2.0","@id":"x","author":"a",
+        "timestamp":"2026-01-01T00:00:00Z","version":1,"statements":[
+        {{"vulnerability":{{"name":"{name}","aliases":["CVE-1"]}},"status":"not_affected",
+        "timestamp":"{DAY_1}","products":[{{"@id":"pkg:npm/a@1","subcomponents":[{parts}]}}]}}]}}"#
+    );
+    let made = make(&[("acme", "", "1", Format::OpenVex, document)], 1, &[]);
+    assert_eq!(
+        made.report,
+        "{\"feed\":\"acme\",\"id\":\"1\",\"product\":\"pkg:npm/a@1\",\"products\":1,\
+         \"reason\":\"subcomponent-without-purl\",\"vulnerability\":\"CVE-1\"}\n"
+    );
+}
