@@ -16,8 +16,8 @@ use crate::stella::{Stella, remove};
 /// Most memory that any process may need.
 const PEAK_BYTES: u64 = 200 << 20;
 
-/// How often at least what takes a moment is repeated.
-const LEAST_SHORT: usize = 5;
+/// How often at least what takes a moment is repeated, and what is held against a narrow goal.
+pub(crate) const LEAST_SHORT: usize = 5;
 
 /// One corpus under measurement.
 pub(crate) struct Bench<'a> {
@@ -301,7 +301,7 @@ impl Bench<'_> {
     ) -> Result<()> {
         let changed = corpus::uniform_change(&self.feeds, self.cache)?;
         let (mut firsts, mut changes) = (Vec::new(), Vec::new());
-        for _ in 0..self.repetitions.max(1) {
+        for _ in 0..self.repetitions.max(LEAST_SHORT) {
             let first = self.stella.copy(store, "change-first")?;
             firsts.push(self.stella.export(&first, "mirror:full", "change-first-bundle", true)?);
             let store = self.stella.copy(&mirror.store, "change-run")?;
