@@ -78,10 +78,13 @@ pub struct RowLimits {
     /// name stands for every such id. Largest seen: 72.
     pub name_pairs: usize,
     /// Most bytes of the rows of one record or statement, where several ids or packages share what it
-    /// says; and of what several records say of one key. Stops a document of kilobytes that becomes
-    /// gigabytes. Largest seen: 148 kB of an erratum
-    /// with 140 CVE ids, 6.4 kB of packages of languages, 477 kB of a VEX statement, 2 kB under a key.
+    /// says; of what several records say of one key; and of what one record says that cannot be said.
+    /// Stops a document of kilobytes that becomes gigabytes. Largest seen: 148 kB of an erratum with
+    /// 140 CVE ids, 6.4 kB of packages of languages, 477 kB of a VEX statement, 2 kB under a key.
     pub row_bytes: usize,
+    /// Most bytes of the rows of one VEX document, all its statements together. Stops one of megabytes
+    /// that becomes gigabytes although each statement is within bounds. Largest seen: 7.9 MB.
+    pub vex_document_bytes: usize,
     /// Most comparisons of the listed versions of a package with ranges of it that need Trivy's own
     /// reading. Stops time that is the product of two lists. Largest seen: 1,095.
     pub comparisons: usize,
@@ -97,6 +100,7 @@ impl RowLimits {
         ids: 128,
         name_pairs: 4_096,
         row_bytes: 16 << 20,
+        vex_document_bytes: 256 << 20,
         comparisons: 1 << 16,
         disputes: 1 << 12,
     };

@@ -3,7 +3,7 @@
 //! Adapters that make one file of all records turn each record into rows, on any number of threads,
 //! and read them back in the order of their keys. What does not fit in memory goes to a [`Spool`]
 //! as sorted runs, which are merged, in several passes if there are many: memory does not grow with
-//! the number of rows (INV-LIMIT), but for 24 bytes for each time that a sorter was full. A pass
+//! the number of rows (INV-LIMIT), but for some 100 bytes for each time that a sorter was full. A pass
 //! writes what it merges to the spool once more.
 //!
 //! Keys should be distinct; rows with equal keys come in an order that depends on the threads.
@@ -14,6 +14,7 @@ pub(crate) mod memory;
 mod merge;
 mod sort;
 
+use std::collections::VecDeque;
 use std::io;
 
 pub use merge::Merged;
@@ -49,12 +50,19 @@ pub struct Sorter<'s> {
 }
 
 /// A sorted run in a spool.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Run {
-    offset: u64,
-    bytes: u64,
+    /// Where its bytes are: one extent, but for what others wrote to the spool in between. A row lies
+    /// in one extent.
+    extents: VecDeque<Extent>,
     /// Bytes of its largest row, lengths included.
     largest: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    offset: u64,
+    bytes: u64,
 }
 
 impl<'s> Sorter<'s> {
@@ -103,7 +111,7 @@ impl<'s> Sorter<'s> {
         for entry in &self.index {
             writer.push(sort::row(&self.arena, entry))?;
         }
-        self.runs.append(&mut writer.finish()?);
+        self.runs.push(writer.finish()?);
         self.arena.clear();
         self.index.clear();
         Ok(())
@@ -114,9 +122,7 @@ impl<'s> Sorter<'s> {
 struct RunWriter<'s> {
     spool: &'s dyn Spool,
     block: Vec<u8>,
-    runs: Vec<Run>,
-    /// Bytes of the largest row of the block.
-    largest: usize,
+    run: Run,
 }
 
 impl<'s> RunWriter<'s> {
@@ -125,38 +131,33 @@ impl<'s> RunWriter<'s> {
 
     fn new(spool: &'s dyn Spool) -> RunWriter<'s> {
         let block = Vec::with_capacity(RunWriter::BLOCK + (RunWriter::BLOCK >> 2));
-        RunWriter { spool, block, runs: Vec::new(), largest: 0 }
+        RunWriter { spool, block, run: Run::default() }
     }
 
     /// Takes a row with its lengths.
     fn push(&mut self, row: &[u8]) -> io::Result<()> {
         self.block.extend_from_slice(row);
-        self.largest = self.largest.max(row.len());
+        self.run.largest = self.run.largest.max(row.len());
         if self.block.len() >= RunWriter::BLOCK { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         let offset = self.spool.append(&self.block)?;
         let bytes = self.block.len() as u64;
-        let largest = std::mem::take(&mut self.largest);
-        match self.runs.last_mut() {
-            Some(run) if run.offset + run.bytes == offset => {
-                run.bytes += bytes;
-                run.largest = run.largest.max(largest);
-            }
-            // Another sorter wrote to the spool meanwhile: what follows is a run of its own.
-            _ => self.runs.push(Run { offset, bytes, largest }),
+        match self.run.extents.back_mut() {
+            Some(last) if last.offset + last.bytes == offset => last.bytes += bytes,
+            _ => self.run.extents.push_back(Extent { offset, bytes }),
         }
         self.block.clear();
         Ok(())
     }
 
-    /// What was written: one run, but for rows of others in between.
-    fn finish(mut self) -> io::Result<Vec<Run>> {
+    /// What was written.
+    fn finish(mut self) -> io::Result<Run> {
         if !self.block.is_empty() {
             self.flush()?;
         }
-        Ok(self.runs)
+        Ok(self.run)
     }
 }
 

@@ -225,3 +225,60 @@ fn fixes_that_there_is_no_time_to_dispute_do_not_count_as_patched() {
     assert_eq!(patched(45), 45);
     assert_eq!(patched(300), 4096 / 300);
 }
+
+#[test]
+fn what_cannot_be_said_of_a_record_is_bounded_too() {
+    // Each version is a line of the report with the name of its package.
+    let name = "n".repeat(4_000);
+    let record = |versions: usize| {
+        let versions: Vec<String> = (0..versions).map(|number| format!("!{number}")).collect();
+        let affected = json!([{"package": {"ecosystem": "npm", "name": name}, "versions": versions},
+            {"package": {"ecosystem": "Unheard-of", "name": "q"}}]);
+        Osv::new("A").with("affected", affected)
+    };
+    let built = build(&[record(4_000)]);
+    assert_eq!(built.told().len(), 4_001);
+    let built = build(&[record(8_000)]);
+    assert_eq!(built.told(), ["too-many-gaps A Unheard-of", "too-many-gaps A npm"]);
+    assert_eq!(built.contents.tally.gaps.get("npm"), Some(&1));
+    assert!(built.contents.is_lost("npm"));
+}
+
+#[test]
+fn a_record_whose_id_cannot_be_a_key_is_not_filed_under_another() {
+    let hostile = Osv::new("GHSA-1\0x").affects("npm", "p", "9.0.0");
+    let honest = Osv::new("GHSA-1").affects("npm", "p", "1.0.0");
+    let built = build(&[hostile, honest]);
+    assert_eq!(built.told(), ["no-vulnerability-id GHSA-1\0x"]);
+    assert_eq!(built.list("npm", "p", "GHSA-1", "PatchedVersions"), ["1.0.0"]);
+}
+
+#[test]
+fn ids_that_were_rejected_leave_rows_and_details_under_the_ids_that_stand() {
+    let rejected = |id: &str| {
+        Osv::new(id)
+            .with("details", json!("Rejected reason: not a fault"))
+            .affects("npm", "x", "1.0.0")
+    };
+    let teacher =
+        |id: &str, cve: &str| Osv::new(id).aliases(&[cve, "X"]).affects("npm", "q", "1.0.0");
+    let asker = || Osv::new("GHSA-9").aliases(&["X"]).affects("npm", "p", "1.0.0");
+    let ids_of_p = |built: &Built| {
+        let keys = built.keys.keys().filter(|(_, package, _)| package == "p");
+        keys.map(|(_, _, id)| id.clone()).collect::<Vec<_>>()
+    };
+    // The only id that its names stand for was rejected.
+    let built = build(&[rejected("CVE-1"), teacher("T-1", "CVE-1"), asker()]);
+    assert_eq!(ids_of_p(&built), ["GHSA-9"]);
+    assert!(built.detail("GHSA-9").is_some(), "a row without a description");
+    // One of two.
+    let documents = [rejected("CVE-1"), teacher("T-1", "CVE-1"), teacher("T-2", "CVE-2"), asker()];
+    let built = build(&documents);
+    assert_eq!(ids_of_p(&built), ["CVE-2"]);
+    assert!(built.detail("GHSA-9").is_none(), "a description without a row");
+    // The ids of a record itself: named by one of them, with another name.
+    let own = Osv::new("CVE-1").aliases(&["CVE-3", "GHSA-8"]).affects("npm", "p", "1.0.0");
+    let built = build(&[rejected("CVE-1"), rejected("CVE-3"), own]);
+    assert_eq!(ids_of_p(&built), ["GHSA-8"]);
+    assert!(built.detail("GHSA-8").is_some(), "a row without a description");
+}

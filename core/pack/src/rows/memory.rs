@@ -9,11 +9,18 @@ use super::Spool;
 pub(crate) struct Memory {
     bytes: Mutex<Vec<u8>>,
     limit: usize,
+    /// Bytes that somebody else writes after each append.
+    between: usize,
 }
 
 impl Memory {
     pub(crate) fn with_limit(limit: usize) -> Memory {
-        Memory { bytes: Mutex::default(), limit }
+        Memory { bytes: Mutex::default(), limit, between: 0 }
+    }
+
+    /// One that others write to at the same time.
+    pub(crate) fn shared() -> Memory {
+        Memory { between: 1, ..Memory::default() }
     }
 }
 
@@ -31,6 +38,8 @@ impl Spool for Memory {
         }
         let at = held.len() as u64;
         held.extend_from_slice(bytes);
+        let end = held.len() + self.between;
+        held.resize(end, 0xff);
         Ok(at)
     }
 

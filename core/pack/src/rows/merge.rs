@@ -63,7 +63,7 @@ impl<'s> Merged<'s> {
             streams.push(Stream::Memory { arena, index, next: 0 });
         }
         while let Some(many) = too_many(buffers, &mut runs) {
-            runs.extend(pass(buffers, many)?);
+            runs.push_back(pass(buffers, many)?);
         }
         streams.extend(readers(buffers, runs.into_iter().collect()));
         Merged::of(streams)
@@ -103,7 +103,8 @@ fn need((_, run): &Place<'_>) -> usize {
     run.largest.max(LEAST)
 }
 
-/// As many runs as the buffers are enough for, two at least, if they are not enough for all.
+/// As many runs as the buffers are enough for, two at least, if they are not enough for all. They
+/// become one, so that an end comes.
 fn too_many<'s>(buffers: usize, runs: &mut VecDeque<Place<'s>>) -> Option<Vec<Place<'s>>> {
     let all: usize = runs.iter().map(need).sum();
     if all <= buffers || runs.len() <= 2 {
@@ -119,8 +120,9 @@ fn too_many<'s>(buffers: usize, runs: &mut VecDeque<Place<'s>>) -> Option<Vec<Pl
 }
 
 /// Merges runs into one.
-fn pass(buffers: usize, runs: Vec<Place<'_>>) -> io::Result<Vec<Place<'_>>> {
-    let Some((spool, _)) = runs.first().copied() else { return Ok(Vec::new()) };
+fn pass<'s>(buffers: usize, runs: Vec<Place<'s>>) -> io::Result<Place<'s>> {
+    let spool = runs.first().map(|(spool, _)| *spool);
+    let spool = spool.ok_or_else(|| io::Error::other("no run is merged"))?;
     let mut rows = Merged::of(readers(buffers, runs).collect())?;
     let mut writer = RunWriter::new(spool);
     let mut row = Vec::new();
@@ -132,7 +134,7 @@ fn pass(buffers: usize, runs: Vec<Place<'_>>) -> io::Result<Vec<Place<'_>>> {
         row.extend_from_slice(value);
         writer.push(&row)?;
     }
-    Ok(writer.finish()?.into_iter().map(|run| (spool, run)).collect())
+    Ok((spool, writer.finish()?))
 }
 
 fn readers(buffers: usize, runs: Vec<Place<'_>>) -> impl Iterator<Item = Stream<'_>> {
@@ -208,24 +210,31 @@ impl<'s> Reader<'s> {
     /// Makes sure that so many bytes lie in the buffer from `next` on; `false` if the run has ended
     /// there.
     fn fill(&mut self, bytes: usize) -> io::Result<bool> {
-        let have = self.buffer.len() - self.next;
+        let mut have = self.buffer.len() - self.next;
         if have >= bytes {
             return Ok(true);
         }
-        if have == 0 && self.rest.bytes == 0 {
-            return Ok(false);
-        }
         self.buffer.drain(..self.next);
         self.next = 0;
-        let wanted = bytes.max(self.block) - have;
-        let more = usize::try_from(self.rest.bytes).unwrap_or(usize::MAX).min(wanted);
-        if have + more < bytes {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        while have < bytes {
+            let Some(extent) = self.rest.extents.front_mut() else {
+                return if have == 0 {
+                    Ok(false)
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                };
+            };
+            let wanted = bytes.max(self.block) - have;
+            let more = usize::try_from(extent.bytes).unwrap_or(usize::MAX).min(wanted);
+            self.buffer.resize(have + more, 0);
+            self.spool.read_at(extent.offset, &mut self.buffer[have..])?;
+            extent.offset += more as u64;
+            extent.bytes -= more as u64;
+            if extent.bytes == 0 {
+                self.rest.extents.pop_front();
+            }
+            have += more;
         }
-        self.buffer.resize(have + more, 0);
-        self.spool.read_at(self.rest.offset, &mut self.buffer[have..])?;
-        self.rest.offset += more as u64;
-        self.rest.bytes -= more as u64;
         Ok(true)
     }
 }
@@ -244,7 +253,7 @@ mod tests {
             (3000, 8, 64, BUFFERS),
             (90, 3 * LEAST, 2 * LEAST, 10 * LEAST),
         ] {
-            let spools = [Memory::default(), Memory::default()];
+            let spools = [Memory::default(), Memory::shared()];
             let mut sorters: Vec<Sorter<'_>> =
                 spools.iter().map(|spool| Sorter::new(spool, budget)).collect();
             for number in 0..rows {

@@ -125,7 +125,12 @@ impl<'s> Rows<'s> {
             let (asker, old) = old.split_first_chunk().ok_or_else(damaged)?;
             if current != *asker {
                 current = *asker;
-                within = answers.of(current, &self.texts, LIMITS, &mut ids)?;
+                within = answers.of(current, &self.texts, &mut ids)?;
+                for id in std::mem::take(&mut ids) {
+                    if !self.rejected.contains(&id)? {
+                        ids.insert(id);
+                    }
+                }
             }
             let (top, package, tail) = split_waiting(old)?;
             let is_claim = value.first() == Some(&tag::CLAIM);
@@ -187,9 +192,10 @@ impl<'s> Rows<'s> {
             };
             let (prefix, package, id) = (issue.key.top(), issue.key.package(), issue.key.id());
             if is_rejected {
-                // Unless the record has another id that stands.
+                // Unless the record has another id that stands, and once for all of them.
                 let claim = Claim::read(value)?;
                 if let Some(own) = claim.others.last()
+                    && claim.cves.first() == Some(&id)
                     && self.rejected.contains_all(&claim.cves)?
                 {
                     write_key(&mut self.key, [prefix, package, own], tail);
@@ -390,7 +396,9 @@ impl<'s> Group<'s> {
             Some(&tag::RED_HAT) => {
                 // Other feeds may hold the same document.
                 if self.red_hat.last().is_none_or(|last| last != row) {
-                    if !self.has_room(row.len()) {
+                    // A short row may stand for many cells.
+                    let bytes = entries::decoded_bytes(row)?.saturating_add(row.len());
+                    if bytes > LIMITS.row_bytes || !self.has_room(bytes) {
                         return Ok(false);
                     }
                     self.red_hat.push(row.to_vec());
@@ -405,7 +413,7 @@ impl<'s> Group<'s> {
     /// Whether so many bytes more are held; the first are, however many.
     fn has_room(&mut self, bytes: usize) -> bool {
         let before = self.bytes;
-        let after = before + bytes;
+        let after = before.saturating_add(bytes);
         let has_room = before == 0 || after <= LIMITS.row_bytes;
         if has_room {
             self.bytes = after;
@@ -497,5 +505,35 @@ impl<T: Tree> Walk<'_, T> {
             *self.keys.entry(top).or_default() += std::mem::take(&mut self.count);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::code::Writer;
+    use crate::rows::memory::Memory;
+    use crate::trivy_db::detail::{Told, encode_told};
+
+    #[test]
+    fn the_value_of_texts_is_that_of_no_others() {
+        let spool = Memory::default();
+        let mut texts = [Blobs::new(&spool, 1 << 20)];
+        let mut add = |title: &str| {
+            let mut value = Writer::default();
+            let told = Told { source: "acme".into(), title: title.into(), ..Told::default() };
+            encode_told(&mut value, &told);
+            (0, texts[0].add(&value.bytes).expect("room"))
+        };
+        let (one, other) = (add("one"), add("other"));
+        let damaged = (7, one.1);
+        let mut held = DetailValue::default();
+        for of in [&[one][..], &[one], &[one, other], &[other, one], &[damaged], &[one], &[other]] {
+            let fresh = DetailValue::default().make(of, &texts).map(<[u8]>::to_vec).ok();
+            assert_eq!(held.make(of, &texts).map(<[u8]>::to_vec).ok(), fresh);
+            assert_eq!(fresh.is_none(), of == [damaged]);
+        }
+        let value = held.make(&[other], &texts).expect("a value").to_vec();
+        assert!(String::from_utf8(value).expect("UTF-8").starts_with(r#"{"Title":"other""#));
     }
 }

@@ -188,13 +188,22 @@ impl<'s> Package<'s> {
 
     /// Gives each id with its value, in the order of ids, and forgets the rows.
     pub(super) fn settle(&mut self, rejected: &Rejected<'_>, put: &mut Put<'_>) -> io::Result<()> {
+        self.settle_within(MEMORY, rejected, put)
+    }
+
+    fn settle_within(
+        &mut self,
+        memory: usize,
+        rejected: &Rejected<'_>,
+        put: &mut Put<'_>,
+    ) -> io::Result<()> {
         if self.spilled.is_some() {
             self.spill(MEMORY)?;
             return self.settle_spilled(rejected, put);
         }
         if self.last.of != self.bytes {
             self.last.clear();
-            if self.work_out(rejected, put)? {
+            if self.work_out(memory, rejected, put)? {
                 std::mem::swap(&mut self.last.of, &mut self.bytes);
             }
         }
@@ -205,7 +214,12 @@ impl<'s> Package<'s> {
 
     /// Finds out what the rows come to. `false` if it is more than memory is meant to hold: what
     /// comes first is given, and only the rest is held.
-    fn work_out(&mut self, rejected: &Rejected<'_>, put: &mut Put<'_>) -> io::Result<bool> {
+    fn work_out(
+        &mut self,
+        memory: usize,
+        rejected: &Rejected<'_>,
+        put: &mut Put<'_>,
+    ) -> io::Result<bool> {
         let Package { bytes, rows, last, .. } = self;
         let mut fixes = Vec::with_capacity(rows.len());
         let mut scheme = None;
@@ -238,7 +252,7 @@ impl<'s> Package<'s> {
             let start = last.values.len();
             widest.write(&mut last.values);
             last.places.push((id, start..last.values.len()));
-            if last.values.len() - of_rows > MEMORY {
+            if last.values.len() - of_rows > memory {
                 last.give(put)?;
                 last.ids.clear();
                 last.values.truncate(of_rows);
@@ -334,6 +348,45 @@ mod tests {
         assert_eq!(expected.len(), 13 + 3 + 60 - 2);
         for memory in [0, 100, 1000, 3000] {
             assert_eq!(settled(memory), expected, "{memory}");
+        }
+    }
+
+    #[test]
+    fn what_neighbours_share_is_what_each_would_come_to_alone() {
+        let debian = DISTRIBUTIONS.iter().find(|known| known.osv == "Debian").expect("known");
+        let spool = Memory::default();
+        let rows = |fixes: &[(&str, &[&str])]| {
+            let row = |(fixed, ids): &(&str, &[&str])| {
+                let fix = Fix { fixed: Some((*fixed).to_owned().into()), ..Fix::default() };
+                let mut value = Writer::default();
+                encode(&mut value, debian, &fix, ids);
+                value.bytes
+            };
+            fixes.iter().map(row).collect::<Vec<_>>()
+        };
+        let one = rows(&[("1.0", &["CVE-1", "CVE-2"]), ("1.1", &["CVE-1", "CVE-3", "CVE-4"])]);
+        let other = rows(&[("1.0", &["CVE-1", "CVE-2"]), ("1.2", &["CVE-1", "CVE-3", "CVE-4"])]);
+        let rejected = of(&["CVE-3"]);
+        // With no memory for merged values they are given as they come, and nothing is held.
+        for memory in [MEMORY, 0] {
+            let settle = |package: &mut Package<'_>, rows: &[Vec<u8>]| {
+                rows.iter().for_each(|row| package.take(row).expect("takes"));
+                let mut said = Vec::new();
+                let mut put = |id: &str, value: &[u8]| {
+                    said.push((id.to_owned(), String::from_utf8(value.to_vec()).expect("UTF-8")));
+                    Ok(())
+                };
+                package.settle_within(memory, &rejected, &mut put).expect("settles");
+                said
+            };
+            let mut shared = Package::new(&spool);
+            for rows in [&one, &one, &other, &one, &one[..1].to_vec(), &one] {
+                let alone = settle(&mut Package::new(&spool), rows);
+                assert_eq!(settle(&mut shared, rows), alone);
+                assert_eq!(shared.last.of.is_empty(), memory == 0 && rows.len() > 1);
+            }
+            let last: Vec<_> = settle(&mut shared, &one).into_iter().map(|(id, _)| id).collect();
+            assert_eq!(last, ["CVE-1", "CVE-2", "CVE-4"]);
         }
     }
 }

@@ -165,6 +165,10 @@ impl<'s> Mapper<'s> {
         id: &RecordId,
         evidence: &Evidence<'_>,
     ) -> io::Result<()> {
+        if usable_key(id.as_str().into()).is_none() {
+            // In a key it would end the names before it, and stand for another record's.
+            return self.gap(feed, id, "", Reason::NoVulnerabilityId, "");
+        }
         if let (Some(csaf), Some(advisory)) = (evidence.csaf(), evidence.advisory())
             && redhat::is_publisher(csaf)
         {
@@ -236,9 +240,13 @@ impl<'s> Mapper<'s> {
         let mut said = Said::default();
         let title = record.advisory.title().unwrap_or_default();
         record.advisory.each_affected(&mut |affected| said.take(affected, &title));
-        for (ecosystem, package, reason, detail) in &said.gaps {
+        for (ecosystem, package, reason, detail) in &said.gaps.single {
             self.tally.gap(ecosystem, *reason);
             self.gap(record.feed, record.id, package, *reason, detail)?;
+        }
+        for ecosystem in &said.gaps.too_many {
+            self.tally.gap(ecosystem, Reason::TooManyGaps);
+            self.gap(record.feed, record.id, "", Reason::TooManyGaps, ecosystem)?;
         }
         self.language_rows(record, &mut said.languages)?;
         self.fix_rows(record, &mut said.fixes)
@@ -328,9 +336,10 @@ impl<'s> Mapper<'s> {
         for cve in &record.cves {
             self.detail_row(cve)?;
         }
-        // Where a CVE id turns out to be rejected, the record's own id takes its place.
+        // Where the CVE ids turn out to be rejected, the record's own id takes their place.
+        let Some(own) = record.others.last() else { return Ok(()) };
         self.refer_to(blob, &record.cves);
-        self.detail_row(record.id.as_str())
+        self.detail_row(own)
     }
 
     /// A row about a vulnerability, with the tail and the reference that the buffers hold.

@@ -121,8 +121,8 @@ fn answer<'s>(
     let first = sorters.first().ok_or_else(|| io::Error::other("there is no mapper"))?;
     let mut answers = Sorter::new(first.spool(), ANSWERS);
     let mut rows = merge(sorters)?;
-    let mut name = Name::default();
-    let (mut key, mut buffer) = (Vec::new(), Vec::new());
+    let (mut name, mut key) = (Name::default(), Vec::new());
+    let mut lists = Lists { texts, limits, buffer: Vec::new() };
     while let Some((row, _)) = rows.next_row()? {
         let end = row.iter().position(|byte| *byte == 0).ok_or_else(damaged)?;
         let (does, what) = row[end + 1..].split_first().ok_or_else(damaged)?;
@@ -133,7 +133,7 @@ fn answer<'s>(
             name.all.clear();
         }
         if *does == TEACHES {
-            name.learn(read_ids(what)?, texts, limits, &mut buffer)?;
+            lists.learn(&mut name, read_ids(what)?)?;
             continue;
         }
         if name.single.is_none() {
@@ -141,7 +141,7 @@ fn answer<'s>(
         }
         let ids = match name.answer {
             Some(ids) => ids,
-            None => name.answer(texts, limits, &mut buffer)?,
+            None => lists.answer(&mut name)?,
         };
         key.clear();
         key.extend_from_slice(what);
@@ -151,60 +151,52 @@ fn answer<'s>(
     Ok(answers)
 }
 
-impl Name {
-    fn learn(
-        &mut self,
-        ids: Ids,
-        texts: &[Blobs<'_>],
-        limits: RowLimits,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        let Some(single) = self.single else {
-            self.single = ids;
+/// The lists of ids that names stand for.
+struct Lists<'t, 's> {
+    /// Of all mappers; those that are put together from several lists are added to the first.
+    texts: &'t mut [Blobs<'s>],
+    limits: RowLimits,
+    buffer: Vec<u8>,
+}
+
+impl Lists<'_, '_> {
+    /// Notes that a name stands for the ids of one more list.
+    fn learn(&mut self, name: &mut Name, ids: Ids) -> io::Result<()> {
+        let Some(single) = name.single else {
+            name.single = ids;
             return Ok(());
         };
-        if self.all.is_empty() {
-            self.add(Some(single), texts, limits, buffer)?;
+        if name.all.is_empty() {
+            self.add(&mut name.all, Some(single))?;
         }
-        self.add(ids, texts, limits, buffer)
+        self.add(&mut name.all, ids)
     }
 
-    fn add(
-        &mut self,
-        ids: Ids,
-        texts: &[Blobs<'_>],
-        limits: RowLimits,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        let Some(ids) = ids.filter(|_| self.all.len() <= limits.ids) else { return Ok(()) };
-        read_list(ids, texts, buffer)?;
-        let all = &mut self.all;
-        Reader::new(buffer).each_text(&mut |id| {
-            if all.len() <= limits.ids && !all.contains(id) {
+    fn add(&mut self, all: &mut BTreeSet<String>, ids: Ids) -> io::Result<()> {
+        let most = self.limits.ids;
+        let Some(ids) = ids.filter(|_| all.len() <= most) else { return Ok(()) };
+        read_list(ids, self.texts, &mut self.buffer)?;
+        Reader::new(&self.buffer).each_text(&mut |id| {
+            if all.len() <= most && !all.contains(id) {
                 all.insert(id.to_owned());
             }
         })
     }
 
-    fn answer(
-        &mut self,
-        texts: &mut [Blobs<'_>],
-        limits: RowLimits,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<Ids> {
-        let ids = if self.all.len() > limits.ids {
+    fn answer(&mut self, name: &mut Name) -> io::Result<Ids> {
+        let ids = if name.all.len() > self.limits.ids {
             None
-        } else if self.all.is_empty() {
-            self.single
+        } else if name.all.is_empty() {
+            name.single
         } else {
-            let mut list = Writer { bytes: std::mem::take(buffer) };
-            let all: Vec<&str> = self.all.iter().map(String::as_str).collect();
-            let blob =
-                texts.first_mut().ok_or_else(damaged)?.add(&list.clear().list(&all).bytes)?;
-            *buffer = list.bytes;
+            let all: Vec<&str> = name.all.iter().map(String::as_str).collect();
+            let mut list = Writer { bytes: std::mem::take(&mut self.buffer) };
+            let first = self.texts.first_mut().ok_or_else(damaged)?;
+            let blob = first.add(&list.clear().list(&all).bytes)?;
+            self.buffer = list.bytes;
             Some((0, blob))
         };
-        self.answer = Some(ids);
+        name.answer = Some(ids);
         Ok(ids)
     }
 }
@@ -223,6 +215,7 @@ pub(super) struct Answers<'s> {
     rows: Merged<'s>,
     /// The row that was read ahead.
     ahead: Option<(Asker, Ids)>,
+    limits: RowLimits,
     buffer: Vec<u8>,
 }
 
@@ -235,7 +228,7 @@ impl<'s> Answers<'s> {
         limits: RowLimits,
     ) -> io::Result<Answers<'s>> {
         let rows = merge(vec![answer(sorters, texts, limits)?])?;
-        let mut answers = Answers { rows, ahead: None, buffer: Vec::new() };
+        let mut answers = Answers { rows, ahead: None, limits, buffer: Vec::new() };
         answers.advance()?;
         Ok(answers)
     }
@@ -257,9 +250,9 @@ impl<'s> Answers<'s> {
         &mut self,
         asker: Asker,
         texts: &[Blobs<'_>],
-        limits: RowLimits,
         found: &mut BTreeSet<String>,
     ) -> io::Result<bool> {
+        let limits = self.limits;
         found.clear();
         let (mut within, mut pairs) = (true, 0_usize);
         while let Some((row, ids)) = self.ahead.filter(|(row, _)| *row <= asker) {

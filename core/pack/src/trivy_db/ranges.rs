@@ -232,15 +232,13 @@ fn three_numbers(version: &str) -> Option<String> {
     }
 }
 
-/// What a row of a language says; adds to `ranges`, which may hold what other entries of the same
-/// package said. `false` if the entry says nothing that could be added.
+/// What a row of a language says; `None` if the entry says nothing that could be said.
 pub(super) fn language(
     affected: Affected<'_>,
     comparer: Comparer,
-    ranges: &mut Ranges,
     gap: &mut OnGap<'_>,
-) -> bool {
-    let before = (ranges.vulnerable.len(), ranges.patched.len());
+) -> Option<Ranges> {
+    let mut ranges = Ranges::default();
     let mut said: Vec<SaidRange> = Vec::new();
     let (mut git, mut others) = (false, false);
     let last_known = affected.last_known_range();
@@ -265,11 +263,11 @@ pub(super) fn language(
     });
     ranges.vulnerable.extend(said.into_iter().map(|range| range.text));
     ranges.vulnerable.append(&mut single);
-    let added = (ranges.vulnerable.len(), ranges.patched.len()) != before;
-    if !added && !others {
+    let is_empty = ranges == Ranges::default();
+    if is_empty && !others {
         gap(if git { Reason::GitOnly } else { Reason::NoVersions }, "");
     }
-    added
+    (!is_empty).then_some(ranges)
 }
 
 /// A stretch as a range of the row, and its end among the versions with the fix.

@@ -22,8 +22,8 @@ pub(super) struct Rejected<'s> {
     pages: Vec<(Box<str>, BlobRef)>,
     /// What holds the pages; nothing if there are none.
     blobs: Option<Blobs<'s>>,
-    /// The page that was read last.
-    page: RefCell<Vec<u8>>,
+    /// The page that was read last, and which it is.
+    page: RefCell<(Option<usize>, Vec<u8>)>,
 }
 
 impl<'s> Rejected<'s> {
@@ -76,14 +76,15 @@ impl<'s> Rejected<'s> {
             return Ok(found.is_ok());
         };
         let after = self.pages.partition_point(|(first, _)| **first <= *id);
-        let Some((_, page)) = after.checked_sub(1).and_then(|place| self.pages.get(place)) else {
-            return Ok(false);
-        };
-        let mut bytes = self.page.borrow_mut();
-        bytes.clear();
-        blobs.append(*page, &mut bytes)?;
+        let Some(place) = after.checked_sub(1) else { return Ok(false) };
+        let (held, bytes) = &mut *self.page.borrow_mut();
+        if *held != Some(place) {
+            (*held, _) = (None, bytes.clear());
+            blobs.append(self.pages[place].1, bytes)?;
+            *held = Some(place);
+        }
         let mut found = false;
-        Reader::new(&bytes).each_text(&mut |known| found |= known == id)?;
+        Reader::new(bytes).each_text(&mut |known| found |= known == id)?;
         Ok(found)
     }
 

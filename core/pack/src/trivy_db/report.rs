@@ -59,8 +59,10 @@ pub enum Reason {
     BinariesUnknown,
     /// The record has more names than rows are made for.
     TooManyNames,
-    /// So many records tell of one thing that those believed least are left out of its row.
+    /// So much is said of one thing that what is believed least is left out of its row.
     TooManyRecords,
+    /// The record says so much that cannot be said that it is not told one by one.
+    TooManyGaps,
     /// The format has no rows of its own in the database.
     FormatNotMapped,
 }
@@ -92,6 +94,7 @@ impl Reason {
             Reason::BinariesUnknown => "binaries-unknown",
             Reason::TooManyNames => "too-many-names",
             Reason::TooManyRecords => "too-many-records",
+            Reason::TooManyGaps => "too-many-gaps",
             Reason::FormatNotMapped => "format-not-mapped",
         }
     }
@@ -120,6 +123,7 @@ impl Reason {
         Reason::BinariesUnknown,
         Reason::TooManyNames,
         Reason::TooManyRecords,
+        Reason::TooManyGaps,
         Reason::FormatNotMapped,
     ];
 

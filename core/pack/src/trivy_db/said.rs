@@ -1,6 +1,7 @@
 //! What a record says of packages, entry by entry.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use stella_records::view::Affected;
@@ -8,6 +9,7 @@ use stella_records::view::Affected;
 use super::distinct::Distinct;
 use super::ecosystems::{Distribution, Language, NoTarget, Target, target};
 use super::fixes::Fix;
+use super::mapper::LIMITS;
 use super::ranges::{self, Ranges, is_modular, module_stream, usable_key};
 use super::report::Reason;
 
@@ -25,10 +27,34 @@ fn place<'t>(target: &'t Result<Target, NoTarget>, ecosystem: &'t str) -> &'t st
 pub(super) struct Said<'r> {
     pub(super) languages: Vec<LanguageSaid<'r>>,
     pub(super) fixes: Vec<FixSaid<'r>>,
-    /// What cannot be said: where, of which package, why, and what.
-    pub(super) gaps: Vec<(Rc<str>, String, Reason, String)>,
+    pub(super) gaps: Gaps,
     /// The last ecosystem and where it goes: most records are about one.
     last: Option<(Cow<'r, str>, Rc<Destination>)>,
+}
+
+/// What a record says that cannot be said in rows.
+#[derive(Default)]
+pub(super) struct Gaps {
+    /// Where, of which package, why, and what.
+    pub(super) single: Vec<(Rc<str>, Rc<str>, Reason, String)>,
+    /// The places of all, once there is too much of them to tell one by one.
+    pub(super) too_many: BTreeSet<Rc<str>>,
+    /// Bytes of the lines that single ones become.
+    bytes: usize,
+}
+
+impl Gaps {
+    fn push(&mut self, place: &Rc<str>, package: &Rc<str>, reason: Reason, detail: &str) {
+        self.bytes = self.bytes.saturating_add(package.len() + detail.len());
+        if self.bytes <= LIMITS.row_bytes {
+            self.single.push((place.clone(), package.clone(), reason, detail.to_owned()));
+        } else {
+            self.too_many.extend(self.single.drain(..).map(|(place, ..)| place));
+            if !self.too_many.contains(place) {
+                self.too_many.insert(place.clone());
+            }
+        }
+    }
 }
 
 /// Where an ecosystem goes, and the name under which it is counted.
@@ -71,8 +97,10 @@ impl<'r> Said<'r> {
         let destination = self.destination(ecosystem);
         let place = &destination.place;
         let gaps = &mut self.gaps;
+        let mut package_name = None;
         let mut gap = |reason: Reason, detail: &str| {
-            gaps.push((place.clone(), name.to_string(), reason, detail.to_owned()));
+            let package = package_name.get_or_insert_with(|| Rc::from(&*name));
+            gaps.push(place, package, reason, detail);
         };
         let Some(usable) = usable_key(name.clone()) else {
             // OSS-Fuzz and the like name commits and no package.
@@ -157,10 +185,8 @@ fn claim(
     language: &Language,
     gap: &mut ranges::OnGap<'_>,
 ) -> Option<Claim> {
-    let mut claim = Claim::default();
-    if !ranges::language(affected, language.comparer, &mut claim.ranges, gap) {
-        return None;
-    }
+    let ranges = ranges::language(affected, language.comparer, gap)?;
+    let mut claim = Claim { ranges, ..Claim::default() };
     let (mut os, mut arch) = (Distinct::new(), Distinct::new());
     affected.each_platform(&mut |name| os.push(name), &mut |name| arch.push(name));
     let owned = |names: Distinct<Cow<'_, str>>| {

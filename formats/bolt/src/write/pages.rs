@@ -63,12 +63,13 @@ impl<W: Write + Seek> Pages<W> {
         fill: impl FnOnce(&mut Vec<u8>),
     ) -> io::Result<u64> {
         let (id, run_bytes) = self.number(HEADER_BYTES + body_bytes);
-        let end = self.buffer.len() + run_bytes;
+        let start = self.buffer.len();
         let overflow = run_bytes / self.page_bytes - 1;
         self.buffer.extend_from_slice(&header(id, kind as u16, count, overflow));
         fill(&mut self.buffer);
-        debug_assert!(self.buffer.len() <= end, "a body is longer than it was said to be");
-        self.buffer.resize(end, 0);
+        let used = self.buffer.len() - start;
+        assert_eq!(used, HEADER_BYTES + body_bytes, "a body is as long as it was said to be");
+        self.buffer.resize(start + run_bytes, 0);
         self.flush_if_full()?;
         Ok(id)
     }

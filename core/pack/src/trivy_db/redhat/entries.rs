@@ -67,7 +67,7 @@ fn entries<'a>(cells: &[Cell<'a>]) -> Vec<Entry<'a>> {
 /// Writes cells as the value of a row before it is merged with others of its key.
 pub(super) fn encode(cells: &[Cell<'_>], out: &mut Writer) {
     let entries = entries(cells);
-    out.clear().byte(tag::RED_HAT).number(entries.len() as u64);
+    out.clear().byte(tag::RED_HAT).number(cells.len() as u64).number(entries.len() as u64);
     for entry in &entries {
         out.text(entry.fixed).byte(entry.status).list(&entry.arches).list(&entry.cpes);
         out.number(entry.cves.len() as u64);
@@ -77,12 +77,24 @@ pub(super) fn encode(cells: &[Cell<'_>], out: &mut Writer) {
     }
 }
 
-/// Appends the cells that [`encode`] wrote.
-fn decode<'v>(value: &'v [u8], cells: &mut Vec<Cell<'v>>) -> io::Result<()> {
+/// Bytes that the cells which [`encode`] wrote take in memory.
+pub(in super::super) fn decoded_bytes(value: &[u8]) -> io::Result<usize> {
+    let count = usize::try_from(begin(value)?.0).unwrap_or(usize::MAX);
+    Ok(count.saturating_mul(size_of::<Cell<'_>>()))
+}
+
+/// The number of cells that [`encode`] wrote, and what follows it.
+fn begin(value: &[u8]) -> io::Result<(u64, Reader<'_>)> {
     let mut read = Reader::new(value);
     if read.byte()? != tag::RED_HAT {
         return Err(damaged());
     }
+    Ok((read.number()?, read))
+}
+
+/// Appends the cells that [`encode`] wrote.
+fn decode<'v>(value: &'v [u8], cells: &mut Vec<Cell<'v>>) -> io::Result<()> {
+    let (_, mut read) = begin(value)?;
     for _ in 0..read.number()? {
         let (fixed, status) = (read.text()?, read.byte()?);
         let (mut arches, cpes) = (read.list()?, read.list()?);

@@ -32,6 +32,9 @@ const LEAST: &str = "0-0";
 const PRODUCTS: usize = 1 << 14;
 const PRODUCTS_OF_ENTRY: usize = 1 << 10;
 
+/// Products of all candidates together.
+const PRODUCTS_OF_ALL: usize = 1 << 17;
+
 /// Vulnerabilities of one package whose fixes are remembered until its end.
 const VULNERABILITIES: usize = 1 << 16;
 
@@ -59,6 +62,8 @@ pub(super) struct Release {
 #[derive(Debug, Default)]
 pub(super) struct RedHat {
     candidates: Vec<Candidate>,
+    /// Products of all of them together.
+    products: usize,
     /// Candidates by product, modular ones apart.
     kept: BTreeMap<(bool, u32), usize>,
     package: Package,
@@ -143,9 +148,14 @@ impl RedHat {
             let kept = self.kept.get(&(is_modular, *product)).copied().unwrap_or_default();
             kept < PACKAGES && !self.package.products.contains(product)
         });
-        if !wanted || self.kept.len() + entry.affected.len() > PRODUCTS {
+        let products = self.products + entry.affected.len();
+        if !wanted
+            || self.kept.len() + entry.affected.len() > PRODUCTS
+            || products > PRODUCTS_OF_ALL
+        {
             return;
         }
+        self.products = products;
         for product in &entry.affected {
             if self.package.products.insert(*product) {
                 *self.kept.entry((is_modular, *product)).or_default() += 1;
