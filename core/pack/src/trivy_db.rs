@@ -14,19 +14,20 @@ mod distinct;
 mod ecosystems;
 mod fixes;
 mod json;
-mod key;
 mod mapper;
 mod names;
 mod ranges;
 mod redhat;
 mod rejected;
 mod report;
+mod row;
 mod said;
 mod sources;
 
 use std::collections::BTreeMap;
 use std::io;
 
+use stella_model::RowLimits;
 use stella_plan::{AdapterSpec, DefaultRedaction};
 
 use crate::Adapter;
@@ -54,6 +55,9 @@ pub const TRIVY_DB: Adapter = Adapter {
         language and distribution that it scans, as an OCI image layout and for a cache folder. \
         What could not be said in it is listed with a reason.",
 };
+
+/// What one record may be multiplied to.
+const LIMITS: RowLimits = RowLimits::DEFAULT;
 
 /// Version of the schema that is written.
 pub const SCHEMA: u32 = 2;

@@ -8,15 +8,15 @@ use super::claims::{Claim, Issue};
 use super::detail::Detail;
 use super::ecosystems::LANGUAGES;
 use super::fixes;
-use super::key::{DbKey, join, origin, split_waiting, write_key};
-use super::mapper::{DetailRow, LIMITS, Mapper, tag};
+use super::mapper::{DetailRow, Mapper};
 use super::names::{Answers, Asker, asker};
 use super::redhat;
 use super::redhat::content_sets::{DEFAULT_CONTENT_SETS, table};
 use super::redhat::entries::{self, write_indices, write_text};
 use super::rejected::Rejected;
 use super::report::{Gap, Reason};
-use super::{Contents, DATA_SOURCES, RED_HAT_CPE, Tree, VULNERABILITIES};
+use super::row::{DbKey, join, origin, split_waiting, tag, write_key};
+use super::{Contents, DATA_SOURCES, LIMITS, RED_HAT_CPE, Tree, VULNERABILITIES};
 use crate::rows::code::damaged;
 use crate::rows::{Sorter, Spool, merge};
 

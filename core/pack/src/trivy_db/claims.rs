@@ -8,11 +8,11 @@ use std::io;
 
 use stella_versions::trivy::{Comparer, Constraint};
 
+use super::LIMITS;
 use super::distinct::Distinct;
 use super::ecosystems::LANGUAGES;
 use super::json::Object;
-use super::key::{DbKey, join};
-use super::mapper::{LIMITS, tag};
+use super::row::{DbKey, join, tag};
 use crate::rows::Sorter;
 use crate::rows::code::{Reader, damaged};
 

@@ -12,9 +12,8 @@ use stella_versions::Scheme;
 
 use super::ecosystems::Distribution;
 use super::json::Object;
-use super::key::join;
-use super::mapper::tag;
 use super::rejected::Rejected;
+use super::row::{join, tag};
 use crate::rows::code::{Reader, Writer, damaged};
 use crate::rows::{Sorter, Spool, merge};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 
-use stella_model::{FeedName, Instant, RecordId, RowLimits};
+use stella_model::{FeedName, Instant, RecordId};
 use stella_records::Format;
 use stella_records::view::{AdvisoryView, Evidence};
 
@@ -14,14 +14,14 @@ use super::claims::source_row;
 use super::distinct::Distinct;
 use super::ecosystems::{Distribution, Ids};
 use super::fixes;
-use super::key::{write_key, write_tail, write_waiting};
 use super::names::{self, asker};
-use super::ranges::usable_key;
 use super::redhat;
+use super::rejected::is_rejection;
 use super::report::{Gap, Reason};
+use super::row::{tag, usable_key, write_key, write_tail, write_waiting};
 use super::said::{Claim, FixSaid, LanguageSaid, Said};
 use super::sources::{Source, of_record};
-use super::{Options, Tally, VULNERABILITIES, detail, detail::KnownScores};
+use super::{LIMITS, Options, Tally, VULNERABILITIES, detail, detail::KnownScores};
 use crate::rows::code::{Reader, Writer, damaged};
 use crate::rows::{Sorter, Spool};
 
@@ -37,9 +37,6 @@ const TEXTS: usize = 16 << 20;
 const NAMES: usize = 4 << 20;
 const REJECTED: usize = 1 << 20;
 
-/// What one record may be multiplied to.
-pub(super) const LIMITS: RowLimits = RowLimits::DEFAULT;
-
 /// Spools of one mapper, each its own.
 pub struct Spools<'s> {
     /// For rows that need nothing but sorting: of distributions, of vulnerabilities, and those that
@@ -53,22 +50,6 @@ pub struct Spools<'s> {
     pub report: &'s dyn Spool,
     /// For texts.
     pub texts: &'s dyn Spool,
-}
-
-/// What the kinds of rows are, in the first byte of their values.
-pub(super) mod tag {
-    /// Final JSON.
-    pub(crate) const JSON: u8 = 0;
-    /// A fix of a distribution, with the ids that it is for.
-    pub(crate) const FIXES: u8 = 1;
-    /// A reference to what is known of a vulnerability.
-    pub(crate) const DETAIL: u8 = 2;
-    /// Nothing: the bucket is to be there.
-    pub(crate) const BUCKET: u8 = 3;
-    /// A row of a language.
-    pub(crate) const CLAIM: u8 = 4;
-    /// Entries of Red Hat.
-    pub(crate) const RED_HAT: u8 = 5;
 }
 
 /// Turns records into rows. Any number of them work side by side; [`super::assemble`] puts their
@@ -583,13 +564,6 @@ fn each_name<'t>(advisory: AdvisoryView<'t>, found: &mut dyn FnMut(Cow<'t, str>)
 fn is_erratum(id: &str) -> bool {
     let kinds = ["ALBA-", "ALEA-", "ALSA-", "RLBA-", "RLEA-", "RLSA-"];
     kinds.iter().any(|kind| id.starts_with(kind))
-}
-
-/// Whether a description says that the id was given back.
-pub(super) fn is_rejection(details: &str) -> bool {
-    details.starts_with("Rejected reason:")
-        || details.contains("** REJECT **")
-        || details.contains("DO NOT USE THIS CANDIDATE NUMBER")
 }
 
 fn encode_claim(out: &mut Writer, source: &Source<'_>, record: &Record<'_>, claim: &Claim) {

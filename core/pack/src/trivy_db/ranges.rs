@@ -558,13 +558,6 @@ pub(super) fn is_modular(version: &str) -> bool {
     version.contains(".module")
 }
 
-/// A text without what would end a key early.
-pub(super) fn usable_key(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    /// bbolt's limit is 32,768; no package and no id is longer than this.
-    const LONGEST: usize = 4096;
-    (!text.is_empty() && text.len() <= LONGEST && !text.contains('\0')).then_some(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

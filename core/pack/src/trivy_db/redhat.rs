@@ -14,9 +14,9 @@ use stella_records::Severity;
 use stella_records::view::{CsafView, CsafVulnerability, Products, Remediation, Status};
 
 use super::detail::{self, Told};
-use super::mapper::is_rejection;
-use super::ranges::usable_key;
+use super::rejected::is_rejection;
 use super::report::Reason;
+use super::row::usable_key;
 use crate::rows::code::Writer;
 use entries::Cell;
 use package::{Part, part};

@@ -99,6 +99,13 @@ impl<'s> Rejected<'s> {
     }
 }
 
+/// Whether a description says that the id was given back.
+pub(super) fn is_rejection(details: &str) -> bool {
+    details.starts_with("Rejected reason:")
+        || details.contains("** REJECT **")
+        || details.contains("DO NOT USE THIS CANDIDATE NUMBER")
+}
+
 /// A page in the making.
 #[derive(Default)]
 struct Page {

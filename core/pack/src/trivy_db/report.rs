@@ -5,7 +5,7 @@ use std::io;
 
 use stella_model::rfc8785;
 
-use super::key::join;
+use super::row::join;
 use crate::rows::Sorter;
 
 /// Why a statement of a record has no row, or a row without all of it. The text of each is the

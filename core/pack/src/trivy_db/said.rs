@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use stella_records::view::Affected;
 
+use super::LIMITS;
 use super::distinct::Distinct;
 use super::ecosystems::{Distribution, Language, NoTarget, Target, target};
 use super::fixes::Fix;
-use super::mapper::LIMITS;
-use super::ranges::{self, Ranges, is_modular, module_stream, usable_key};
+use super::ranges::{self, Ranges, is_modular, module_stream};
 use super::report::Reason;
+use super::row::usable_key;
 
 /// The name under which an ecosystem is counted.
 fn place<'t>(target: &'t Result<Target, NoTarget>, ecosystem: &'t str) -> &'t str {

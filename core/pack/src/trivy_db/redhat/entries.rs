@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::super::json::{Object, string};
-use super::super::mapper::tag;
 use super::super::rejected::Rejected;
+use super::super::row::tag;
 use crate::rows::code::{Reader, Writer, damaged};
 
 /// The smallest thing that is said.

@@ -6,8 +6,9 @@ use stella_records::purl::unescaped;
 use stella_records::view::Products;
 use stella_versions::Scheme;
 
-use super::super::ranges::{is_modular, usable_key};
+use super::super::ranges::is_modular;
 use super::super::report::Reason;
+use super::super::row::usable_key;
 use super::content_sets::is_enterprise_linux;
 
 /// An RPM package in a product.

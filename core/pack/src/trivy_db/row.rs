@@ -1,12 +1,37 @@
-//! Keys of rows: the three names of a key of the database, each ended by a zero byte, then a tail,
-//! which orders what different records say of it.
+//! Rows: in their keys the three names of a key of the database, each ended by a zero byte, then a
+//! tail, which orders what different records say of it; in the first byte of their values what they
+//! are.
 
+use std::borrow::Cow;
 use std::io;
 
 use stella_model::Instant;
 
 use super::names::Asker;
 use crate::rows::code::damaged;
+
+/// What the kinds of rows are, in the first byte of their values.
+pub(super) mod tag {
+    /// Final JSON.
+    pub(crate) const JSON: u8 = 0;
+    /// A fix of a distribution, with the ids that it is for.
+    pub(crate) const FIXES: u8 = 1;
+    /// A reference to what is known of a vulnerability.
+    pub(crate) const DETAIL: u8 = 2;
+    /// Nothing: the bucket is to be there.
+    pub(crate) const BUCKET: u8 = 3;
+    /// A row of a language.
+    pub(crate) const CLAIM: u8 = 4;
+    /// Entries of Red Hat.
+    pub(crate) const RED_HAT: u8 = 5;
+}
+
+/// A text without what would end a key early.
+pub(super) fn usable_key(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    /// bbolt's limit is 32,768; no package and no id is longer than this.
+    const LONGEST: usize = 4096;
+    (!text.is_empty() && text.len() <= LONGEST && !text.contains('\0')).then_some(text)
+}
 
 /// Appends the names of a key, each ended by a zero byte.
 pub(super) fn join(key: &mut Vec<u8>, names: &[&str]) {
