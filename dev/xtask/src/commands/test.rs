@@ -37,8 +37,11 @@ impl Test {
     /// # Errors
     /// Of the first step that fails.
     pub(crate) fn run(&self, form: Form) -> Result<()> {
+        // The long form tries every version of a peer.
+        let all = ["--all".to_owned()];
+        let peers = if form == Form::Long { &all[..] } else { &[] };
         if !self.no_peers
-            && let Err(error) = tools::peers(&[])
+            && let Err(error) = tools::peers(peers)
         {
             if !stella_testkit::may_skip("peers") {
                 return Err(error);
