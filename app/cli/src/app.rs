@@ -42,11 +42,20 @@ pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// `stella help VERB` is `stella VERB --help`; people try both.
+/// `stella help VERB` and `stella export help VERB` are `stella VERB --help`; people try both.
 fn help_as_flag(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    if arguments.get(1).is_some_and(|word| word == "help") {
-        arguments.remove(1);
-        arguments.push("--help".into());
+    let all = Cli::command();
+    let mut command = &all;
+    let mut at = 1;
+    while let Some(word) = arguments.get(at).and_then(|word| word.to_str()) {
+        if word == "help" && command.has_subcommands() {
+            arguments.remove(at);
+            arguments.push("--help".into());
+            break;
+        }
+        let Some(next) = command.find_subcommand(word) else { break };
+        command = next;
+        at += 1;
     }
     arguments
 }
@@ -171,6 +180,18 @@ error[ERR_EXPORT_USAGE]: unexpected argument '--nope' found
         For more information, try '--help'.
 ";
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn the_word_help_asks_for_it_wherever_a_verb_could_stand() {
+        let of = |line: &str| {
+            let turned = help_as_flag(line.split(' ').map(OsString::from).collect());
+            turned.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("stella help export run"), "stella export run --help");
+        assert_eq!(of("stella export help"), "stella export --help");
+        assert_eq!(of("stella export profile help list"), "stella export profile list --help");
+        assert_eq!(of("stella export cat help"), "stella export cat help");
     }
 
     #[test]

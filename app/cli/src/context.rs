@@ -35,10 +35,15 @@ impl Context {
         let paint = Paint { on: use_colour(global.color, stdout, variable) };
         let err_paint =
             Paint { on: use_colour(global.color, io::stderr().is_terminal(), variable) };
-        let width = stdout.then(terminal_width).flatten();
+        if paint.on {
+            // Tables paint by themselves, and look at NO_COLOR again.
+            crossterm::style::force_color_output(true);
+        }
+        let width = stdout.then(|| terminal_width(variable("COLUMNS"))).flatten();
         let out = Out { format: global.output, headers: !global.no_headers, paint, width };
-        let store = Store::at(match &global.store {
-            Some(dir) => dir.clone(),
+        let named = std::env::var_os("STELLA_STORE").filter(|dir| !dir.is_empty());
+        let store = Store::at(match global.store.clone().or_else(|| named.map(PathBuf::from)) {
+            Some(dir) => dir,
             None => default_store()?,
         });
         let context = Context { global, store, out, err_paint, interrupts };
@@ -135,11 +140,13 @@ fn note(text: &str) {
     io::stderr().write_all(text.as_bytes()).ok();
 }
 
-/// Columns of the terminal behind standard output.
-fn terminal_width() -> Option<u16> {
+/// Columns of the terminal behind standard output, else what `COLUMNS` says: some terminals do not
+/// know, and say 0.
+fn terminal_width(columns: Option<String>) -> Option<u16> {
     let mut probe = comfy_table::Table::new();
     probe.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
-    probe.width()
+    let told = probe.width().filter(|width| *width > 0).or_else(|| columns?.parse().ok());
+    told.filter(|width| *width > 0)
 }
 
 fn default_store() -> Result<PathBuf, Failure> {

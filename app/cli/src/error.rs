@@ -37,15 +37,9 @@ impl Failure {
         self
     }
 
-    /// Reading or writing a file failed.
+    /// Writing a file failed.
     pub(crate) fn io(message: impl Into<String>, cause: &std::io::Error) -> Failure {
-        let code = match cause.kind() {
-            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
-            std::io::ErrorKind::PermissionDenied => ErrorCode::NotAllowed,
-            std::io::ErrorKind::AlreadyExists => ErrorCode::Conflict,
-            _ => ErrorCode::Io,
-        };
-        Failure::new(code, message).because(cause)
+        Failure::new(ErrorCode::of_writing(cause.kind()), message).because(cause)
     }
 
     /// The same failure under another code; what was said becomes the cause.

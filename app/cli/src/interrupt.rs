@@ -1,7 +1,8 @@
 //! Ctrl-C, `--timeout` and SIGUSR1.
 //!
-//! The first Ctrl-C asks the work to stop cleanly; a second one, or one while nothing can be
-//! stopped cleanly (a prompt), ends the process at once. Both exit 130.
+//! The first Ctrl-C asks the work to stop cleanly, and ends the process if it does not within
+//! seconds; a second one, or one while nothing can be stopped cleanly (a prompt), ends the process
+//! at once. All exit 130.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ const NOBODY: u8 = 0;
 const OPERATOR: u8 = 1;
 const CLOCK: u8 = 2;
 
-/// How long work may take to stop cleanly after `--timeout`.
+/// How long work may take to stop cleanly.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What the outside world wants of the running work.
@@ -55,8 +56,7 @@ impl Interrupts {
         self.working.store(false, Ordering::SeqCst);
     }
 
-    /// Stops the work after a time, and ends the process if the work does not stop within
-    /// [`GRACE`], as when standard input gives nothing.
+    /// Stops the work after a time.
     pub(crate) fn stop_after(&self, time: Duration) {
         if time.is_zero() {
             self.stop(CLOCK);
@@ -66,12 +66,20 @@ impl Interrupts {
         let wait = move || {
             std::thread::sleep(time);
             interrupts.stop(CLOCK);
-            std::thread::sleep(GRACE);
             let note = b"error[ERR_EXPORT_TIMEOUT]: the time given by --timeout passed\n";
-            std::io::stderr().write_all(note).ok();
-            end_process(ErrorCode::Timeout);
+            Interrupts::end_after_grace(ErrorCode::Timeout, note);
         };
         std::thread::Builder::new().name("timeout".into()).spawn(wait).ok();
+    }
+
+    /// Ends the process if it has not ended by itself within [`GRACE`].
+    fn end_after_grace(code: ErrorCode, note: &'static [u8]) {
+        let wait = move || {
+            std::thread::sleep(GRACE);
+            std::io::stderr().write_all(note).ok();
+            end_process(code);
+        };
+        std::thread::Builder::new().name("grace".into()).spawn(wait).ok();
     }
 
     /// The code of an interruption: the operator's, or the clock's.
@@ -97,6 +105,9 @@ impl Interrupts {
         if working && first {
             let note = b"\nstopping cleanly; Ctrl-C again stops at once\n";
             std::io::stderr().write_all(note).ok();
+            // Whoever waits for input that never comes does not look whether to stop.
+            let note = b"error[ERR_EXPORT_INTERRUPTED]: it did not stop by itself\n";
+            Interrupts::end_after_grace(ErrorCode::Interrupted, note);
             return;
         }
         end_process(ErrorCode::Interrupted);

@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use common::{Outcome, Stella};
 use serde_json::Value;
@@ -122,6 +122,10 @@ fn the_report_file_is_what_json_shows() {
         (&written["apiVersion"], &written["verified"]),
         (&"stella.export/v1".into(), &true.into())
     );
+    // A report inside would break what it tells of.
+    let inside = format!("{raw}/report.json");
+    let outcome = stella.run(&["export", "verify", &raw, "--key", &key, "--report", &inside]);
+    assert!(outcome.code == 2 && !Path::new(&inside).exists(), "{}", outcome.stderr);
     // A failed verification has its report as well.
     append(&stella.path("raw/README.md"), b" ");
     assert_eq!(stella.run(&args).code, 8);
@@ -206,6 +210,97 @@ fn proofs_of_presence_and_absence_stand_without_the_bundle() {
     stella.ok(&["export", "prove", &raw, "advisory", "acme", present, "-d", &proof]);
     let args = ["export", "verify-proof", &proof, "--manifest", &other, "--key", &key];
     assert_eq!(stella.run(&args).code, 8);
+}
+
+#[test]
+fn a_proof_of_absence_is_not_made_of_a_misspelt_set_or_of_no_records() {
+    let stella = with_bundles();
+    let (raw, database) = (stella.arg("raw"), stella.arg("database"));
+    stella.ok(&["export", "run", "trivy:db", "-d", &database]);
+    let prove = |bundle: &str, more: &[&str]| {
+        stella.run(&[&["export", "prove", bundle, "advisory"], more].concat())
+    };
+    let misspelt = prove(&raw, &["acne", "CVE-1"]);
+    assert_eq!(misspelt.code, 3, "{}", misspelt.stderr);
+    assert!(misspelt.stderr.contains("holds no set advisory/acne"), "{}", misspelt.stderr);
+    let meant = prove(&raw, &["acne", "CVE-1", "--allow-missing-set"]);
+    assert!(meant.stderr.contains("holds nothing of this kind and feed"), "{}", meant.stderr);
+    let none = prove(&database, &["acme", "CVE-1", "--allow-missing-set"]);
+    assert!(none.code == 3 && none.stderr.contains("carries no records"), "{}", none.stderr);
+    assert_eq!(prove(&raw, &["acme", "CVE-1", "-o", "yaml"]).code, 2);
+}
+
+#[test]
+fn a_proof_is_checked_against_a_folder_or_a_tar_as_against_their_manifest() {
+    let stella = with_bundles();
+    let (raw, tar, key) = (stella.arg("raw"), stella.arg("raw.tar"), stella.public_key());
+    stella.ok(&["export", "run", "json:raw", "--carrier", "tar", "-d", &tar]);
+    let proof = stella.ok(&["export", "prove", &raw, "vex", "acme", "CVE-0000-0000"]);
+    for manifest in [&raw, &tar, &format!("{raw}/export.json")] {
+        let args = ["export", "verify-proof", "-", "--manifest", manifest, "--key", &key];
+        let outcome = stella.run_with_input(&args, proof.as_bytes());
+        assert_eq!(outcome.code, 0, "{manifest}: {}", outcome.stderr);
+    }
+    let inside = format!("{raw}/release.pub");
+    fs::copy(&key, &inside).expect("copied");
+    let args = ["export", "verify-proof", "-", "--manifest", &raw, "--key", &inside];
+    assert_eq!(stella.run_with_input(&args, proof.as_bytes()).code, 2);
+}
+
+#[test]
+fn what_is_no_bundle_is_told_in_one_error() {
+    let stella = with_bundles();
+    stella.file("folder/deep/file", b"x");
+    fs::create_dir(stella.path("hollow")).expect("a folder");
+    let (packed, raw) = (stella.arg("packed.tar"), stella.arg("raw"));
+    let tar = Command::new("tar").args(["-cf", &packed, "-C", &raw, "."]).status();
+    assert!(tar.expect("tar is there").success());
+    for (name, content, words) in [
+        ("folder", None, "there is no export.json in it"),
+        ("hollow", None, "there is no export.json in it"),
+        ("empty", Some(&b""[..]), "the file is empty"),
+        ("text", Some(b"hello"), "neither a folder nor a tar file"),
+        ("x.tar.gz", Some(b"\x1f\x8b\x08"), "the file is compressed"),
+        ("x.tar.zst", Some(b"\x28\xb5\x2f\xfd"), "the file is compressed"),
+        ("packed.tar", None, "the tar does not begin with export.json"),
+    ] {
+        if let Some(content) = content {
+            stella.file(name, content);
+        }
+        for verb in ["verify", "inspect", "cat"] {
+            let outcome = stella.run(&["export", verb, &stella.arg(name)]);
+            assert_eq!((outcome.code, outcome.stdout.as_str()), (8, ""), "{verb} {name}");
+            assert!(outcome.stderr.contains(words), "{verb} {name}: {}", outcome.stderr);
+            assert!(outcome.stderr.contains("hint:"), "{verb} {name}: {}", outcome.stderr);
+        }
+    }
+}
+
+#[test]
+fn bundles_of_databases_are_compared_and_read_as_what_they_are() {
+    let stella = Stella::with_samples();
+    let (all, few, key) = (stella.arg("all"), stella.arg("few"), stella.public_key());
+    stella.ok(&["export", "run", "trivy:db", "-d", &all]);
+    stella.ok(&["export", "run", "trivy:db", "-d", &few, "--ecosystem", "npm"]);
+    let diff = stella.run(&["export", "diff", &few, &all]);
+    assert_eq!(diff.code, 10, "{}", diff.stderr);
+    assert!(diff.stdout.contains("trivy:db  changed"), "{}", diff.stdout);
+    assert!(diff.stdout.contains("changed  trivy/db.report.jsonl"), "{}", diff.stdout);
+    let same = stella.ok(&["export", "diff", &all, &all]);
+    assert!(same.ends_with("No records in either.\n"), "{same}");
+    let inspected = stella.ok(&["export", "inspect", &all]);
+    for words in ["trivy:db", "trivy from 0.59.1 on, schema 2", "full", "npm"] {
+        assert!(inspected.contains(words), "{words}: {inspected}");
+    }
+    let cat = stella.run(&["export", "cat", &all]);
+    assert!(cat.code == 3 && cat.stderr.contains("only trivy:db"), "{}", cat.stderr);
+    let verified = stella.ok(&["export", "verify", &all, "--key", &key]);
+    let not_used = verified.lines().filter(|line| line.contains("not used  the bundle carries"));
+    assert_eq!(not_used.count(), 9, "{verified}");
+    let readme = fs::read_to_string(stella.path("all/README.md")).expect("a text");
+    assert!(readme.contains("carries none of them"), "{readme}");
+    let notice = fs::read_to_string(stella.path("all/NOTICE.md")).expect("a text");
+    assert!(notice.contains("is made of records"), "{notice}");
 }
 
 /// The lines under `Same check of the signatures with cosign`.

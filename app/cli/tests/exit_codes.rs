@@ -20,6 +20,9 @@ fn usage_and_invalid_documents_are_2() {
         let text = format!("name='x'\noutputs=['json:raw']\n{more}\n");
         stella.file(name, text.as_bytes())
     };
+    let bad_kind = profile("kind.toml", "[select]\nkinds=['advisry']");
+    let bad_source = b"name='x'\noutputs=['trivy:db']\n[trivy]\nprecedence=['acme','nobody']\n";
+    let bad_source = stella.file("source.toml", bad_source);
     let bad_age = profile("age.toml", "[select]\nmodified-since='yesterday'");
     let bad_rules = profile("rules.toml", "redaction='bad-rules.toml'");
     stella.file("bad-rules.toml", b"no-such-member = 1\n");
@@ -54,6 +57,10 @@ fn usage_and_invalid_documents_are_2() {
         &["export", "run", "json:raw", "-d", &in_store],
         &["export", "run", "json:raw", "-d", &in_bundle, "--carrier", "tar"],
         &["export", "verify", &manifest, "--allow-unsigned-for-testing"],
+        &["ingest", "--feed", "mirror", bundle.to_str().expect("UTF-8")],
+        &["export", "plan", "json:raw", "--kind", "advisry"],
+        &["export", "profile", "validate", "-f", &bad_kind],
+        &["export", "plan", &bad_source],
         &["trust", "add", "bob"],
         &["trust", "add", "bob", &key, "-f", &key],
     ];
@@ -135,6 +142,31 @@ fn what_is_not_there_is_3() {
     for args in cases {
         let outcome = stella.run(args);
         assert_eq!(outcome.code, 3, "{args:?}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_password_file_that_is_not_there_is_told_even_where_no_password_is_needed() {
+    let stella = Stella::with_samples();
+    stella.bundle("json:raw", "bundle");
+    let (dest, nothing) = (stella.arg("bundle"), stella.arg("nothing"));
+    let args = ["export", "run", "json:raw", "-d", &dest, "--password-file", &nothing];
+    assert_eq!(code(&stella, &args), 3);
+}
+
+#[test]
+fn a_store_in_a_place_that_cannot_be_is_4() {
+    let stella = Stella::with_samples();
+    let store = stella.file("file", b"no folder") + "/store";
+    let key = stella.public_key();
+    for args in [
+        &["keys", "generate"][..],
+        &["trust", "add", "bob", &key],
+        &["ingest", "--feed", "acme", &key],
+    ] {
+        let outcome = stella.run(&[&["--store", &store], args].concat());
+        assert_eq!(outcome.code, 4, "{args:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("--store"), "{args:?}: {}", outcome.stderr);
     }
 }
 
@@ -263,6 +295,24 @@ fn an_interrupted_ingest_is_130_and_changes_nothing() {
     assert!(outcome.stderr.contains("stopping cleanly"), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("run the same command again"), "{}", outcome.stderr);
     assert_eq!(stella.ok(&["feeds", "list", "-o", "json"]), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_ingest_that_waits_for_input_is_stopped_and_keeps_nobody_away() {
+    let stella = Stella::with_samples();
+    let mut command = stella.command(&["ingest", "--feed", "acme", "-"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("starts");
+    let input = child.stdin.take().expect("piped");
+    std::thread::sleep(Duration::from_secs(1));
+    let record = b"{\"id\":\"NEW-1\",\"modified\":\"2026-01-01T00:00:00Z\",\"affected\":[]}\n";
+    let meanwhile = stella.file("new.json", record);
+    stella.ok(&["ingest", "--feed", "acme", &meanwhile]);
+    signal("INT", child.id());
+    let outcome = Outcome::of(child.wait_with_output().expect("ends"));
+    assert_eq!(outcome.code, 130, "{}", outcome.stderr);
+    drop(input);
 }
 
 #[cfg(unix)]

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use common::Stella;
 use serde_json::{Value, json};
+use stella_testkit::overwrite;
 
 /// What is planted: an ecosystem, a package, the version with the fix.
 const ADVISORIES: &[(&str, &str, &str)] = &[
@@ -118,7 +119,7 @@ fn a_database_that_is_not_complete_is_refused() {
     let stella = with_database(&ADVISORIES[..2]);
     let metadata = stella.path("db/trivy/cache/db/metadata.json");
     let text = fs::read_to_string(&metadata).expect("readable");
-    fs::write(&metadata, text.replace("\"Version\":2", "\"Version\":1")).expect("writable");
+    overwrite(&metadata, text.replace("\"Version\":2", "\"Version\":1"));
     let (code, report, _) = verify(&stella, &[]);
     assert_eq!(code, 8);
     assert_eq!(check(&report, "scanner-packaging")["state"], "fail");
@@ -264,7 +265,11 @@ fn coverage_tells_which_sboms_would_be_scanned_blind() {
     fs::write(sboms.join("broken.json"), "{").expect("writable");
     let outcome = run(&[]);
     assert_eq!(outcome.code, 10, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 of 2 SBOMs would be scanned blind"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("In 1 of 2 SBOMs something would be scanned blind"),
+        "{}",
+        outcome.stdout
+    );
     assert!(outcome.stderr.contains("not looked at: "), "{}", outcome.stderr);
     let report: Value = serde_json::from_str(&run(&["-o", "json"]).stdout).expect("JSON");
     assert_eq!(report["worst"], "absent");

@@ -268,7 +268,10 @@ fn what_may_be_a_slip_is_warned_of() {
     let cases: &[(&[&str], &str)] = &[
         (&["keys", "generate", "open", "--password-file", &empty], "the password is empty"),
         (&["keys", "generate", "shut", "--password-file", &password], ""),
-        (&["export", "plan", "json:raw", "--kind", "advisry,vex"], "--kind advisry is none of"),
+        (
+            &["export", "plan", "json:raw", "--ecosystem", "npn,npm"],
+            "no record has the ecosystem `npn`",
+        ),
         (&["export", "run", "json:raw", "-d", &tar, "--key", "release"], "add --carrier tar"),
     ];
     for (args, warning) in cases {

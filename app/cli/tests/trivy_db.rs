@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use stella_testkit::Osv;
+use stella_testkit::{Osv, overwrite};
 use support::{Random, Stella, listing, same_files};
 use trivy::{
     Finding, Peers, Planted, Pull, Scan, System, Trivy, advised, documented, export, feeds, ingest,
@@ -330,7 +330,7 @@ fn peer_never_finds_a_range_with_its_end_before_its_beginning() {
     for trivy in Trivy::all() {
         for (database, is_found) in [(&database, true), (&backwards, false)] {
             let cache = site.cache_for(&format!("backwards-{}", trivy.version));
-            fs::write(cache.join("db/trivy.db"), database).expect("writable");
+            overwrite(&cache.join("db/trivy.db"), database);
             let found = trivy.findings(&cache, &path);
             let mut found = found.iter().filter(|finding| finding.component == component);
             let found = found.any(|finding| finding.id == "CVE-2025-21605");
@@ -363,10 +363,10 @@ fn peer_takes_the_metadata_with_and_without_a_flag() {
             let metadata = cache.join("db/metadata.json");
             let text = fs::read_to_string(&metadata).expect("metadata");
             let other = text.replace("\"Version\":2", &format!("\"Version\":{version}"));
-            fs::write(&metadata, other).expect("writable");
+            overwrite(&metadata, other);
             let scan = trivy.scan(&cache, &path, &["--skip-db-update"]);
             assert_eq!(scan.code, Some(1), "Trivy {}, schema {version}", trivy.version);
-            fs::write(&metadata, text).expect("writable");
+            overwrite(&metadata, text);
         }
     }
 }
@@ -380,7 +380,8 @@ fn peer_asks_for_a_newer_database_where_the_metadata_tells_of_one() {
     let layer: Value = {
         let unpacked = site.stella.path("layer");
         fs::create_dir(&unpacked).expect("a folder");
-        let commands = documented(PAGE, "cache").replace("cp trivy/cache", ": trivy/cache");
+        let commands =
+            documented(PAGE, "cache").replace("install -m 644 trivy/cache", ": trivy/cache");
         run(&commands, &site.bundle, &[("CACHE", &unpacked)]);
         let text = fs::read(unpacked.join("db/metadata.json")).expect("metadata");
         serde_json::from_slice(&text).expect("JSON")
@@ -455,7 +456,7 @@ fn peer_finds_nothing_in_a_damaged_database_whatever_its_exit_code() {
             let cache = site.cache_for(&format!("damaged-{}", trivy.version));
             let database = cache.join("db/trivy.db");
             match bytes {
-                Some(bytes) => fs::write(&database, bytes).expect("writable"),
+                Some(bytes) => overwrite(&database, bytes),
                 None => fs::remove_file(&database).expect("is there"),
             }
             let scan = trivy.scan(&cache, &path, &["--skip-db-update"]);

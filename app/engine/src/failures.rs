@@ -21,14 +21,20 @@ fn wrap<E: std::error::Error>(code: ErrorCode, error: &E) -> EngineError {
 
 impl From<DepotError> for EngineError {
     fn from(error: DepotError) -> EngineError {
-        wrap(ErrorCode::Io, &error).hint("free disk space or check the permissions of the store")
+        let hint = match error.code() {
+            ErrorCode::Io => "look at the disk of the store: it may be full",
+            _ => "check the owner and mode of the folder, or choose another with --store",
+        };
+        wrap(error.code(), &error).hint(hint)
     }
 }
 
 impl From<CarrierError> for EngineError {
     fn from(error: CarrierError) -> EngineError {
         match &error {
-            CarrierError::NotFound { .. } => wrap(ErrorCode::NotFound, &error),
+            CarrierError::NotFound { .. } => wrap(ErrorCode::NotFound, &error).hint(
+                "check the path; a bundle is the folder or tar that `stella export run -d` made",
+            ),
             CarrierError::NotABundle { .. } => wrap(ErrorCode::Usage, &error),
             CarrierError::Destination { .. } => wrap(ErrorCode::Usage, &error)
                 .hint("-d names the bundle itself, such as -d ./bundle"),
@@ -47,7 +53,8 @@ impl From<CarrierError> for EngineError {
             CarrierError::TooLarge(_) => {
                 wrap(ErrorCode::RunFailed, &error).hint("use --carrier dir")
             }
-            CarrierError::Io { .. } => wrap(ErrorCode::Io, &error),
+            CarrierError::Io { source, .. } => wrap(ErrorCode::of_writing(source.kind()), &error)
+                .hint("look at the disk and at the owner and mode of the folder"),
         }
     }
 }

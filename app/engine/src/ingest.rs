@@ -3,15 +3,18 @@
 //! One thread walks the inputs, several recognise, canonicalise, hash and compress, one writes. A
 //! budget bounds the documents in flight, so that memory does not grow with what is read.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 use stella_ledger::{
-    FeedSpec, Ingest, IngestMode, IngestSummary, PreparedDocument, Quarantined, SqliteLedger,
-    prepare,
+    FeedSpec, Ingest, IngestMode, IngestSummary, LedgerError, PreparedDocument, Quarantined,
+    SqliteLedger, prepare,
 };
+use stella_manifest::layout;
 use stella_model::{ErrorCode, FeedName, Instant, TenantId};
 use stella_records::{NameClass, Recognised, by_name, recognise};
 use stella_sources::{Class, Document, Event, Input, Options, SourceError, walk};
@@ -73,21 +76,49 @@ pub fn ingest(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<IngestReport, EngineError> {
+    request.paths.iter().try_for_each(|path| refuse_bundle(path))?;
     let ledger = SqliteLedger::open(store.dir(), TenantId::local())?;
     let inputs = request.paths.iter().map(|path| Input::from_arg(path)).collect();
-    let mut ingest = ledger.ingest(&request.feed, request.mode.clone(), request.now)?;
     let line = Line { spool: store.dir().to_owned(), threads: request.threads.max(1), cancel };
-    let mut writer = Writer { ingest: &mut ingest, update: first_update(), documents: 0, progress };
+    let begin = || ledger.ingest(&request.feed, request.mode.clone(), request.now);
+    let update = first_update();
+    let mut writer = Writer { begin: &begin, ingest: None, update, documents: 0, progress };
     line.run(inputs, &mut writer)?;
     cancel.check()?;
+    let Writer { ingest, documents, .. } = writer;
     // A replacement by nothing is judged by how much would vanish.
-    if writer.documents == 0 && matches!(request.mode, IngestMode::Merge) {
+    if documents == 0 && matches!(request.mode, IngestMode::Merge) {
         let what = "nothing to take in: the input holds no document";
         return Err(EngineError::new(ErrorCode::Invalid, what)
             .hint("check the path; documents end in .json, .jsonl, .xml or .spdx, or are in a .tar or .zip"));
     }
+    let ingest = ingest.map_or_else(begin, Ok)?;
     let summary = if request.dry_run { ingest.preview()? } else { ingest.commit()? };
     Ok(IngestReport { feed: request.feed.name.clone(), dry_run: request.dry_run, summary })
+}
+
+/// A bundle is taken for evidence by mistake: it holds records of many feeds, signed as a whole.
+fn refuse_bundle(path: &Path) -> Result<(), EngineError> {
+    let begins_as_tar = || {
+        let mut head = [0; 12];
+        let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+        read.is_ok() && head == *b"export.json\0"
+    };
+    let is_bundle = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            [layout::EXPORT, layout::PROVENANCE].iter().all(|name| path.join(name).is_file())
+        }
+        Ok(found) => found.is_file() && begins_as_tar(),
+        Err(_) => false,
+    };
+    if !is_bundle {
+        return Ok(());
+    }
+    let shown = path.display();
+    Err(EngineError::new(ErrorCode::Usage, format!("{shown} is a bundle, not evidence")).hint(
+        "verify it with stella export verify; then its JSON documents can be taken in feed by \
+         feed: stella export cat BUNDLE --feed NAME | stella ingest --feed NAME -",
+    ))
 }
 
 fn first_update() -> StageUpdate {
@@ -241,7 +272,9 @@ fn outcome(document: Document) -> Outcome {
 
 /// The end of the line.
 struct Writer<'a> {
-    ingest: &'a mut Ingest,
+    begin: &'a dyn Fn() -> Result<Ingest, LedgerError>,
+    /// Begun with the first item: it keeps other writers away, and input may be long in coming.
+    ingest: Option<Ingest>,
     update: StageUpdate,
     /// Those that were read, accepted or not.
     documents: u64,
@@ -253,15 +286,19 @@ impl Writer<'_> {
         for item in items {
             let is_document = !matches!(item.outcome, Outcome::Companion | Outcome::Ignored);
             self.documents += u64::from(is_document);
+            let ingest = match &mut self.ingest {
+                Some(ingest) => ingest,
+                none => none.insert((self.begin)()?),
+            };
             match item.outcome {
-                Outcome::Prepared(document) => self.ingest.put(&document)?,
-                Outcome::Companion => self.ingest.count_companion(),
-                Outcome::Ignored => self.ingest.count_ignored(),
+                Outcome::Prepared(document) => ingest.put(&document)?,
+                Outcome::Companion => ingest.count_companion(),
+                Outcome::Ignored => ingest.count_ignored(),
                 Outcome::Quarantined { document, read_error: false } => {
-                    self.ingest.quarantine(&document)?;
+                    ingest.quarantine(&document)?;
                 }
                 Outcome::Quarantined { document, read_error: true } => {
-                    self.ingest.read_error(&document)?;
+                    ingest.read_error(&document)?;
                 }
             }
             self.update.done += 1;

@@ -15,17 +15,18 @@ mod store;
 
 pub use bundle::{
     CanaryRequest, CatForm, CatReport, CatRequest, ChangeKind, ClaimedSignature, CoverageReport,
-    CoverageRequest, CoverageState, CoveredSbom, DiffCounts, DiffReport, InspectReport,
-    InspectedFile, ProveRequest, RecordChange, SbomEcosystem, SetDiff, VerifyProofRequest,
-    VerifyRequest, cat, coverage, diff, inspect, prove, verify, verify_proof,
+    CoverageRequest, CoverageState, CoveredSbom, DiffCounts, DiffReport, FileDiff, InspectReport,
+    InspectedFile, MissingSet, OutputDiff, ProveRequest, RecordChange, SbomEcosystem, SetDiff,
+    VerifyProofRequest, VerifyRequest, cat, coverage, diff, inspect, prove, verify, verify_proof,
 };
 pub use error::EngineError;
 pub use ingest::{IngestReport, IngestRequest, ingest};
 pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
 pub use run::{
     AcceptedDrop, BoltTree, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport,
-    PlanReport, PlannedSet, PolicyRequest, ProfileSource, RunRecord, RunReport, RunRequest,
-    SetRecord, Signing, adapter_specs, export, plan, read_profile, validate_profile,
+    Made, PlanReport, PlannedOutput, PlannedSet, PolicyRequest, ProfileSource, RunRecord,
+    RunReport, RunRequest, SetRecord, Signing, adapter_specs, export, plan, read_profile,
+    validate_profile,
 };
 pub use stella_carrier::Carrier;
 pub use store::Store;

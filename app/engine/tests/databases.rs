@@ -11,7 +11,7 @@ use stella_engine::{
 };
 use stella_ledger::IngestMode;
 use stella_model::{Digest, ErrorCode, Instant};
-use stella_testkit::Osv;
+use stella_testkit::{Osv, overwrite};
 
 /// A folder with a store.
 struct Site {
@@ -320,9 +320,7 @@ fn a_kept_output_that_was_changed_or_is_gone_is_made_again() {
             Some(last) => *last ^= 1,
             None => bytes.push(1),
         }
-        // A new file, so that the bundle that links to the old one keeps its bytes.
-        std::fs::remove_file(path).expect("removes");
-        std::fs::write(path, bytes).expect("writes");
+        overwrite(path, bytes);
     };
     let remove = |path: &Path| std::fs::remove_file(path).expect("removes");
     type Damage<'d> = &'d dyn Fn(&Path);

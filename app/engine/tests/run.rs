@@ -14,6 +14,7 @@ use stella_ledger::{Changes, FeedSpec, IngestMode};
 use stella_model::{Digest, ErrorCode};
 use stella_plan::profile::Select;
 use stella_seal::Algorithm;
+use stella_testkit::overwrite;
 
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples")
@@ -79,9 +80,7 @@ fn a_damaged_part_in_the_depot_is_built_again() {
             assert_eq!(Digest::of(&bytes), digest);
             let last = bytes.len() - 1;
             bytes[last] ^= 1;
-            // A new file, so that the bundle that links to the old one keeps its bytes.
-            std::fs::remove_file(&path).expect("removes");
-            std::fs::write(&path, bytes).expect("writes");
+            overwrite(&path, bytes);
         }
     }
     let second =

@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub redacted_values: u64,
     /// Records that were left out because no rule reads their format.
     pub left_out: u64,
+    /// Whether the bundle carries the records themselves.
+    pub carries_records: bool,
     /// Databases of Trivy in the bundle.
     pub databases: &'a [Database],
     /// The VEX repository of Trivy in the bundle.
@@ -82,9 +84,13 @@ pub fn readme(facts: &Facts<'_>) -> String {
             None => text.push_str(".\n"),
         }
     }
-    text.push_str("\n| kind | feed | records |\n| --- | --- | ---: |\n");
-    for set in facts.sets {
-        let _ = writeln!(text, "| {} | {} | {} |", set.kind, set.feed, set.count);
+    if facts.carries_records {
+        text.push_str("\n| kind | feed | records |\n| --- | --- | ---: |\n");
+        for set in facts.sets {
+            let _ = writeln!(text, "| {} | {} | {} |", set.kind, set.feed, set.count);
+        }
+    } else {
+        text.push_str("\nIt is made of records and carries none of them as they are.\n");
     }
     text.push_str(CHECKING);
     text.push_str(CONTENTS);
@@ -151,7 +157,7 @@ fn trivy(databases: &[Database]) -> String {
             folder,
             "mkdir -p \"$CACHE/{name}\"\n\
              tar -xzf {layer} \\\n  -C \"$CACHE/{name}\"\n\
-             cp trivy/cache/{name}/metadata.json \"$CACHE/{name}/\"\n"
+             install -m 644 trivy/cache/{name}/metadata.json \"$CACHE/{name}/\"\n"
         );
         let _ = writeln!(
             registry,
@@ -160,15 +166,49 @@ fn trivy(databases: &[Database]) -> String {
         let _ = write!(skip, " {}", database.skip_flag);
         let _ = write!(repositories, " {} $REGISTRY/{repository}", database.repository_flag);
     }
+    // What is not in the bundle, Trivy must not look for on the internet.
+    let others =
+        BOTH.iter().filter(|other| databases.iter().all(|one| one.skip_flag != other.flag));
+    let mut missing = String::new();
+    let mut absent = String::new();
+    for other in others {
+        let _ = write!(absent, " {}", other.flag);
+        let _ = write!(missing, "\n{}\n", other.text);
+    }
     let _ = write!(
         text,
         "Without a registry, into a cache folder of your choice:\n\n```\n{folder}\
-         trivy image --cache-dir \"$CACHE\"{skip} --offline-scan IMAGE\n```\n\n\
+         trivy image --cache-dir \"$CACHE\"{skip}{absent} --offline-scan IMAGE\n```\n\n\
          From a registry of your own, after copying it there:\n\n```\n{registry}\
-         trivy image{repositories} --offline-scan IMAGE\n```\n"
+         trivy image{repositories}{absent} --offline-scan IMAGE\n```\n{PLACES}{missing}"
     );
     text
 }
+
+/// A database that Trivy looks for, and what to do where a bundle does not have it.
+struct Other {
+    flag: &'static str,
+    text: &'static str,
+}
+
+const BOTH: [Other; 2] = [
+    Other {
+        flag: "--skip-db-update",
+        text: "The database of vulnerabilities is not in this bundle (output `trivy:db`): without one in \
+               `$CACHE/db`\nTrivy stops.",
+    },
+    Other {
+        flag: "--skip-java-db-update",
+        text: "The index of jars is not in this bundle (output `trivy:java-db`): without one in \
+               `$CACHE/java-db`\nTrivy stops at images with Java archives.",
+    },
+];
+
+const PLACES: &str = "
+`CACHE` is the folder, `REGISTRY` host and path such as `registry.example/security`. For a registry
+without TLS add `--to-plain-http` to `oras cp`, and `--insecure` to Trivy unless it is on the loopback.
+From 0.67 on, `--skip-version-check --disable-telemetry` keep Trivy from asking the internet for news.
+";
 
 const TRIVY: &str = "
 ## Scanning with it
@@ -186,13 +226,14 @@ const VEX: &str = "
 or `fixed`. Trivy checks no signature: check the bundle first. What could not be said in it is listed
 with a reason in `trivy/vex.report.jsonl`.
 
-Without a web server, into the cache folder that holds the databases:
+Without a web server, into Trivy's cache folder `CACHE`, which holds the databases:
 
 ```
 mkdir -p \"$CACHE/vex/repositories\" \"$HOME/.trivy/vex\"
 tar -xzf trivy/vex/vex-repository.tar.gz -C \"$CACHE/vex/repositories\"
-cp trivy/vex/repository.yaml \"$HOME/.trivy/vex/repository.yaml\"
-trivy image --cache-dir \"$CACHE\" --vex repo --skip-vex-repo-update --show-suppressed IMAGE
+install -m 644 trivy/vex/repository.yaml \"$HOME/.trivy/vex/repository.yaml\"
+trivy image --cache-dir \"$CACHE\" --skip-db-update --skip-java-db-update --offline-scan \\
+  --vex repo --skip-vex-repo-update --show-suppressed IMAGE
 ```
 
 If you have a `repository.yaml` already, add the entry to it: the first repository that knows a
@@ -237,7 +278,8 @@ fn redaction(facts: &Facts<'_>) -> String {
 /// `NOTICE.md`: licences, attributions, and what was changed.
 #[must_use]
 pub fn notice(facts: &Facts<'_>) -> String {
-    let mut text = String::from("# Notices\n\nThis bundle carries records of these feeds.\n");
+    let verb = if facts.carries_records { "carries" } else { "is made of" };
+    let mut text = format!("# Notices\n\nThis bundle {verb} records of these feeds.\n");
     for feed in facts.feeds {
         let _ = write!(text, "\n## {}\n\n", feed.feed);
         let told = |value: &Option<String>| match value {
@@ -254,15 +296,28 @@ pub fn notice(facts: &Facts<'_>) -> String {
         };
         let _ = writeln!(text, "- Redistribution: {redistribution}");
     }
-    text.push_str(
-        "\n## Changes\n\n\
-         JSON documents are carried in canonical form: the order of members, the escapes of strings \
-         and white space differ from the publisher's files, values do not. Other documents are \
-         carried byte for byte. Scanner reports are cut into one document a finding.\n",
-    );
+    text.push_str("\n## Changes\n");
+    if facts.carries_records {
+        text.push_str(CARRIED);
+    }
+    if !facts.databases.is_empty() || facts.vex.is_some() {
+        text.push_str(MADE);
+    }
     let _ = writeln!(text, "\nRedaction: {}", redaction(facts));
     text
 }
+
+const CARRIED: &str = "
+JSON documents are carried in canonical form: the order of members, the escapes of strings and white
+space differ from the publisher's files, values do not. Other documents are carried byte for byte.
+Scanner reports are cut into one document a finding.
+";
+
+const MADE: &str = "
+What is in `trivy/` is made of the records: it has their identities, versions, scores and texts in the
+form that the scanner reads, joined with those of other records, and leaves out what the scanner cannot
+be told. The manifest counts what is left out.
+";
 
 /// `SHA256SUMS` over the given parts, sorted by path, for `sha256sum -c`.
 #[must_use]

@@ -2,6 +2,7 @@
 //! that explain them to a person.
 
 use std::fmt;
+use std::io;
 
 /// Defines the codes with their rows.
 macro_rules! codes {
@@ -158,6 +159,31 @@ codes! {
     Interrupted "ERR_EXPORT_INTERRUPTED" exit 130 http 499 Later
         "the command was interrupted"
         "run the same command again; an export reuses its finished parts, an ingest starts over";
+}
+
+impl ErrorCode {
+    /// The code of a file or folder that could not be read.
+    #[must_use]
+    pub fn of_reading(kind: io::ErrorKind) -> ErrorCode {
+        match kind {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorCode::NotFound,
+            io::ErrorKind::PermissionDenied => ErrorCode::NotAllowed,
+            _ => ErrorCode::Io,
+        }
+    }
+
+    /// The code of a file or folder that could not be written.
+    #[must_use]
+    pub fn of_writing(kind: io::ErrorKind) -> ErrorCode {
+        match kind {
+            io::ErrorKind::NotFound => ErrorCode::NotFound,
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::NotADirectory => ErrorCode::NotAllowed,
+            io::ErrorKind::AlreadyExists => ErrorCode::Conflict,
+            _ => ErrorCode::Io,
+        }
+    }
 }
 
 impl fmt::Display for ErrorCode {

@@ -102,6 +102,17 @@ name!(
     }
 );
 
+impl Kind {
+    /// The kinds that this version knows (FORMATS "Kinds"). Bundles may carry others.
+    pub const KNOWN: [&str; 5] = ["advisory", "vex", "sbom", "finding", "decision"];
+
+    /// Whether this version knows the kind.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        Kind::KNOWN.contains(&self.as_str())
+    }
+}
+
 name!(
     /// A feed: the named stream of one publisher's records.
     FeedName, "feed name",

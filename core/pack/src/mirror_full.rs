@@ -9,7 +9,7 @@ pub const MIRROR_FULL: Adapter = Adapter {
     spec: AdapterSpec {
         id: "mirror:full",
         version: 1,
-        about: "all records of all feeds, importable by a site",
+        about: "all records of all feeds as they are, for a site that keeps an equal ledger",
         default_redaction: DefaultRedaction::None,
         importable: true,
         kinds: &[],

@@ -38,7 +38,7 @@ pub use coverage::{Coverage, coverage};
 pub use ecosystems::{DISTRIBUTIONS, Distribution, LANGUAGES, Language, NoTarget, Target, target};
 pub use mapper::{Mapper, Spools};
 pub use report::Reason;
-pub use sources::Precedence;
+pub use sources::{Precedence, source_ids};
 
 /// The adapter.
 pub const TRIVY_DB: Adapter = Adapter {

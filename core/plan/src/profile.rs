@@ -112,7 +112,8 @@ pub struct Profile {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Trivy {
-    /// Ids of data sources, the most believed first; those that are not named follow.
+    /// Ids of data sources and names of feeds, the most believed first; those that are not named
+    /// follow.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub precedence: Vec<String>,
     /// Address from which the VEX repository will be served, without a slash at its end.
@@ -294,7 +295,10 @@ impl Profile {
         };
         let named = |id: &String| !id.is_empty() && !id.contains(',');
         if !written.trivy.precedence.iter().all(named) {
-            return Err(member("trivy.precedence", "must be ids of data sources without commas"));
+            return Err(member(
+                "trivy.precedence",
+                "must be ids of data sources or names of feeds, without commas",
+            ));
         }
         if !written.trivy.vex_url.as_deref().is_none_or(is_address) {
             return Err(member(
@@ -406,8 +410,8 @@ impl Select {
     /// Makes relative times absolute; `now` is the time of planning.
     ///
     /// # Errors
-    /// [`ProfileError::Member`] if `modified-since` is neither a duration nor a time, or an
-    /// ecosystem, package or id is empty.
+    /// [`ProfileError::Member`] if `modified-since` is neither a duration nor a time, a kind is not
+    /// known, or an ecosystem, package or id is empty.
     pub fn resolve(&self, now: Instant) -> Result<Selectors, ProfileError> {
         let modified_since =
             self.modified_since.as_deref().map(|text| since(text, now)).transpose()?;
@@ -417,6 +421,11 @@ impl Select {
             if values.contains("") {
                 return Err(member(format!("select.{name}"), "must not be empty"));
             }
+        }
+        // A ledger holds no other kinds: one that nobody knows is misspelt.
+        if let Some(kind) = self.kinds.iter().find(|kind| !kind.is_known()) {
+            let rule = format!("`{kind}` is none of {}", Kind::KNOWN.join(", "));
+            return Err(member("select.kinds", rule));
         }
         Ok(Selectors {
             ecosystems: self.ecosystems.clone(),
@@ -671,6 +680,16 @@ mod tests {
         for bad in ["", "lodash", "pkg:", "pkg:npm/lodash@4.17.20", "pkg:npm/lodash?a=b"] {
             assert!(resolve(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn kinds_that_nobody_knows_are_refused() {
+        let select =
+            |kind: &str| Select { kinds: kind.parse().into_iter().collect(), ..Select::default() };
+        let now = Instant::from_unix_seconds(0).expect("a time");
+        assert!(Kind::KNOWN.iter().all(|kind| select(kind).resolve(now).is_ok()));
+        let error = select("advisry").resolve(now).expect_err("is misspelt").to_string();
+        assert!(error.contains("`advisry` is none of advisory, vex"), "{error}");
     }
 
     #[test]

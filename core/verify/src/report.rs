@@ -457,6 +457,9 @@ pub(crate) const UNLISTED: &str = "the file is not listed in the manifest";
 /// file managers leave behind.
 const NO_NAME: &str = "the name is no part name";
 
+/// What a carrier tells of a tar whose headers another program wrote.
+const OTHER_HEADER: &str = "differs from the fixed form";
+
 /// What to do; a file too many needs another remedy than one that is missing.
 fn next_step(check: Check, problems: &[Problem]) -> &'static str {
     let unlisted = problems.iter().filter(|problem| problem.message == UNLISTED).count();
@@ -466,6 +469,9 @@ fn next_step(check: Check, problems: &[Problem]) -> &'static str {
         }
         Check::Carrier if problems.iter().all(|problem| problem.message == NO_NAME) => {
             "remove the file that does not belong there, then verify again"
+        }
+        Check::Carrier if problems.iter().all(|problem| problem.message.contains(OTHER_HEADER)) => {
+            "if another program packed it: unpack it into a folder and verify that; else get it again"
         }
         Check::FilesListed if unlisted == 0 => "get the bundle again from its publisher",
         _ => check.next(),
@@ -582,6 +588,8 @@ mod tests {
         assert_eq!(next(Check::FilesListed, &[missing, UNLISTED]), Check::FilesListed.next());
         assert!(next(Check::Carrier, &[NO_NAME]).starts_with("remove the file"));
         assert_eq!(next(Check::Carrier, &[NO_NAME, "it is a link"]), Check::Carrier.next());
+        let packed = "the header of export.json differs from the fixed form in its byte 148";
+        assert!(next(Check::Carrier, &[packed]).contains("unpack it into a folder"));
     }
 
     #[test]

@@ -196,6 +196,11 @@ pub(crate) fn is_wanted(manifest: &ExportManifest) -> bool {
     CHECKS.iter().any(|(_, adapters)| adapters.iter().any(|id| output(manifest, id).is_some()))
 }
 
+/// Whether a bundle has a database of vulnerabilities.
+pub(crate) fn has_database(manifest: &ExportManifest) -> bool {
+    output(manifest, DATABASE.adapter).is_some()
+}
+
 /// The checks that find nothing to look at in a bundle, with the reason.
 pub(crate) fn not_used(
     manifest: &ExportManifest,

@@ -50,6 +50,19 @@ pub enum Unsigned {
     AcceptForTesting,
 }
 
+/// The checks with nothing to look at in a bundle without records.
+const OF_RECORDS: [Check; 9] = [
+    Check::PartNames,
+    Check::Compression,
+    Check::RecordLines,
+    Check::RecordOrder,
+    Check::RecordDigests,
+    Check::PartCounts,
+    Check::Indexes,
+    Check::SetRoots,
+    Check::Documents,
+];
+
 /// Why nothing in a manifest was looked at.
 pub(crate) const UNTRUSTED: &str = "the manifest is not signed by a trusted key";
 
@@ -130,6 +143,12 @@ impl<'a> Verification<'a> {
     #[must_use]
     pub fn has_scanner_output(&self) -> bool {
         self.manifest.as_ref().is_some_and(scanner::is_wanted)
+    }
+
+    /// Whether the bundle holds a database that a scanner can be tried with.
+    #[must_use]
+    pub fn has_database(&self) -> bool {
+        self.manifest.as_ref().is_some_and(scanner::has_database)
     }
 
     /// Checks what the bundle holds for a scanner, if anything, and keeps what was found for the report. A
@@ -376,9 +395,15 @@ impl<'a> Verification<'a> {
         let parts = manifest.parts.len();
         let records = manifest.counts.records;
         let findings = &mut self.findings;
+        findings.pass(Check::PartDigests, format!("{parts} of {parts} (SHA-256)"));
+        if data_parts == 0 && manifest.sets.is_empty() {
+            for check in OF_RECORDS {
+                findings.not_used(check, "the bundle carries no records");
+            }
+            return;
+        }
         let noun = if data_parts == 1 { "data part" } else { "data parts" };
         findings.pass(Check::PartNames, format!("{data_parts} {noun}, each with its index"));
-        findings.pass(Check::PartDigests, format!("{parts} of {parts} (SHA-256)"));
         findings.pass(Check::Compression, "one frame each, sizes and checksums agree");
         findings.pass(Check::RecordLines, format!("{records} in canonical form"));
         findings.pass(Check::RecordOrder, "ascending, within and across parts");

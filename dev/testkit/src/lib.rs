@@ -54,6 +54,16 @@ pub(crate) fn skip_if(allowed: bool, reason: &str) {
     }
 }
 
+/// Puts a new file in the place of one, so that nothing that links to the old one changes, and that it
+/// may be read-only.
+///
+/// # Panics
+/// If it cannot be written.
+pub fn overwrite(path: &std::path::Path, bytes: impl AsRef<[u8]>) {
+    std::fs::remove_file(path).expect("there is a file");
+    std::fs::write(path, bytes).expect("writable");
+}
+
 /// Whether the long form of tests is asked for (`STELLA_FULL=1`, set by `cargo xtask full`).
 #[must_use]
 pub fn full() -> bool {

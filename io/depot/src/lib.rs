@@ -16,13 +16,13 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, utimensat};
 
 pub use kept::Kept;
 pub use output_record::{OutputFile, OutputRecord};
 pub use part_record::{PartRecord, StoredFile, StoredPart};
 pub use space::{BlobWriter, SpoolFile};
-use stella_model::{Digest, DigestBuilder, TenantId};
+use stella_model::{Digest, DigestBuilder, ErrorCode, TenantId};
 
 /// The depot of one tenant.
 #[derive(Debug, Clone)]
@@ -38,6 +38,14 @@ pub struct DepotError {
     path: PathBuf,
     #[source]
     source: io::Error,
+}
+
+impl DepotError {
+    /// The code, from which exit code and HTTP status follow.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        ErrorCode::of_writing(self.source.kind())
+    }
 }
 
 fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DepotError {
@@ -194,10 +202,7 @@ impl Depot {
         let fresh = |used: SystemTime| used.elapsed().is_ok_and(|age| age < FRESH);
         if !metadata.modified().is_ok_and(fresh) {
             // A time that cannot be set only makes the blob look older than it is.
-            let _ = File::options()
-                .append(true)
-                .open(&path)
-                .and_then(|blob| blob.set_modified(SystemTime::now()));
+            let _ = utimensat(CWD, &path, &NOW, AtFlags::empty());
         }
         metadata.len() == file.size
     }
@@ -275,6 +280,11 @@ impl Depot {
     }
 }
 
+const NOW: Timestamps = {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    Timestamps { last_access: now, last_modification: now }
+};
+
 struct Blob {
     path: PathBuf,
     size: u64,
@@ -289,10 +299,11 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, DepotError> {
     list.map(|entry| entry.map(|entry| entry.path()).map_err(failed("list", dir))).collect()
 }
 
-/// Parts become files of bundles, which everyone may read.
+/// Parts become files of bundles, which everyone may read and nobody may write: a bundle links to the
+/// files of the depot, and so does the next one, so that whoever edits one of them damages all.
 fn readable() -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt as _;
-    fs::Permissions::from_mode(0o644)
+    fs::Permissions::from_mode(0o444)
 }
 
 /// Size and digest of a file, read in one pass.

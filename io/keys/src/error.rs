@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use stella_model::ErrorCode;
 use stella_seal::{KeyError, KeyFileError};
 
+use crate::files::PUBLIC_KEY;
 use crate::{KeyName, VARIABLES};
 
 /// Why an operation on keys failed.
@@ -155,12 +156,9 @@ impl KeysError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            KeysError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                ErrorCode::NotFound
-            }
-            KeysError::Read { .. } | KeysError::Write { .. } | KeysError::Prompt { .. } => {
-                ErrorCode::Io
-            }
+            KeysError::Read { source, .. } => ErrorCode::of_reading(source.kind()),
+            KeysError::Write { source, .. } => ErrorCode::of_writing(source.kind()),
+            KeysError::Prompt { .. } => ErrorCode::Io,
             KeysError::NotText { .. }
             | KeysError::PublicKey { .. }
             | KeysError::SecretKey { .. }
@@ -203,6 +201,19 @@ impl KeysError {
                 if found.contains("PRIVATE") =>
             {
                 "this is a private key: give the public one (stella keys export-public NAME)".into()
+            }
+            KeysError::PublicKey { .. } | KeysError::NotText { what: PUBLIC_KEY, .. } => {
+                "a public key is a PEM file that begins with -----BEGIN PUBLIC KEY-----, such as \
+                 stella keys export-public NAME prints"
+                    .into()
+            }
+            KeysError::Read { what: PUBLIC_KEY, .. } => {
+                "give the path of the signer's public key, a PEM file; stella keys export-public \
+                 NAME prints one of your own"
+                    .into()
+            }
+            KeysError::Write { .. } if self.code() == ErrorCode::NotAllowed => {
+                "check the owner and mode of the folder, or choose another with --store".into()
             }
             KeysError::SecretKey { source: KeyError::Label { found, .. }, .. } => {
                 import_hint(found)

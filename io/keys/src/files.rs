@@ -20,6 +20,9 @@ pub enum Existing {
     Replace,
 }
 
+/// What a file with a public key is called.
+pub(crate) const PUBLIC_KEY: &str = "the public key";
+
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
@@ -32,7 +35,7 @@ pub(crate) enum Readers {
 /// # Errors
 /// [`KeysError`]; a private key given by mistake is named as such.
 pub fn read_public_key(path: &Path) -> Result<PublicKey, KeysError> {
-    let text = read_text("the public key", path)?;
+    let text = read_text(PUBLIC_KEY, path)?;
     let named = |source: KeyError| KeysError::PublicKey { path: path.to_owned(), source };
     PublicKey::from_pem(&text).map_err(named)
 }

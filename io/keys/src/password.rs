@@ -13,6 +13,9 @@ use crate::files::read_bytes;
 /// Variables that may hold the password, the first that is set wins. The second is cosign's.
 pub const VARIABLES: [&str; 2] = ["STELLA_KEY_PASSWORD", "COSIGN_PASSWORD"];
 
+/// What a file with a password is called.
+const PASSWORD_FILE: &str = "the password file";
+
 /// A password. Wiped when dropped; never printed.
 #[derive(Clone)]
 pub struct Password(Zeroizing<Vec<u8>>);
@@ -50,6 +53,19 @@ pub enum PasswordSource {
 }
 
 impl PasswordSource {
+    /// Looks whether the password can be got at all: a mistyped file is told even where a kept
+    /// signature makes the password needless.
+    ///
+    /// # Errors
+    /// [`KeysError::Read`] if it is to come from a file that is not there.
+    pub fn check(&self) -> Result<(), KeysError> {
+        let PasswordSource::File(path) = self else { return Ok(()) };
+        match std::fs::metadata(path) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(KeysError::Read { what: PASSWORD_FILE, path: path.clone(), source }),
+        }
+    }
+
     /// The password of an existing key.
     ///
     /// # Errors
@@ -76,7 +92,7 @@ impl PasswordSource {
         match self {
             PasswordSource::Given(password) => Ok(password.clone()),
             PasswordSource::File(path) => {
-                let mut bytes = read_bytes("the password file", path)?;
+                let mut bytes = read_bytes(PASSWORD_FILE, path)?;
                 let end = bytes
                     .strip_suffix(b"\n")
                     .map_or(bytes.len(), |rest| rest.strip_suffix(b"\r").unwrap_or(rest).len());

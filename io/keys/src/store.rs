@@ -224,7 +224,11 @@ pub(crate) fn names_in(
 ) -> Result<Vec<KeyName>, KeysError> {
     let failed = |source| KeysError::Read { what, path: folder.to_owned(), source };
     let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(Vec::new());
+        }
         entries => entries.map_err(failed)?,
     };
     let mut names = Vec::new();

@@ -73,6 +73,18 @@ impl TrustStore {
         })
     }
 
+    /// The trusted key of this name.
+    ///
+    /// # Errors
+    /// [`KeysError::NotFound`], or it cannot be read.
+    pub fn get(&self, name: &KeyName) -> Result<TrustedKey, KeysError> {
+        let path = self.path(name);
+        if !path.exists() {
+            return Err(KeysError::NotFound { what: "trusted key", name: name.clone() });
+        }
+        Ok(TrustedKey { name: name.clone(), key: read_public_key(&path)? })
+    }
+
     /// All trusted keys, by name.
     ///
     /// # Errors

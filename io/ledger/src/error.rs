@@ -151,9 +151,11 @@ impl LedgerError {
             LedgerError::MaxDrop { .. } | LedgerError::ReadErrors { .. } => {
                 "look at the input; if it is right, repeat with --accept-drop --reason TEXT"
             }
-            LedgerError::Storage { .. }
-            | LedgerError::NotFound { .. }
-            | LedgerError::OutOfReach { .. } => return None,
+            LedgerError::NotFound { .. } => {
+                "stella feeds list, stella feeds show FEED and stella quarantine list show what \
+                 there is"
+            }
+            LedgerError::Storage { .. } | LedgerError::OutOfReach { .. } => return None,
         })
     }
 }

@@ -13,7 +13,7 @@ use super::values;
                   stella ingest --feed npm --replace npm.osv.jsonl.zst\n  \
                   zstd -dc npm.jsonl.zst | stella ingest --feed npm -")]
 pub(crate) struct IngestArgs {
-    /// Files, folders and archives (.json .jsonl .zip .tar, each also .zst or .gz); - is standard input
+    /// Files, folders and archives (.json .jsonl .xml .spdx .zip .tar, each also .zst or .gz); - is standard input
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 

@@ -11,8 +11,9 @@ use super::values;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Data folder: ledger, parts, keys, trusted keys [default: stella in the XDG data folder]
-    #[arg(long, global = true, value_name = "DIR", env = "STELLA_STORE", hide_env_values = true)]
+    // Not clap's own reading of variables: usage lines would tell them as if they had been typed.
+    /// Data folder: ledger, parts, keys, trusted keys [env: STELLA_STORE] [default: stella in the XDG data folder]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
 
     /// Form of the result on standard output

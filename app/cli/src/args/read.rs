@@ -116,6 +116,9 @@ pub(crate) struct ProveArgs {
     /// File to write the proof to [default: standard output]
     #[arg(short = 'd', long = "dest", value_name = "FILE")]
     pub(crate) dest: Option<PathBuf>,
+    /// Also prove absence where the bundle holds nothing of this kind and feed
+    #[arg(long)]
+    pub(crate) allow_missing_set: bool,
 }
 
 /// Arguments of `export verify-proof`.
@@ -123,7 +126,7 @@ pub(crate) struct ProveArgs {
 pub(crate) struct VerifyProofArgs {
     /// The proof; - is standard input
     pub(crate) proof: PathBuf,
-    /// export.json of the bundle; its signature is looked for beside it
+    /// export.json of the bundle, with its signatures beside it, or the bundle
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: PathBuf,
     /// A public key to believe, as PEM (repeatable)

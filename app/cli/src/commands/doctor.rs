@@ -11,7 +11,7 @@ use super::Exit;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::output::{Cell, Column, Item, Page, Table, Tone};
+use crate::output::{Cell, Column, Item, Page, Table, Tone, human};
 
 /// One line of the examination.
 struct Finding {
@@ -111,7 +111,8 @@ fn ledger(context: &Context) -> Finding {
     match feeds {
         Ok(feeds) => {
             let records: u64 = feeds.iter().flat_map(|feed| feed.records.values()).sum();
-            pass("ledger", format!("{} feeds, {records} records", feeds.len()))
+            let feeds = human::counted(feeds.len() as u64, "feed");
+            pass("ledger", format!("{feeds}, {}", human::counted(records, "record")))
         }
         Err(failure) if failure.code() == ErrorCode::NotFound => Finding {
             check: "ledger",

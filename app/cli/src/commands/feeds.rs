@@ -38,8 +38,8 @@ fn list(context: &Context) -> Result<(), Failure> {
         Column::new("RECORDS").right(),
         Column::new("LICENCE").shrinks(),
         Column::new("REJECTED").right(),
-        Column::new("BLOCKED").right(),
-        Column::new("LAST INGEST").time(),
+        Column::new("BLOCKED").right().spare(),
+        Column::new("LAST INGEST").time().spare(),
         Column::new("PUBLISHER").wide().shrinks(),
         Column::new("PASS ON").wide(),
     ]);

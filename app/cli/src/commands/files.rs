@@ -42,4 +42,5 @@ fn prepare(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, Failure> {
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {
     Failure::io(format!("cannot write {}", path.display()), error)
+        .hint("look whether its folder is there and may be written")
 }

@@ -12,6 +12,7 @@ pub(crate) struct Column {
     header: &'static str,
     right: bool,
     wide: bool,
+    spare: bool,
     shrinks: Shrinks,
 }
 
@@ -31,7 +32,7 @@ enum Shrinks {
 impl Column {
     /// A column of texts.
     pub(crate) const fn new(header: &'static str) -> Column {
-        Column { header, right: false, wide: false, shrinks: Shrinks::Late }
+        Column { header, right: false, wide: false, spare: false, shrinks: Shrinks::Late }
     }
 
     /// The column holds numbers, set to the right.
@@ -43,6 +44,12 @@ impl Column {
     /// The column is only shown with `-o wide`.
     pub(crate) const fn wide(mut self) -> Column {
         self.wide = true;
+        self
+    }
+
+    /// The column is left out where a terminal is too narrow for all.
+    pub(crate) const fn spare(mut self) -> Column {
+        self.spare = true;
         self
     }
 
@@ -120,9 +127,7 @@ impl Table {
 
     /// Writes the table as lines.
     pub(super) fn write(&self, out: &Out, wide: bool, text: &mut String) {
-        let shown: Vec<usize> =
-            (0..self.columns.len()).filter(|&i| wide || !self.columns[i].wide).collect();
-        let widths = self.widths(&shown, out);
+        let (shown, widths) = self.arrange(out, wide);
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Disabled);
@@ -153,15 +158,31 @@ impl Table {
         }
     }
 
-    /// The width of each shown column, after the shrinking ones gave way on a narrow terminal.
-    fn widths(&self, shown: &[usize], out: &Out) -> Vec<usize> {
+    /// The columns that are shown, and their widths. Where they do not fit, spare ones go, the last
+    /// first; what then is still too wide the terminal wraps: names cut to nothing tell nothing.
+    fn arrange(&self, out: &Out, wide: bool) -> (Vec<usize>, Vec<usize>) {
+        let mut shown: Vec<usize> =
+            (0..self.columns.len()).filter(|&i| wide || !self.columns[i].wide).collect();
+        loop {
+            let (widths, excess) = self.widths(&shown, out);
+            let spare = shown.iter().rposition(|&i| self.columns[i].spare);
+            match spare {
+                Some(spare) if excess > 0 => drop(shown.remove(spare)),
+                _ => return (shown, widths),
+            }
+        }
+    }
+
+    /// The width of each shown column, after the shrinking ones gave way on a narrow terminal, and by
+    /// how much they are too wide all the same.
+    fn widths(&self, shown: &[usize], out: &Out) -> (Vec<usize>, usize) {
         let natural = |i: usize| {
             let header = if out.headers { self.columns[i].header.width() } else { 0 };
             let cells = self.rows.iter().map(|row| row[i].text.width());
             cells.fold(header, usize::max)
         };
         let mut widths: Vec<usize> = shown.iter().map(|&i| natural(i)).collect();
-        let Some(limit) = out.width.map(usize::from) else { return widths };
+        let Some(limit) = out.width.map(usize::from) else { return (widths, 0) };
         let gaps = 2 * shown.len().saturating_sub(1);
         let mut excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(limit);
         for (w, &i) in shown.iter().enumerate() {
@@ -172,8 +193,7 @@ impl Table {
         }
         let texts = |column: &Column| matches!(column.shrinks, Shrinks::End | Shrinks::Start);
         let words = |column: &Column| !column.right && column.shrinks != Shrinks::Time;
-        let takes: [(GivesWay<'_>, usize); 3] =
-            [(&texts, GOOD_WIDTH), (&words, LEAST_WIDTH), (&words, 1)];
+        let takes: [(GivesWay<'_>, usize); 2] = [(&texts, GOOD_WIDTH), (&words, LEAST_WIDTH)];
         for (gives_way, least) in takes {
             while excess > 0 {
                 let widest = (0..shown.len())
@@ -184,7 +204,7 @@ impl Table {
                 excess -= 1;
             }
         }
-        widths
+        (widths, excess)
     }
 }
 
@@ -194,8 +214,8 @@ type GivesWay<'a> = &'a dyn Fn(&Column) -> bool;
 /// Texts shrink down to this before other columns shrink at all.
 const GOOD_WIDTH: usize = 16;
 
-/// Columns do not shrink below this, as long as others can.
-const LEAST_WIDTH: usize = 8;
+/// No column shrinks below this.
+const LEAST_WIDTH: usize = 12;
 
 /// Columns of a time such as `2026-11-23T15:00:02Z`, and of the seconds in it.
 const TIME_WIDTH: usize = 20;
@@ -327,6 +347,27 @@ a very long name of a feed from outside\\u{1b}[31m        7  -
     }
 
     #[test]
+    fn spare_columns_go_before_names_are_cut_to_nothing() {
+        let mut table = Table::new([
+            Column::new("FEED"),
+            Column::new("KIND"),
+            Column::new("BLOCKED").right().spare(),
+            Column::new("LAST INGEST").time().spare(),
+        ]);
+        table.row(["osv-linux", "advisory", "0", "2026-11-23T15:00:02Z"].map(Cell::new));
+        let show = |width: u16| {
+            let paint = Paint { on: false };
+            let out = Out { format: Format::Table, headers: true, paint, width: Some(width) };
+            let mut text = String::new();
+            table.write(&out, false, &mut text);
+            text
+        };
+        assert!(show(50).contains("BLOCKED") && show(50).contains("LAST INGEST"));
+        assert!(show(30).contains("BLOCKED") && !show(30).contains("LAST INGEST"));
+        assert_eq!(show(12), "FEED       KIND\nosv-linux  advisory\n");
+    }
+
+    #[test]
     fn every_table_fits_its_terminal_and_numbers_stay_whole() {
         let mut table = Table::new([
             Column::new("FEED"),
@@ -346,11 +387,12 @@ a very long name of a feed from outside\\u{1b}[31m        7  -
             table.write(&out, false, &mut text);
             text
         };
-        for width in 40..90 {
+        for width in 54..90 {
             let shown = show(width);
             assert!(shown.lines().all(|line| line.width() <= usize::from(width)), "{shown}");
             assert!(shown.contains("12,345") && shown.contains("2026-11-23T15:00"), "{shown}");
         }
+        assert!(show(20).contains("acme-of-som…"), "{}", show(20));
         assert!(show(80).contains("15:00:02Z"), "{}", show(80));
         assert!(show(68).contains("in/some/folder/x.json"), "{}", show(68));
         assert!(show(68).contains(" 2026-11-23T15:00Z"), "{}", show(68));

@@ -159,11 +159,7 @@ impl Scanner {
         command.stdout(file("stdout")?).stderr(file("stderr")?);
         let shown = Safe(&self.program.to_string_lossy()).to_string();
         let child = command.spawn().map_err(|error| {
-            let code = match error.kind() {
-                io::ErrorKind::NotFound => ErrorCode::NotFound,
-                io::ErrorKind::PermissionDenied => ErrorCode::NotAllowed,
-                _ => ErrorCode::Io,
-            };
+            let code = ErrorCode::of_reading(error.kind());
             EngineError::new(code, format!("the scanner {shown} cannot be run"))
                 .because(error)
                 .hint("--scanner takes the path of the program, such as /usr/bin/trivy")

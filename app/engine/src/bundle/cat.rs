@@ -58,15 +58,14 @@ pub struct CatReport {
 /// not verified. A reader that closes the stream ends it.
 ///
 /// # Errors
-/// [`EngineError`] if the bundle does not read, no set is of the kind and feed or the id is not in
-/// it (exit 3), `out` fails, or the
-/// operator interrupts.
+/// [`EngineError`] if the bundle does not read, it carries no records, no set is of the kind and feed
+/// or the id is not in it (exit 3), `out` fails, or the operator interrupts.
 pub fn cat(
     request: &CatRequest,
     out: &mut dyn Write,
     cancel: &Cancel,
 ) -> Result<CatReport, EngineError> {
-    let bundle = ReadBundle::open(&request.path)?.sound()?;
+    let bundle = ReadBundle::open(&request.path)?.sound()?.with_records()?;
     let is_asked = request.kind.is_some() || request.feed.is_some();
     if is_asked && !bundle.manifest.sets.iter().any(|set| request.takes(set)) {
         let any = |text: Option<&str>| text.unwrap_or("*").to_owned();
@@ -93,8 +92,10 @@ pub fn cat(
     match (&request.id, stream.report.records) {
         (Some(id), 0) => {
             let what = format!("the bundle holds no record {}", Safe(id.as_str()));
-            Err(EngineError::new(ErrorCode::NotFound, what)
-                .hint("stella export prove proves that it does not"))
+            Err(EngineError::new(ErrorCode::NotFound, what).hint(
+                "aliases do not count: search what stella export cat prints; \
+                 stella export prove proves that the id is not there",
+            ))
         }
         _ => Ok(stream.report),
     }

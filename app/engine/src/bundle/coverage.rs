@@ -111,7 +111,9 @@ pub fn coverage(request: &CoverageRequest, cancel: &Cancel) -> Result<CoverageRe
         }
         if cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    walked.map(drop)?;
+    walked.map(drop).map_err(|error| {
+        EngineError::from(error).hint("--sbom takes files, folders and archives of SBOMs")
+    })?;
     cancel.check()?;
     if report.sboms.is_empty() {
         let what = match report.rejected.first() {

@@ -1,14 +1,16 @@
-//! `export diff`: which records differ between two bundles.
+//! `export diff`: which records and which outputs made of records differ between two bundles.
 //!
 //! Indexes are merged, data is not read; sets with equal roots and parts with equal digests are
-//! passed over.
+//! passed over. Outputs such as databases are compared by their files and by what the manifests
+//! tell of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde::Serialize;
-use stella_model::{Digest, ErrorCode, RecordId, SetKey};
+use stella_manifest::{ExportManifest, OutputEntry, PartEntry, layout};
+use stella_model::{Digest, ErrorCode, PartName, RecordId, SetKey};
 use stella_plan::SetEntry;
 use stella_records::line::IndexEntry;
 
@@ -70,6 +72,30 @@ pub struct SetDiff {
     pub counts: DiffCounts,
 }
 
+/// An output that at least one of two bundles has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputDiff {
+    /// Name of the adapter.
+    pub adapter: String,
+    /// What happened to it; `None` if it is the same.
+    pub change: Option<ChangeKind>,
+    /// Keys in the first bundle and in the second, of databases.
+    pub keys: [Option<u64>; 2],
+    /// Statements that it could not make, in the first bundle and in the second.
+    pub not_represented: [Option<u64>; 2],
+}
+
+/// A file of outputs made of records, such as the layer of a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileDiff {
+    /// Its path.
+    pub path: PartName,
+    /// What happened to it.
+    pub change: ChangeKind,
+}
+
 /// The difference of two bundles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,8 +104,14 @@ pub struct DiffReport {
     pub from: Digest,
     /// SHA-256 of the second.
     pub to: Digest,
+    /// Whether all records are equal, and all outputs made of records.
+    pub same: bool,
     /// Whether all records are equal.
     pub same_records: bool,
+    /// Every output of either bundle.
+    pub outputs: Vec<OutputDiff>,
+    /// Files of outputs made of records that differ.
+    pub files: Vec<FileDiff>,
     /// Every set of either bundle.
     pub sets: Vec<SetDiff>,
     /// Their sums.
@@ -90,11 +122,11 @@ impl DiffReport {
     /// The exit code of `stella export diff`.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if self.same_records { 0 } else { ErrorCode::Differs.exit_code() }
+        if self.same { 0 } else { ErrorCode::Differs.exit_code() }
     }
 }
 
-/// Compares the records of two bundles; `change` is told every difference in order of kind, feed
+/// Compares two bundles; `change` is told every difference in order of kind, feed
 /// and id, and may stop. Neither bundle is verified.
 ///
 /// # Errors
@@ -112,7 +144,10 @@ pub fn diff(
     let mut report = DiffReport {
         from: from.export,
         to: to.export,
+        same: true,
         same_records: true,
+        outputs: outputs(&from.manifest, &to.manifest),
+        files: files(&from.manifest, &to.manifest),
         sets: Vec::new(),
         total: DiffCounts::default(),
     };
@@ -132,7 +167,59 @@ pub fn diff(
     }
     let DiffCounts { added, changed, removed, .. } = report.total;
     report.same_records = added + changed + removed == 0;
+    let same_outputs = report.outputs.iter().all(|output| output.change.is_none());
+    report.same = report.same_records && same_outputs && report.files.is_empty();
     Ok(report)
+}
+
+/// What happened to something from the first bundle to the second.
+fn change_of<T: PartialEq>(before: Option<T>, after: Option<T>) -> Option<ChangeKind> {
+    match (before, after) {
+        (Some(before), Some(after)) => (before != after).then_some(ChangeKind::Changed),
+        (Some(_), None) => Some(ChangeKind::Removed),
+        (None, Some(_)) => Some(ChangeKind::Added),
+        (None, None) => None,
+    }
+}
+
+fn outputs(from: &ExportManifest, to: &ExportManifest) -> Vec<OutputDiff> {
+    fn by_adapter(manifest: &ExportManifest) -> BTreeMap<&str, &OutputEntry> {
+        manifest.outputs.iter().map(|output| (output.adapter.as_str(), output)).collect()
+    }
+    let (from, to) = (by_adapter(from), by_adapter(to));
+    let adapters: BTreeSet<&str> = from.keys().chain(to.keys()).copied().collect();
+    let compare = |adapter: &str| {
+        let both = [from.get(adapter), to.get(adapter)];
+        let sums = |counts: fn(&OutputEntry) -> &BTreeMap<String, u64>| {
+            both.map(|output| output.map(|output| counts(output).values().sum()))
+        };
+        OutputDiff {
+            adapter: adapter.to_owned(),
+            change: change_of(both[0], both[1]),
+            keys: sums(|output| &output.keys),
+            not_represented: sums(|output| &output.not_represented),
+        }
+    };
+    adapters.into_iter().map(compare).collect()
+}
+
+/// Compares the files that neither belong to a set nor are written for people.
+fn files(from: &ExportManifest, to: &ExportManifest) -> Vec<FileDiff> {
+    fn by_path(manifest: &ExportManifest) -> BTreeMap<&PartName, &Digest> {
+        let made = |part: &&PartEntry| {
+            let beside = [layout::README, layout::NOTICE, layout::SHA256SUMS, layout::TRUSTED_ROOT];
+            part.kind.is_none() && !beside.contains(&part.path.as_str())
+        };
+        let parts = manifest.parts.iter().filter(made);
+        parts.map(|part| (&part.path, &part.digest.sha256)).collect()
+    }
+    let (from, to) = (by_path(from), by_path(to));
+    let paths: BTreeSet<&PartName> = from.keys().chain(to.keys()).copied().collect();
+    let differs = |path: &PartName| {
+        let change = change_of(from.get(path), to.get(path))?;
+        Some(FileDiff { path: path.clone(), change })
+    };
+    paths.into_iter().filter_map(differs).collect()
 }
 
 fn entry<'a>(bundle: &'a ReadBundle, set: &SetKey) -> Option<&'a SetEntry> {

@@ -14,7 +14,9 @@ pub use cat::{CatForm, CatReport, CatRequest, cat};
 pub use coverage::{
     CoverageReport, CoverageRequest, CoverageState, CoveredSbom, SbomEcosystem, coverage,
 };
-pub use diff::{ChangeKind, DiffCounts, DiffReport, RecordChange, SetDiff, diff};
+pub use diff::{
+    ChangeKind, DiffCounts, DiffReport, FileDiff, OutputDiff, RecordChange, SetDiff, diff,
+};
 pub use inspect::{ClaimedSignature, InspectReport, InspectedFile, inspect};
-pub use prove::{ProveRequest, VerifyProofRequest, prove, verify_proof};
+pub use prove::{MissingSet, ProveRequest, VerifyProofRequest, prove, verify_proof};
 pub use verify::{VerifyRequest, verify};

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use stella_manifest::layout;
 use stella_model::{Digest, ErrorCode, FeedName, Kind, Limits, RecordId, SetKey};
 use stella_records::setroot::{PathBuilder, SetRoot, leaf};
+use stella_verify::BundleFiles as _;
+use stella_verify::lines::read_small;
 use stella_verify::proof::{Proof, ProofFiles, ProofLeaf, ProofReport, verify_proof as check};
 
-use super::read::{ReadBundle, SetIndex};
+use super::read::{ReadBundle, SetIndex, open_carrier};
 use super::verify::{refuse_inside, trusted_keys};
 use crate::{EngineError, Store};
 
@@ -23,19 +25,37 @@ pub struct ProveRequest {
     pub feed: FeedName,
     /// The id.
     pub id: RecordId,
+    /// What a kind and feed that the bundle does not hold mean: they may be misspelt.
+    pub missing_set: MissingSet,
+}
+
+/// What a kind and feed of which a bundle holds nothing mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingSet {
+    /// A mistake.
+    Refuse,
+    /// That the record is not there either.
+    ProvesAbsence,
 }
 
 /// Makes a proof that a record is in a bundle, or that it is not. Reads the indexes of the set and
 /// no data; memory is that of the largest index.
 ///
 /// # Errors
-/// [`EngineError`] if the bundle does not read, or its indexes do not give the root that the
-/// manifest tells.
+/// [`EngineError`] if the bundle does not read, it carries no records, it does not hold the set (exit
+/// 3), or its indexes do not give the root that the manifest tells.
 pub fn prove(request: &ProveRequest) -> Result<Proof, EngineError> {
-    let bundle = ReadBundle::open(&request.path)?.sound()?;
+    let bundle = ReadBundle::open(&request.path)?.sound()?.with_records()?;
     let set = SetKey { kind: request.kind.clone(), feed: request.feed.clone() };
     let sets = &bundle.manifest.sets;
     let entry = sets.iter().find(|entry| entry.kind == set.kind && entry.feed == set.feed);
+    if entry.is_none() && request.missing_set == MissingSet::Refuse {
+        let what = format!("the bundle holds no set {set}");
+        return Err(EngineError::new(ErrorCode::NotFound, what).hint(
+            "stella export inspect lists the sets of a bundle; if it is meant, \
+             --allow-missing-set proves that the record is not there",
+        ));
+    }
     let (count, root) = entry.map_or((0, Digest::EMPTY), |entry| (entry.count, entry.root));
     let mut leaves = shown(&bundle, &set, &request.id, count)?;
     let found = fill_paths(&bundle, &set, &mut leaves)?;
@@ -124,7 +144,7 @@ fn disagree(set: &SetKey) -> EngineError {
 pub struct VerifyProofRequest<'a> {
     /// The proof; `-` is standard input.
     pub proof: PathBuf,
-    /// `export.json`; its signatures lie beside it.
+    /// `export.json`, whose signatures lie beside it, or the bundle that holds it.
     pub manifest: PathBuf,
     /// Files with trusted public keys. If there are any, only these count.
     pub keys: Vec<PathBuf>,
@@ -138,32 +158,71 @@ pub struct VerifyProofRequest<'a> {
 /// [`EngineError`] if a file or a key cannot be read, or a key lies inside the bundle.
 pub fn verify_proof(request: &VerifyProofRequest<'_>) -> Result<ProofReport, EngineError> {
     let limits = Limits::DEFAULT;
-    let beside = |suffix: &str| {
-        let mut path = request.manifest.clone().into_os_string();
-        path.push(suffix);
-        let path = PathBuf::from(path);
-        if path.exists() { read(&path, PROOF_BYTES).map(Some) } else { Ok(None) }
-    };
     if let Some(bundle) = bundle_around(&request.manifest) {
         request.keys.iter().try_for_each(|key| refuse_inside(key, &bundle))?;
     }
     let keys = trusted_keys(&request.keys, request.store)?;
     let proof = read(&request.proof, PROOF_BYTES)?;
-    let export = read(&request.manifest, limits.manifest_bytes)?;
-    let (sig, bundle) = (beside(".sig")?, beside(".sigstore.json")?);
+    let signed = SignedManifest::read(&request.manifest, &limits)?;
     let files = ProofFiles {
         proof: &proof,
-        export: &export,
-        export_sig: sig.as_deref(),
-        export_bundle: bundle.as_deref(),
+        export: &signed.export,
+        export_sig: signed.sig.as_deref(),
+        export_bundle: signed.bundle.as_deref(),
     };
     Ok(check(files, &keys, &limits))
+}
+
+/// A manifest with the signatures beside it.
+struct SignedManifest {
+    export: Vec<u8>,
+    sig: Option<Vec<u8>>,
+    bundle: Option<Vec<u8>>,
+}
+
+impl SignedManifest {
+    /// Of a file with others beside it, of a folder, or of a tar.
+    fn read(path: &Path, limits: &Limits) -> Result<SignedManifest, EngineError> {
+        if path.is_dir() {
+            return SignedManifest::read(&path.join(layout::EXPORT), limits);
+        }
+        if path.extension().is_some_and(|extension| extension == "tar") {
+            return SignedManifest::of_tar(path, limits);
+        }
+        let beside = |suffix: &str| {
+            let mut path = path.as_os_str().to_owned();
+            path.push(suffix);
+            let path = PathBuf::from(path);
+            if path.exists() { read(&path, PROOF_BYTES).map(Some) } else { Ok(None) }
+        };
+        Ok(SignedManifest {
+            export: read(path, limits.manifest_bytes)?,
+            sig: beside(".sig")?,
+            bundle: beside(".sigstore.json")?,
+        })
+    }
+
+    fn of_tar(path: &Path, limits: &Limits) -> Result<SignedManifest, EngineError> {
+        let carrier = open_carrier(path)?;
+        let file = |name: &str, most: u64| {
+            let Some(entry) = carrier.entry(name) else { return Ok(None) };
+            read_small(&carrier, &entry.name, most).map(Some).map_err(|error| {
+                EngineError::new(ErrorCode::Io, format!("cannot read {name}")).because(error)
+            })
+        };
+        Ok(SignedManifest {
+            export: file(layout::EXPORT, limits.manifest_bytes)?.unwrap_or_default(),
+            sig: file(layout::EXPORT_SIG, PROOF_BYTES)?,
+            bundle: file(layout::EXPORT_BUNDLE, PROOF_BYTES)?,
+        })
+    }
 }
 
 /// The folder that a manifest lies in, if that is a bundle. One that was copied somewhere has its
 /// signatures beside it, but no provenance.
 fn bundle_around(manifest: &Path) -> Option<PathBuf> {
-    let folder = manifest.canonicalize().ok()?.parent()?.to_owned();
+    let manifest = manifest.canonicalize().ok()?;
+    let folder = if manifest.is_dir() { manifest } else { manifest.parent()?.to_owned() };
     folder.join(layout::PROVENANCE).exists().then_some(folder)
 }
 
@@ -173,11 +232,10 @@ const PROOF_BYTES: u64 = 1 << 20;
 /// Reads a file of bounded size; `-` is standard input.
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, EngineError> {
     let failed = |error: std::io::Error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
-            _ => ErrorCode::Io,
-        };
-        EngineError::new(code, format!("cannot read {}", path.display())).because(error)
+        let code = ErrorCode::of_reading(error.kind());
+        EngineError::new(code, format!("cannot read {}", path.display()))
+            .because(error)
+            .hint("check the path; --manifest takes the export.json of a bundle, or the bundle")
     };
     let mut bytes = Vec::new();
     if path == Path::new("-") {

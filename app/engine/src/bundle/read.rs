@@ -3,17 +3,94 @@
 //! Nothing here trusts the bundle, and nothing here verifies it: sizes are bounded, lines must have
 //! their form and parts the digest of the manifest, whoever signed that.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use stella_carrier::Bundle;
-use stella_manifest::{ExportManifest, ManifestError, PartEntry, layout};
+use stella_manifest::{ExportManifest, ManifestError, OutputEntry, PartEntry, layout};
 use stella_model::screen::Safe;
 use stella_model::{Digest, ErrorCode, Limits, PartName, SetKey};
 use stella_records::line::{INDEX_MEDIA_TYPE, IndexEntry, PART_MEDIA_TYPE, parse_index_line};
-use stella_verify::BundleFiles;
+use stella_verify::BundleFiles as _;
 use stella_verify::lines::{self, Buffers, UnpackError};
 
 use crate::EngineError;
+
+/// Opens the carrier at a path, if it can be one of a bundle at all: a folder that is something
+/// else may be a whole disk, which is not walked.
+///
+/// # Errors
+/// [`EngineError`] if nothing is there, it cannot be read, or it is no bundle.
+pub(super) fn open_carrier(path: &Path) -> Result<Bundle, EngineError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            let manifest = path.join(layout::EXPORT);
+            if let Err(error) = manifest.symlink_metadata()
+                && error.kind() == io::ErrorKind::NotFound
+            {
+                return Err(no_bundle(path, "there is no export.json in it")
+                    .hint("name the folder or tar that `stella export run -d` made"));
+            }
+        }
+        Ok(metadata) if metadata.is_file() => {
+            let mut head = [0; HEAD_BYTES];
+            let read = File::open(path).and_then(|mut file| fill(&mut file, &mut head));
+            let read = read.map_err(|error| {
+                let code = ErrorCode::of_reading(error.kind());
+                EngineError::new(code, format!("cannot read {}", path.display())).because(error)
+            })?;
+            look_at_head(path, head.get(..read).unwrap_or_default())?;
+        }
+        // What is neither, or not there, the carrier tells.
+        _ => {}
+    }
+    Ok(Bundle::open(path)?)
+}
+
+/// Bytes that tell what a file is: the first header of a tar.
+const HEAD_BYTES: usize = 512;
+
+/// Reads until a buffer is full or the file ends; the number of bytes.
+fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
+
+/// Refuses a file that does not begin as the tar of a bundle does. One that begins so and goes on
+/// otherwise is a damaged bundle.
+fn look_at_head(path: &Path, head: &[u8]) -> Result<(), EngineError> {
+    let begins = |magic: &[u8]| head.starts_with(magic);
+    if begins(b"export.json\0") {
+        return Ok(());
+    }
+    let compressed = begins(&[0x1f, 0x8b])
+        || begins(&[0x28, 0xb5, 0x2f, 0xfd])
+        || begins(&[0xfd, b'7', b'z', b'X', b'Z'])
+        || begins(b"PK\x03\x04");
+    let is_tar = head.get(257..262) == Some(b"ustar");
+    Err(match (head.is_empty(), compressed, is_tar) {
+        (true, ..) => no_bundle(path, "the file is empty")
+            .hint("get the bundle again from its publisher: nothing arrived"),
+        (_, true, _) => no_bundle(path, "the file is compressed")
+            .hint("unpack it first; bundles are folders or uncompressed tar files"),
+        (_, _, true) => no_bundle(path, "the tar does not begin with export.json").hint(
+            "if another program packed a bundle into it: unpack it into a folder, and name that",
+        ),
+        _ => no_bundle(path, "it is neither a folder nor a tar file")
+            .hint("name the folder or tar that `stella export run -d` made"),
+    })
+}
+
+fn no_bundle(path: &Path, why: &str) -> EngineError {
+    EngineError::new(ErrorCode::BadBundle, format!("{} is no bundle: {why}", path.display()))
+}
 
 /// A bundle with its manifest.
 pub(crate) struct ReadBundle {
@@ -30,14 +107,9 @@ const INDEX_BYTES: u64 = 256 << 20;
 impl ReadBundle {
     /// Opens the bundle at a path and reads its manifest.
     pub(crate) fn open(path: &Path) -> Result<ReadBundle, EngineError> {
-        let carrier = Bundle::open(path)?;
+        let carrier = open_carrier(path)?;
         let limits = Limits::DEFAULT;
         let name = part_name(layout::EXPORT)?;
-        if carrier.entry(name.as_str()).is_none() {
-            let what = format!("{} holds no bundle: export.json is missing", path.display());
-            return Err(EngineError::new(ErrorCode::BadBundle, what)
-                .hint("name the folder or tar that export.json lies in"));
-        }
         let bytes = lines::read_small(&carrier, &name, limits.manifest_bytes).map_err(|error| {
             EngineError::new(ErrorCode::Io, "cannot read export.json").because(error)
         })?;
@@ -81,6 +153,21 @@ impl ReadBundle {
         }
         found.sort_by(|a, b| a.0.first_id.cmp(&b.0.first_id));
         Ok(found)
+    }
+
+    /// Refuses a bundle of nothing but outputs made of records, such as a database: it says nothing
+    /// of records one by one.
+    pub(crate) fn with_records(self) -> Result<ReadBundle, EngineError> {
+        let made = |output: &OutputEntry| !carries_records(&output.adapter);
+        let outputs = &self.manifest.outputs;
+        if !self.manifest.sets.is_empty() || outputs.is_empty() || !outputs.iter().all(made) {
+            return Ok(self);
+        }
+        let outputs: Vec<String> =
+            outputs.iter().map(|output| Safe(&output.adapter).to_string()).collect();
+        let what = format!("the bundle carries no records, only {}", outputs.join(" and "));
+        Err(EngineError::new(ErrorCode::NotFound, what)
+            .hint("records are in bundles of profiles such as mirror:full and json:raw"))
     }
 
     /// All entries of an index, in order. The index has the digest that the manifest tells.
@@ -162,6 +249,11 @@ impl<'a> SetIndex<'a> {
             self.next_part = self.parts.next();
         }
     }
+}
+
+/// Whether an output carries the records themselves; one that is not known here may.
+fn carries_records(adapter: &str) -> bool {
+    stella_pack::adapter(adapter).is_none_or(|found| found.carries_records)
 }
 
 /// A part that is not what it should be.

@@ -15,6 +15,7 @@ use stella_verify::{
 };
 
 use super::canary::{CanaryRequest, Scanner};
+use super::read::open_carrier;
 use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
 
 /// A bundle and what is demanded of it.
@@ -50,7 +51,7 @@ pub fn verify(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Report, EngineError> {
-    let bundle = Bundle::open(&request.path)?;
+    let bundle = open_carrier(&request.path)?;
     if let Bundle::Dir(_) = bundle {
         request.keys.iter().try_for_each(|key| refuse_inside(key, &request.path))?;
     }
@@ -71,11 +72,15 @@ pub fn verify(
     let mut room = None;
     let mut canary = Canary::default();
     if verification.has_scanner_output() {
+        // The parts are done, and what is for a scanner takes its own time.
+        progress.update(&told(Some(String::new())));
+        progress.update(&told(None));
         let (database, java_index) = (room.insert(temporary()?), temporary()?);
         let verdict = verification.check_scanner(&*database, &java_index, &|| cancel.is_set());
         canary = verdict.map(|verdict| verdict.canary().clone()).unwrap_or_default();
         cancel.check()?;
     }
+    let scanner = scanner.filter(|_| verification.has_database());
     let report = verification.finish(verdicts);
     match scanner {
         None => Ok(report),
@@ -85,6 +90,11 @@ pub fn verify(
             Ok(report.with_canary(outcome))
         }
     }
+}
+
+/// That verifying begins or is over, without counts.
+fn told(finished: Option<String>) -> StageUpdate {
+    StageUpdate { stage: Stage::Verify, done: 0, total: None, bytes: 0, unit: "", finished }
 }
 
 /// Room for a database: a file without a name, which is gone when it is closed.

@@ -73,6 +73,7 @@ pub(crate) fn assemble(
         redaction: &plan.redaction,
         redacted_values: redaction.counts.values().sum(),
         left_out,
+        carries_records: prepared.carries_records(),
         databases: &databases,
         vex: outputs.iter().find_map(|output| output.use_of.vex),
     };

@@ -6,8 +6,8 @@ use stella_carrier::{
     Bundle, CarrierError, Existing, FileSpec, Outcome, Source, carrier_order, place,
 };
 use stella_depot::Depot;
-use stella_manifest::ExportManifest;
-use stella_model::Instant;
+use stella_manifest::{ExportManifest, layout};
+use stella_model::{Digest, Instant};
 use stella_seal::PublicKey;
 use stella_verify::{Depth, Policy, Problem, Report, TrustedKey, Unsigned, Verification};
 
@@ -15,6 +15,34 @@ use super::assemble::{Bytes, Files};
 use super::request::ExportRequest;
 use super::seal::Sealed;
 use crate::{Cancel, Progress, Stage, StageUpdate};
+
+/// Refuses a folder at the destination in which something else is, before hours of work; what this
+/// does not see, [`distribute`] does.
+pub(super) fn refuse_another(
+    request: &ExportRequest,
+    plan_hash: &Digest,
+) -> Result<(), CarrierError> {
+    let dest = &request.dest;
+    let conflict = |difference: &str, replaceable| {
+        let (path, difference) = (dest.clone(), difference.to_owned());
+        Err(CarrierError::Conflict { path, difference, replaceable })
+    };
+    let holds_something = std::fs::read_dir(dest).is_ok_and(|mut entries| entries.next().is_some());
+    if !holds_something {
+        return Ok(());
+    }
+    let manifest = dest.join(layout::EXPORT);
+    if !manifest.exists() {
+        return conflict("it is no bundle", false);
+    }
+    let there = std::fs::read(manifest).ok();
+    match there.and_then(|bytes| ExportManifest::from_bytes(&bytes).ok()) {
+        Some(there) if there.plan_hash != *plan_hash && !request.replace => {
+            conflict("it was made by another plan", true)
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Places the bundle; whether the same one was already there.
 ///

@@ -12,11 +12,11 @@ use stella_manifest::OutputEntry;
 use stella_model::{Digest, ErrorCode, Instant, Kind};
 
 use super::assemble::{Files, assemble};
-use super::distribute::distribute;
+use super::distribute::{distribute, refuse_another};
 use super::output::{self, Output};
 use super::pack::{Packed, pack};
 use super::prepare::{Prepared, prepare};
-use super::record::{AcceptedDrop, RunRecord, SetRecord};
+use super::record::{AcceptedDrop, Made, RunRecord, SetRecord};
 use super::request::{DEFAULT_CACHE_BYTES, ExportRequest};
 use super::seal::{KeyReport, Sealed, seal};
 use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
@@ -109,6 +109,7 @@ pub fn export(
     let mut stages = Stages { progress, times: BTreeMap::new() };
     let prepared = stages.time(Stage::Plan, |_| prepare(store, &request.run, progress, cancel))?;
     prepared.check_floors()?;
+    refuse_another(request, &prepared.plan.hash())?;
     if let Some(key) = &key {
         unlock(key, &prepared, store, progress)?;
     }
@@ -129,6 +130,7 @@ pub fn export(
     let mut record =
         record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
     record.outputs = sizes(&outputs);
+    record.made = output::made(&prepared, &outputs);
     record.accepted_drop = accepted_drop(&prepared, &outputs);
     record.save(store, &prepared.kin())?;
     let limit = request.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES);
@@ -198,7 +200,7 @@ fn accepted_drop(prepared: &Prepared, outputs: &[Output]) -> Option<AcceptedDrop
 
 fn databases(outputs: &[OutputEntry], made: &[Output]) -> Vec<DatabaseReport> {
     let is_reused =
-        |id: &str| made.iter().any(|made| made.origin.adapter() == Some(id) && made.reused);
+        |id: &str| made.iter().any(|made| made.origin.adapter() == Some(id) && made.took.is_none());
     let counted = outputs.iter().filter(|output| !output.keys.is_empty());
     let report = |output: &OutputEntry| DatabaseReport {
         adapter: output.adapter.clone(),
@@ -328,6 +330,7 @@ fn record(
         sets: sets.collect(),
         outputs: BTreeMap::new(),
         accepted_drop: None,
+        made: Made::default(),
         packed_bytes: packed.packed_bytes,
         packing_ms: times.get(Stage::Pack.as_str()).copied().unwrap_or(0),
         uncompressed_bytes: files.manifest.counts.uncompressed_bytes,

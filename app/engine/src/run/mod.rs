@@ -17,11 +17,11 @@ mod seal;
 
 pub(crate) use output::cache_metadata;
 
-pub use output::BoltTree;
+pub use output::{BoltTree, PlannedOutput};
 
 pub use export::{DatabaseReport, RunReport, export};
 pub use plan::{Change, PlanReport, PlannedSet, plan};
 pub use profile::{adapter_specs, read_profile, validate_profile};
-pub use record::{AcceptedDrop, RunRecord, SetRecord};
+pub use record::{AcceptedDrop, Made, RunRecord, SetRecord};
 pub use request::{DEFAULT_CACHE_BYTES, ExportRequest, PolicyRequest, ProfileSource, RunRequest};
 pub use seal::{KeyReport, Signing};

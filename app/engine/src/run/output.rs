@@ -10,6 +10,7 @@ mod trivy_vex;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, IntoInnerError, Write};
+use std::time::{Duration, Instant as Clock};
 
 use serde::Serialize;
 use stella_depot::{Depot, Kept as _, OutputFile, OutputRecord, StoredFile};
@@ -24,6 +25,7 @@ pub use bolt_tree::BoltTree;
 pub(crate) use trivy_db::cache_metadata;
 
 use super::prepare::Prepared;
+use super::record::Made;
 use crate::{Cancel, EngineError, Progress};
 
 /// What a run made of whole sets.
@@ -33,8 +35,8 @@ pub(crate) struct Output {
     pub(crate) origin: Origin,
     /// Its files, and what is told of them.
     pub(crate) record: OutputRecord,
-    /// Whether the depot had it.
-    pub(crate) reused: bool,
+    /// How long making it took; `None` if the depot had it.
+    pub(crate) took: Option<Duration>,
     /// How it is used.
     pub(crate) use_of: Use,
     /// Drops against the last run that were accepted.
@@ -135,24 +137,54 @@ fn key(plan: &RunPlan, output: &OutputPlan, spec: &AdapterSpec) -> Digest {
     key.finish()
 }
 
-/// What the depot has of the outputs of a plan.
-pub(super) struct KeptOutputs {
-    /// Bytes of all files.
-    pub(super) bytes: u64,
-    /// Specs of those that would have to be made.
-    pub(super) missing: Vec<&'static AdapterSpec>,
+/// An output that a run would make of records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedOutput {
+    /// Name of the adapter.
+    pub adapter: String,
+    /// Records that it would be made of.
+    pub records: u64,
+    /// Their bytes.
+    pub source_bytes: u64,
+    /// Stored bytes of its files, if the depot has it; else it must be made.
+    pub kept_bytes: Option<u64>,
 }
 
-/// Looks which outputs of a plan the depot has.
-pub(super) fn kept(prepared: &Prepared, depot: &Depot) -> KeptOutputs {
-    let mut kept = KeptOutputs { bytes: 0, missing: Vec::new() };
-    for (maker, key) in makers(prepared) {
-        match depot.find::<OutputRecord>(&key) {
-            Some(record) => kept.bytes += record.files().iter().map(|file| file.size).sum::<u64>(),
-            None => kept.missing.push(maker.spec),
+/// The outputs of a plan that would be made of records, and which of them the depot has.
+pub(super) fn planned(prepared: &Prepared, depot: &Depot) -> Vec<PlannedOutput> {
+    let planned = makers(prepared).map(|(maker, key)| {
+        let kept = depot.find::<OutputRecord>(&key);
+        let (records, source_bytes) = sources(prepared, maker.spec);
+        PlannedOutput {
+            adapter: maker.spec.id.to_owned(),
+            records,
+            source_bytes,
+            kept_bytes: kept.map(|record| record.files().iter().map(|file| file.size).sum()),
         }
+    });
+    planned.collect()
+}
+
+/// Number and bytes of the records that an output is made of.
+fn sources(prepared: &Prepared, spec: &AdapterSpec) -> (u64, u64) {
+    let read = prepared.sets.iter().filter(|set| spec.kinds.contains(&set.set.kind.as_str()));
+    read.fold((0, 0), |(records, bytes), set| (records + set.count, bytes + set.bytes))
+}
+
+/// What was made for the outputs of a run, for the estimates of the next one.
+pub(super) fn made(prepared: &Prepared, outputs: &[Output]) -> Made {
+    let mut made = Made::default();
+    for (maker, _) in makers(prepared) {
+        let output = outputs.iter().find(|output| output.origin.adapter() == Some(maker.spec.id));
+        let Some((output, took)) = output.and_then(|output| Some((output, output.took?))) else {
+            continue;
+        };
+        made.source_bytes += sources(prepared, maker.spec).1;
+        made.stored_bytes += output.record.files().iter().map(|file| file.size).sum::<u64>();
+        made.ms += took.as_millis() as u64;
     }
-    kept
+    made
 }
 
 /// Forgets outputs whose bytes are missing or no longer what they were; returns their number.
@@ -172,21 +204,20 @@ pub(crate) fn build(
     let shop = Workshop { prepared, depot, threads, progress, cancel };
     let mut outputs = Vec::new();
     for (maker, key) in makers(prepared) {
-        let kept = depot.reuse::<OutputRecord>(&key);
-        let reused = kept.is_some();
-        let record = match kept {
-            Some(record) => record,
+        let (record, took) = match depot.reuse::<OutputRecord>(&key) {
+            Some(record) => (record, None),
             None => {
+                let begun = Clock::now();
                 let record = (maker.make)(&shop)?;
                 depot.keep(&key, &record)?;
-                record
+                (record, Some(begun.elapsed()))
             }
         };
         (maker.check)(prepared, &record)?;
         let accepted = prepared.check_output(maker.spec.id, &record.sizes)?;
         let use_of = (maker.use_of)(prepared, &record);
         let origin = Origin::Adapter(maker.spec.id);
-        outputs.push(Output { origin, record, reused, use_of, accepted });
+        outputs.push(Output { origin, record, took, use_of, accepted });
     }
     if let Some(layout) = layout(&outputs, depot)? {
         outputs.push(layout);
@@ -214,7 +245,7 @@ fn layout(outputs: &[Output], depot: &Depot) -> Result<Option<Output>, EngineErr
     Ok(Some(Output {
         origin: Origin::ImageLayout,
         record: OutputRecord { files, ..OutputRecord::default() },
-        reused: false,
+        took: Some(Duration::ZERO),
         use_of: Use::default(),
         accepted: Vec::new(),
     }))

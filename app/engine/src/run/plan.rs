@@ -7,7 +7,7 @@ use stella_model::{Digest, SetKey};
 use stella_plan::estimate::{Estimate, Experience, Work, estimate};
 use stella_plan::{RunPlan, SetSummary};
 
-use super::output;
+use super::output::{self, PlannedOutput};
 use super::prepare::{Prepared, prepare};
 use super::record::RunRecord;
 use super::request::RunRequest;
@@ -31,6 +31,8 @@ pub struct PlanReport {
     pub parts: u64,
     /// Data parts that the depot already has.
     pub reusable_parts: u64,
+    /// Outputs that are made of records, such as databases.
+    pub outputs: Vec<PlannedOutput>,
     /// Bytes and time.
     pub estimate: Estimate,
     /// The last successful run of the profile, if there was one.
@@ -92,15 +94,17 @@ pub fn plan(
     let prepared = prepare(store, request, progress, cancel)?;
     let depot = store.depot();
     let last_run = RunRecord::last(store, &prepared.kin()).ok().flatten();
-    let kept = output::kept(&prepared, &depot);
-    let mut work = Work { to_build: 0, reused: kept.bytes };
+    let outputs = output::planned(&prepared, &depot);
+    let mut work = Work::default();
+    for output in &outputs {
+        match output.kept_bytes {
+            Some(bytes) => work.reused += bytes,
+            None => work.to_make += output.source_bytes,
+        }
+    }
     let mut sets = Vec::new();
     for set in &prepared.sets {
         let parts = if prepared.carries_records() { &set.parts[..] } else { &[] };
-        if kept.missing.iter().any(|spec| spec.kinds.contains(&set.set.kind.as_str())) {
-            // A database is made of the whole set.
-            work.to_build += set.bytes;
-        }
         let mut reusable_parts = 0;
         for part in parts {
             match depot.find::<PartRecord>(&part.key) {
@@ -127,6 +131,7 @@ pub fn plan(
         uncompressed_bytes: sets.iter().map(|set| set.bytes).sum(),
         parts: sets.iter().map(|set| set.parts).sum(),
         reusable_parts: sets.iter().map(|set| set.reusable_parts).sum(),
+        outputs,
         estimate: estimate(work, experience),
         sets,
         last_run,

@@ -10,7 +10,7 @@ use stella_model::{
     rfc8785,
 };
 use stella_pack::codec;
-use stella_pack::trivy_db::TRIVY_DB;
+use stella_pack::trivy_db::{TRIVY_DB, source_ids};
 use stella_plan::floors::{FloorBroken, Floors};
 use stella_plan::run_plan::{Codec, FORMAT_VERSION};
 use stella_plan::{
@@ -65,6 +65,7 @@ pub(super) fn prepare(
     let head = ledger.head()?;
     let feeds = ledger.feeds()?;
     check_feeds(&selectors, &feeds)?;
+    check_precedence(&profile, &feeds)?;
     let codec = codec::codec(profile.level);
     let known = KeptSets::load(store, &kin(&profile), &selectors);
     let scan = Scan {
@@ -299,14 +300,21 @@ fn refuse(broken: &[FloorBroken]) -> Result<(), EngineError> {
     Err(EngineError::new(ErrorCode::Empty, all.join("; ")).hint(hint))
 }
 
-/// Feeds that hold nothing because everything that was brought was rejected.
+/// Feeds that hold nothing because everything that was brought was rejected. What kind their
+/// records would be is not known, so that a run of some kinds only tells of those that it names.
 fn never_filled(selectors: &Selectors, feeds: &[FeedInfo]) -> Vec<String> {
-    let empty = |feed: &&FeedInfo| feed.kinds.is_empty() && selectors.admits_feed(&feed.name);
+    let is_meant = |feed: &FeedInfo| {
+        selectors.feeds.contains(&feed.name)
+            || selectors.kinds.is_empty() && selectors.admits_feed(&feed.name)
+    };
+    let empty = |feed: &&FeedInfo| feed.kinds.is_empty() && is_meant(feed);
     let told = |feed: &FeedInfo| {
-        let rejected = feed.quarantined;
+        let FeedInfo { name, quarantined: rejected, .. } = feed;
+        let documents = if *rejected == 1 { "document" } else { "documents" };
         format!(
-            "feed {} never held a record ({rejected} documents rejected); it is not in the bundle",
-            feed.name
+            "feed {name} never held a record ({rejected} {documents} rejected) and is not in the \
+             bundle; `stella quarantine list --feed {name}` tells why, `stella feeds remove {name}` \
+             removes it"
         )
     };
     feeds.iter().filter(empty).map(told).collect()
@@ -337,6 +345,27 @@ fn check_feeds(selectors: &Selectors, feeds: &[FeedInfo]) -> Result<(), EngineEr
             format!("there is no feed `{name}` in the ledger"),
         )
         .hint("`stella feeds list` shows the feeds")),
+    }
+}
+
+/// A name that nobody has would leave the order as it was, in silence.
+fn check_precedence(profile: &Profile, feeds: &[FeedInfo]) -> Result<(), EngineError> {
+    let sources = source_ids();
+    let is_known =
+        |name: &str| sources.contains(name) || feeds.iter().any(|feed| feed.name.as_str() == name);
+    match profile.trivy.precedence.iter().find(|name| !is_known(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!(
+                "`trivy.precedence` names `{}`, which is neither a feed nor a data source",
+                Safe(name)
+            );
+            let sources: Vec<&str> = sources.into_iter().collect();
+            Err(EngineError::new(ErrorCode::Invalid, message).hint(format!(
+                "`stella feeds list` shows the feeds; the data sources are {}",
+                sources.join(", ")
+            )))
+        }
     }
 }
 

@@ -24,12 +24,10 @@ pub fn adapter_specs() -> Vec<&'static AdapterSpec> {
 /// [`EngineError`] if it cannot be read or is invalid.
 pub fn read_profile(path: &Path) -> Result<Profile, EngineError> {
     let text = std::fs::read_to_string(path).map_err(|source| {
-        let code = match source.kind() {
-            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
-            _ => ErrorCode::Io,
-        };
+        let code = ErrorCode::of_reading(source.kind());
         EngineError::new(code, format!("cannot read the profile {}", path.display()))
             .because(source)
+            .hint("`stella export profile list` shows the built-in profiles, `stella export profile show NAME` prints one to start from")
     })?;
     Profile::from_toml(&text, &adapter_specs()).map_err(|error| {
         let message = format!("the profile {} is invalid", path.display());
@@ -126,10 +124,11 @@ fn no_such_profile(name: &str) -> EngineError {
 fn read_rules(path: &Path) -> Result<RuleSet, EngineError> {
     let text = std::fs::read_to_string(path).map_err(|source| {
         EngineError::new(
-            ErrorCode::NotFound,
+            ErrorCode::of_reading(source.kind()),
             format!("cannot read the redaction rules {}", path.display()),
         )
         .because(source)
+        .hint("--redaction takes none, standard, or the path of a file with rules")
     })?;
     RuleSet::from_toml(&text).map_err(|error| {
         EngineError::new(

@@ -44,10 +44,25 @@ pub struct RunRecord {
     pub packed_bytes: u64,
     /// How long packing them took, in milliseconds.
     pub packing_ms: u64,
+    /// What was made of records and not reused.
+    #[serde(default)]
+    pub made: Made,
     /// Uncompressed bytes of all parts.
     pub uncompressed_bytes: u64,
     /// Stored bytes of all parts.
     pub stored_bytes: u64,
+}
+
+/// Outputs such as databases that a run made of records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Made {
+    /// Bytes of the records.
+    pub source_bytes: u64,
+    /// Stored bytes of the outputs.
+    pub stored_bytes: u64,
+    /// How long making them took, in milliseconds.
+    pub ms: u64,
 }
 
 /// Why a run was made although less was there than in the run before.
@@ -115,6 +130,16 @@ impl RunRecord {
                 self.stored_bytes,
                 self.uncompressed_bytes,
                 default.stored_per_byte,
+            ),
+            made_bytes_per_second: ratio(
+                self.made.source_bytes.saturating_mul(1000),
+                self.made.ms,
+                default.made_bytes_per_second,
+            ),
+            made_per_byte: ratio(
+                self.made.stored_bytes,
+                self.made.source_bytes,
+                default.made_per_byte,
             ),
         }
     }

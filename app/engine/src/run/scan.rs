@@ -42,7 +42,7 @@ impl Scan<'_> {
             live.iter().filter(|live| self.selectors.admits_set(&live.set)).collect();
         let total = admitted.iter().map(|live| live.records).sum();
         let mut seen = 0;
-        admitted
+        let summaries = admitted
             .into_iter()
             .map(|live| {
                 unmatched.see_set(&live.set);
@@ -55,7 +55,9 @@ impl Scan<'_> {
                     None => self.read(&live.set, plan, &mut seen, total, unmatched),
                 }
             })
-            .collect()
+            .collect();
+        self.tell(seen, total);
+        summaries
     }
 
     fn plan(&self, set: &SetKey) -> SetPlan<'_> {

@@ -27,6 +27,7 @@ impl Signing {
     /// The key, looked up before any work is done.
     pub(crate) fn key(&self, store: &Store) -> Result<Option<KeyFileSigner>, EngineError> {
         let Signing::Key { name, password } = self else { return Ok(None) };
+        password.check()?;
         let entry: KeyEntry = KeyStore::at(store.keys_dir()).choose(name.as_ref())?;
         Ok(Some(entry.signer(password.clone())))
     }

@@ -51,7 +51,8 @@ pub(super) struct Told<'t> {
     pub(super) modified: Option<Instant>,
 }
 
-/// Encodes what a source says: JSON already, since a vulnerability of many ids is written often.
+/// Encodes what a source says: JSON already, since a vulnerability of many ids is written often. The
+/// first byte is for [`set_distance`].
 pub(super) fn encode_told(out: &mut Writer, told: &Told<'_>) {
     let time = |instant: Option<Instant>| {
         // Some feeds write the year 1 for "never".
@@ -63,7 +64,7 @@ pub(super) fn encode_told(out: &mut Writer, told: &Told<'_>) {
             string(out, text);
         }
     };
-    out.clear().text(&told.source).byte(told.severity);
+    out.clear().byte(0).text(&told.source).byte(told.severity);
     out.sized(|out| optional(out, &told.title)).sized(|out| optional(out, &told.details));
     out.sized(|out| told.scores.write(out));
     let weaknesses: Vec<&str> = told.weaknesses.iter().map(|weakness| &**weakness).collect();
@@ -87,6 +88,13 @@ pub(super) fn encode_told(out: &mut Writer, told: &Told<'_>) {
     references.sort_unstable();
     references.dedup();
     out.sized_list(&references, |out, text| keep_reference(out, text));
+}
+
+/// Notes how far title and description are from being about the vulnerability.
+pub(super) fn set_distance(encoded: &mut [u8], distance: u8) {
+    if let Some(first) = encoded.first_mut() {
+        *first = distance;
+    }
 }
 
 /// Whether the JSON string of a reference is its text between quotes, then the text. References of an
@@ -241,11 +249,12 @@ impl Scores {
 }
 
 /// A vulnerability, of what [`encode`] wrote for each of its sources, the most believed first.
-/// Texts but references are JSON; what a source that is believed more said stays.
+/// Texts but references are JSON; what a source that is believed more said stays, but for title and
+/// description: those count that are nearest to being about the vulnerability.
 #[derive(Default)]
 pub(super) struct Detail<'b> {
-    title: &'b [u8],
-    description: &'b [u8],
+    title: Nearest<'b>,
+    description: Nearest<'b>,
     weaknesses: &'b [u8],
     severity: u8,
     /// By source, as the following.
@@ -255,6 +264,21 @@ pub(super) struct Detail<'b> {
     references: Vec<&'b [u8]>,
     published: &'b [u8],
     modified: &'b [u8],
+}
+
+/// The first text of those with the least distance.
+#[derive(Default)]
+struct Nearest<'b> {
+    text: &'b [u8],
+    distance: u8,
+}
+
+impl<'b> Nearest<'b> {
+    fn take(&mut self, text: &'b [u8], distance: u8) {
+        if !text.is_empty() && (self.text.is_empty() || distance < self.distance) {
+            *self = Nearest { text, distance };
+        }
+    }
 }
 
 impl<'b> Detail<'b> {
@@ -280,14 +304,15 @@ impl<'b> Detail<'b> {
                 *slot = told;
             }
         };
+        let distance = read.byte()?;
         let source = read.text()?;
         let severity = read.byte()?;
         if severity > 0 {
             self.severity = if self.severity == 0 { severity } else { self.severity };
             put(&mut self.severities, source, severity);
         }
-        fill(&mut self.title, read.bytes()?);
-        fill(&mut self.description, read.bytes()?);
+        self.title.take(read.bytes()?, distance);
+        self.description.take(read.bytes()?, distance);
         let scores = read.bytes()?;
         if !scores.is_empty() {
             put(&mut self.scores, source, scores);
@@ -307,8 +332,8 @@ impl<'b> Detail<'b> {
     /// The value of the row.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let mut object = Object::new(out);
-        object.json("Title", self.title);
-        object.json("Description", self.description);
+        object.json("Title", self.title.text);
+        object.json("Description", self.description.text);
         object.text("Severity", SEVERITIES[usize::from(self.severity.min(4))]);
         object.json("CweIDs", self.weaknesses);
         if !self.severities.is_empty() {
@@ -342,6 +367,23 @@ fn put<'b, T>(list: &mut Vec<(&'b str, T)>, source: &'b str, value: T) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_title_nearest_to_the_vulnerability_counts_and_the_severity_believed_most() {
+        let mut blobs = Writer::default();
+        for (title, severity, distance) in [("an erratum", 3, 3), ("", 0, 0), ("the bug", 2, 1)] {
+            let told =
+                Told { source: "acme".into(), title: title.into(), severity, ..Told::default() };
+            let mut one = Writer::default();
+            encode_told(&mut one, &told);
+            set_distance(&mut one.bytes, distance);
+            blobs.bytes.extend_from_slice(&one.bytes);
+        }
+        let mut out = Vec::new();
+        Detail::read(&blobs.bytes).expect("reads").write(&mut out);
+        let text = String::from_utf8(out).expect("UTF-8");
+        assert_eq!(text, r#"{"Title":"the bug","Severity":"HIGH","VendorSeverity":{"acme":3}}"#);
+    }
 
     #[test]
     fn references_of_several_sources_are_sorted_and_there_once() {

@@ -290,7 +290,7 @@ impl<'s> Mapper<'s> {
     ) -> io::Result<()> {
         let Buffers { key, tail, value, .. } = &mut self.buffers;
         encode_claim(value, source, record, claim);
-        record.write_tail(tail, self.options.precedence.rank(&source.id));
+        record.write_tail(tail, self.options.precedence.rank(&source.id, record.feed.as_str()));
         if record.cves.is_empty() {
             value.number(all_bytes as u64);
             write_waiting(key, asker(self.number, self.waiting), prefix, package, tail);
@@ -305,10 +305,10 @@ impl<'s> Mapper<'s> {
 
     /// What a record says of its vulnerabilities whatever the package.
     fn claim_details(&mut self, record: &Record<'_>, source: &str) -> io::Result<()> {
-        let blob = self.text(record, source)?;
+        let blob = self.text(record, source, record.cves.len())?;
         self.refer_to(blob, &[]);
         let Buffers { key, tail, detail, .. } = &mut self.buffers;
-        record.write_tail(tail, self.options.precedence.rank(source));
+        record.write_tail(tail, self.options.precedence.rank(source, record.feed.as_str()));
         if record.cves.is_empty() {
             write_waiting(key, asker(self.number, self.waiting), VULNERABILITIES, "", tail);
             detail.list(&record.others);
@@ -366,9 +366,9 @@ impl<'s> Mapper<'s> {
                     self.gap(record.feed, record.id, "", Reason::NoVulnerabilityId, "")?;
                 }
             } else if told.insert(source) {
-                let blob = self.text(record, source)?;
+                let blob = self.text(record, source, ids.len())?;
                 self.refer_to(blob, &[]);
-                let rank = self.options.precedence.rank(source);
+                let rank = self.options.precedence.rank(source, record.feed.as_str());
                 record.write_tail(&mut self.buffers.tail, rank);
                 for id in &ids {
                     self.detail_row(id)?;
@@ -394,7 +394,8 @@ impl<'s> Mapper<'s> {
             self.sources.insert(bucket.to_string(), source_row(distribution.source));
         }
         let Buffers { key, tail, value, .. } = &mut self.buffers;
-        record.write_tail(tail, self.options.precedence.rank(distribution.source.0));
+        let rank = self.options.precedence.rank(distribution.source.0, record.feed.as_str());
+        record.write_tail(tail, rank);
         for FixSaid { package, fix, .. } in said {
             self.tally.row(bucket);
             fixes::encode(value, distribution, fix, &ids);
@@ -405,8 +406,9 @@ impl<'s> Mapper<'s> {
     }
 
     /// The rows of a document of Red Hat.
-    fn red_hat(&mut self, record: &Record<'_>, mapped: redhat::Mapped) -> io::Result<()> {
-        let rank = self.options.precedence.rank(redhat::DETAIL_SOURCE);
+    fn red_hat(&mut self, record: &Record<'_>, mut mapped: redhat::Mapped) -> io::Result<()> {
+        let feed = record.feed.as_str();
+        let rank = self.options.precedence.rank(redhat::DETAIL_SOURCE, feed);
         record.write_tail(&mut self.buffers.tail, rank);
         for (package, reason, detail) in &mapped.gaps {
             self.tally.gap(redhat::BUCKET, *reason);
@@ -424,7 +426,10 @@ impl<'s> Mapper<'s> {
         if !mapped.rows.is_empty() && !self.sources.contains_key(redhat::BUCKET) {
             self.sources.insert(redhat::BUCKET.to_owned(), source_row(redhat::SOURCE));
         }
-        for (id, told) in &mapped.details {
+        let known = mapped.details.len();
+        let distance = self.options.precedence.distance(redhat::DETAIL_SOURCE, feed, known);
+        for (id, told) in &mut mapped.details {
+            detail::set_distance(told, distance);
             let blob = self.texts.add(told)?;
             self.refer_to(blob, &[]);
             self.detail_row(id)?;
@@ -436,9 +441,18 @@ impl<'s> Mapper<'s> {
         Ok(())
     }
 
-    fn text(&mut self, record: &Record<'_>, source: &str) -> io::Result<BlobRef> {
+    /// What a record says of so many vulnerabilities, kept once.
+    fn text(
+        &mut self,
+        record: &Record<'_>,
+        source: &str,
+        vulnerabilities: usize,
+    ) -> io::Result<BlobRef> {
         let Buffers { blob, scores, .. } = &mut self.buffers;
         detail::encode(blob, source, record.advisory, scores);
+        let feed = record.feed.as_str();
+        let distance = self.options.precedence.distance(source, feed, vulnerabilities);
+        detail::set_distance(&mut blob.bytes, distance);
         self.texts.add(&blob.bytes)
     }
 

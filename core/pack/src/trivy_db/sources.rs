@@ -1,6 +1,7 @@
 //! Data sources: who says what a row says, and who is believed first.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use stella_model::FeedName;
 
@@ -71,27 +72,72 @@ const DATABASES: &[Database] = &[
 /// Who is believed first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Precedence {
-    /// Ids of sources, the most believed first. Those that are not named follow: the operator's own
-    /// feeds, then distributions, then the public databases.
+    /// Ids of sources and names of feeds, the most believed first. Those that are not named follow:
+    /// the operator's own feeds, then distributions, then the public databases.
     pub first: Vec<String>,
 }
 
+/// Most names of a profile that count: more than anybody writes.
+const NAMED: u16 = 1 << 12;
+
 impl Precedence {
-    /// The place of a source: smaller is believed more.
-    pub(crate) fn rank(&self, id: &str) -> u16 {
-        /// More names than anybody writes.
-        const NAMED: usize = 1 << 12;
-        if let Some(place) = self.first.iter().take(NAMED).position(|named| named == id) {
-            return place as u16;
-        }
-        let named = NAMED as u16;
-        if let Some(place) = DATABASES.iter().position(|database| database.id == id) {
-            return named + 2 + place as u16;
-        }
-        let distribution =
-            super::ecosystems::DISTRIBUTIONS.iter().any(|known| known.source.0 == id);
-        named + u16::from(distribution || id == "redhat")
+    /// The place of what a feed carries of a source: smaller is believed more.
+    pub(crate) fn rank(&self, source: &str, feed: &str) -> u16 {
+        self.named(source, feed).unwrap_or_else(|| match Origin::of(source) {
+            Origin::Own => NAMED,
+            Origin::Distribution => NAMED + 1,
+            Origin::Database(place) => NAMED + 2 + place,
+        })
     }
+
+    /// How far title and description are from being about one of so many vulnerabilities: smaller
+    /// is nearer. An advisory of a distribution is about a package of its own, and often about many
+    /// vulnerabilities at once; one of a database is about one.
+    pub(super) fn distance(&self, source: &str, feed: &str, vulnerabilities: usize) -> u8 {
+        match (self.named(source, feed), Origin::of(source)) {
+            (Some(_), _) | (None, Origin::Own) => 0,
+            (None, Origin::Database(_)) => 1,
+            (None, Origin::Distribution) => 2 + u8::from(vulnerabilities > 1),
+        }
+    }
+
+    fn named(&self, source: &str, feed: &str) -> Option<u16> {
+        let is_meant = |named: &String| named == source || named == feed;
+        let names = self.first.iter().take(usize::from(NAMED));
+        names.zip(0..).find_map(|(named, place)| is_meant(named).then_some(place))
+    }
+}
+
+/// Where a source is from.
+enum Origin {
+    /// The operator's own feed.
+    Own,
+    Distribution,
+    /// A public database, by its place among [`DATABASES`].
+    Database(u16),
+}
+
+impl Origin {
+    fn of(source: &str) -> Origin {
+        let database = DATABASES.iter().zip(0..).find(|(database, _)| database.id == source);
+        match database {
+            Some((_, place)) => Origin::Database(place),
+            None if distributions().any(|id| id == source) => Origin::Distribution,
+            None => Origin::Own,
+        }
+    }
+}
+
+fn distributions() -> impl Iterator<Item = &'static str> {
+    let told = super::ecosystems::DISTRIBUTIONS.iter().map(|distribution| distribution.source.0);
+    told.chain([super::redhat::DETAIL_SOURCE])
+}
+
+/// The ids of all sources that are no feed of the operator, sorted: what a profile may name beside
+/// feeds.
+#[must_use]
+pub fn source_ids() -> BTreeSet<&'static str> {
+    DATABASES.iter().map(|database| database.id).chain(distributions()).collect()
 }
 
 /// The source of a record about packages of a language: the database that gave it its id, else the
@@ -156,13 +202,40 @@ mod tests {
         }
     }
 
+    /// Whether the sources are believed in this order, each from a feed of another name.
+    fn is_order(sources: &[&str], rank: impl Fn(&str) -> u16) -> bool {
+        sources.windows(2).all(|pair| rank(pair[0]) < rank(pair[1]))
+    }
+
     #[test]
     fn the_operators_own_feeds_come_first_unless_the_profile_says_otherwise() {
         let usual = Precedence::default();
         let order = ["acme-own", "alma", "ghsa", "pypa", "rustsec", "bitnami", "govulndb"];
-        assert!(order.windows(2).all(|pair| usual.rank(pair[0]) < usual.rank(pair[1])));
+        assert!(is_order(&order, |source| usual.rank(source, "x")));
         let other = Precedence { first: vec!["govulndb".into(), "acme-own".into()] };
-        assert!(other.rank("govulndb") < other.rank("acme-own"));
-        assert!(other.rank("acme-own") < other.rank("ghsa"));
+        assert!(is_order(&["govulndb", "acme-own", "ghsa"], |source| other.rank(source, "x")));
+    }
+
+    #[test]
+    fn a_feed_may_be_named_in_place_of_its_sources() {
+        let own = Precedence { first: vec!["daily".into()] };
+        assert!(own.rank("govulndb", "daily") < own.rank("acme-own", "acme-own"));
+        assert_eq!(own.rank("govulndb", "daily"), own.rank("ghsa", "daily"));
+    }
+
+    #[test]
+    fn titles_of_databases_say_more_than_those_of_errata() {
+        let usual = Precedence::default();
+        let of = |source, vulnerabilities| usual.distance(source, "x", vulnerabilities);
+        assert!(of("acme-own", 9) < of("ghsa", 9) && of("ghsa", 9) < of("alma", 1));
+        assert!(of("alma", 1) < of("alma", 2));
+        let other = Precedence { first: vec!["alma".into()] };
+        assert!(other.distance("alma", "x", 9) < other.distance("ghsa", "x", 1));
+    }
+
+    #[test]
+    fn every_source_has_one_id() {
+        let ids = source_ids();
+        assert!(ids.contains("ghsa") && ids.contains("debian") && ids.contains("redhat"));
     }
 }

@@ -112,10 +112,11 @@ impl<'s> Mapper<'s> {
         let time = statement.updated.as_deref().and_then(|text| Instant::parse(text).ok());
         let time = time.or(origin.modified);
         let says = Says::of(statement, status, time);
-        let rank = self.options.precedence.rank(origin.feed.as_str());
-        let author = origin.publisher.unwrap_or(origin.feed.as_str());
+        let feed = origin.feed.as_str();
+        let rank = self.options.precedence.rank(feed, feed);
+        let author = origin.publisher.unwrap_or(feed);
         let id = origin.id.as_str();
-        says.write(self.value.clear()).text(author).text(origin.feed.as_str()).text(id);
+        says.write(self.value.clear()).text(author).text(feed).text(id);
         let tail = tail(time, rank, origin, position);
         let bytes = bytes_of(statement, &names, tail.len() + self.value.bytes.len());
         let after = left.checked_sub(bytes).filter(|_| bytes <= LIMITS.row_bytes);

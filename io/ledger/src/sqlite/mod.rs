@@ -208,7 +208,9 @@ impl SqliteLedger {
     fn io_error(&self, action: &'static str, error: std::io::Error) -> LedgerError {
         let path = self.path.to_path_buf();
         match error.kind() {
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            std::io::ErrorKind::PermissionDenied
+            | std::io::ErrorKind::ReadOnlyFilesystem
+            | std::io::ErrorKind::NotADirectory => {
                 LedgerError::ReadOnly { path, reason: error.to_string() }
             }
             std::io::ErrorKind::StorageFull => LedgerError::Full { path },

@@ -71,15 +71,14 @@ fn verdict(report: &CoverageReport) -> String {
     };
     let all = report.sboms.len() as u64;
     let (absent, partial) = (with(CoverageState::Absent), with(CoverageState::Partial));
+    let of_all = |count: u64| format!("{} of {}", human::count(count), human::counted(all, "SBOM"));
     let text = match (absent, partial) {
         (0, 0) => format!("Everything in {} is covered.", human::counted(all, "SBOM")),
-        (0, _) => {
-            format!("{} of {} covered in part.", human::count(partial), human::counted(all, "SBOM"))
-        }
+        (0, _) => format!("{} covered in part.", of_all(partial)),
+        (_, 0) => format!("In {} something would be scanned blind.", of_all(absent)),
         (_, _) => format!(
-            "{} of {} would be scanned blind, {} more covered in part.",
-            human::count(absent),
-            human::counted(all, "SBOM"),
+            "In {} something would be scanned blind; {} more covered in part.",
+            of_all(absent),
             human::count(partial)
         ),
     };

@@ -1,10 +1,11 @@
-//! `export diff`: which records two bundles differ in, told as they are found.
+//! `export diff`: what two bundles differ in; records are told as they are found.
 
+use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
-use stella_engine::{ChangeKind, DiffReport, RecordChange};
+use stella_engine::{ChangeKind, DiffReport, OutputDiff, RecordChange};
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &DiffArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let report = outcome?;
     screen.end(&report, context)?;
-    match report.same_records {
+    match report.same {
         true => Ok(Exit::Done),
         false => Ok(Exit::With(ErrorCode::Differs)),
     }
@@ -126,12 +127,16 @@ fn json_end(summary: &Value, head: Option<String>) -> String {
     format!("{}]{members}}}\n", head.unwrap_or_else(|| "\n".to_owned()))
 }
 
-fn line(change: &RecordChange) -> String {
-    let word = match change.change {
+fn word(change: ChangeKind) -> &'static str {
+    match change {
         ChangeKind::Added => "added",
         ChangeKind::Changed => "changed",
         ChangeKind::Removed => "removed",
-    };
+    }
+}
+
+fn line(change: &RecordChange) -> String {
+    let word = word(change.change);
     let (kind, feed) = (change.set.kind.as_str(), change.set.feed.as_str());
     format!("{word:<8} {kind:<9} {feed:<12} {}", Safe(change.id.as_str()))
 }
@@ -157,18 +162,68 @@ fn people(report: &DiffReport, context: &Context, no_changes: bool) -> String {
         ]);
     }
     let mut text = if no_changes { String::new() } else { "\n".to_owned() };
-    context.out.table(&table, &mut text);
+    if !report.sets.is_empty() {
+        context.out.table(&table, &mut text);
+        text.push('\n');
+    }
+    if report.outputs.iter().any(is_worth_a_row) {
+        context.out.table(&outputs(report), &mut text);
+        text.push('\n');
+    }
+    for file in &report.files {
+        let _ = writeln!(text, "{:<8} {}", word(file.change), file.path);
+    }
+    if !report.files.is_empty() {
+        text.push('\n');
+    }
+    text += &verdict(report);
+    text
+}
+
+/// Whether there is more to tell of an output than what became of the sets.
+fn is_worth_a_row(output: &OutputDiff) -> bool {
+    output.change.is_some() || output.keys.iter().flatten().any(|keys| *keys > 0)
+}
+
+fn outputs(report: &DiffReport) -> Table {
+    let mut table = Table::new([
+        Column::new("OUTPUT"),
+        Column::new("CHANGE"),
+        Column::new("KEYS").right(),
+        Column::new("NOW").right(),
+        Column::new("NOT SAID").right(),
+        Column::new("NOW").right(),
+    ]);
+    let number = |number: Option<u64>| number.map(human::count).unwrap_or_default();
+    for output in &report.outputs {
+        let [keys, not_said] = [output.keys, output.not_represented].map(|both| both.map(number));
+        table.row([
+            output.adapter.as_str().into(),
+            output.change.map_or("same", word).into(),
+            keys[0].as_str().into(),
+            keys[1].as_str().into(),
+            not_said[0].as_str().into(),
+            not_said[1].as_str().into(),
+        ]);
+    }
+    table
+}
+
+fn verdict(report: &DiffReport) -> String {
     let total = &report.total;
-    text += &if report.same_records {
-        format!("\nThe same {}.\n", human::counted(total.same, "record"))
-    } else {
-        format!(
-            "\n{} added, {} changed, {} removed, {} the same.\n",
+    let records = match report.same_records {
+        true if report.sets.is_empty() => "No records in either".to_owned(),
+        true => format!("The same {}", human::counted(total.same, "record")),
+        false => format!(
+            "{} added, {} changed, {} removed, {} the same",
             human::count(total.added),
             human::count(total.changed),
             human::count(total.removed),
             human::count(total.same)
-        )
+        ),
     };
-    text
+    let is_other = |output: &OutputDiff| output.change.is_some();
+    let differ = report.outputs.iter().any(is_other) || !report.files.is_empty();
+    let outputs = if differ { "; the outputs differ" } else { "" };
+    format!("{records}{outputs}.\n")
 }

@@ -23,7 +23,21 @@ pub(crate) fn run(args: &InspectArgs, context: &Context) -> Result<Exit, Failure
         value: value(&report)?,
     };
     let head = head(&report, &args.bundle.to_string_lossy());
-    let mut page = Page::one("Inspection", item).text(head).table(sets(&report));
+    let mut page = Page::one("Inspection", item).text(head);
+    let manifest = &report.manifest;
+    let has_made = manifest.outputs.iter().any(|output| !output.keys.is_empty());
+    if !manifest.sets.is_empty() {
+        page = page.table(sets(&report));
+        if has_made {
+            page = page.text("");
+        }
+    }
+    if has_made {
+        page = page.table(outputs(&report));
+    }
+    if !manifest.coverage.is_empty() {
+        page = page.text("").text(covered(&report));
+    }
     if context.out.is_wide() {
         page = page.text("").table(files(&report));
     }
@@ -92,6 +106,39 @@ fn sets(report: &InspectReport) -> Table {
         ]);
     }
     table
+}
+
+/// What was made of records.
+fn outputs(report: &InspectReport) -> Table {
+    let mut table = Table::new([
+        Column::new("OUTPUT"),
+        Column::new("KEYS").right(),
+        Column::new("NOT SAID").right(),
+        Column::new("SCANNER"),
+    ]);
+    for output in report.manifest.outputs.iter().filter(|output| !output.keys.is_empty()) {
+        let scanner = output.scanner.as_ref().map_or_else(String::new, |scanner| {
+            format!("{} from {} on, schema {}", scanner.name, scanner.oldest, scanner.schema)
+        });
+        table.row([
+            output.adapter.as_str().into(),
+            human::count(output.keys.values().sum()).into(),
+            human::count(output.not_represented.values().sum()).into(),
+            scanner.into(),
+        ]);
+    }
+    table
+}
+
+/// What a scanner would see, one line for each word.
+fn covered(report: &InspectReport) -> String {
+    let line = |word: &str| {
+        let entries = report.manifest.coverage.iter().filter(|entry| entry.state == word);
+        let names: Vec<String> = entries.map(|entry| Safe(&entry.ecosystem).to_string()).collect();
+        (!names.is_empty()).then(|| format!("  {word:<11} {}", names.join(", ")))
+    };
+    let lines: Vec<String> = ["full", "partial", "absent"].into_iter().filter_map(line).collect();
+    format!("Coverage, as the bundle says\n{}", lines.join("\n"))
 }
 
 fn files(report: &InspectReport) -> Table {

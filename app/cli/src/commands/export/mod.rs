@@ -3,6 +3,7 @@
 mod cat;
 mod checks;
 mod coverage;
+mod dest;
 mod diff;
 mod inspect;
 mod plan;

@@ -27,7 +27,11 @@ pub(crate) fn run(args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
         id: report.plan_hash.to_string(),
         value: value(&report)?,
     };
-    context.print(&Page::one("Plan", item).table(table(&report)).text(totals(&report)))?;
+    let mut page = Page::one("Plan", item).table(table(&report));
+    if !report.outputs.is_empty() {
+        page = page.text("").table(outputs(&report));
+    }
+    context.print(&page.text(totals(&report)))?;
     Ok(Exit::Done)
 }
 
@@ -50,6 +54,28 @@ fn table(report: &PlanReport) -> Table {
             human::count(set.parts).into(),
             human::count(set.reusable_parts).into(),
             change(set).into(),
+        ]);
+    }
+    table
+}
+
+/// What would be made of the records.
+fn outputs(report: &PlanReport) -> Table {
+    let mut table = Table::new([
+        Column::new("OUTPUT"),
+        Column::new("RECORDS").right(),
+        Column::new("MADE OF").right(),
+        Column::new("REUSED"),
+    ]);
+    for output in &report.outputs {
+        let reused = output
+            .kept_bytes
+            .map_or_else(|| "no".to_owned(), |bytes| format!("yes, {}", human::bytes(bytes)));
+        table.row([
+            output.adapter.as_str().into(),
+            human::count(output.records).into(),
+            human::bytes(output.source_bytes).into(),
+            reused.into(),
         ]);
     }
     table

@@ -2,13 +2,14 @@
 
 use std::io::{self, IsTerminal as _};
 
-use stella_engine::{ProveRequest, VerifyProofRequest};
+use stella_engine::{MissingSet, ProveRequest, VerifyProofRequest};
+use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 use stella_verify::proof::{ProofReport, Proven};
 
 use super::super::{Exit, files, value};
-use super::checks;
-use crate::args::{ProveArgs, VerifyProofArgs};
+use super::{checks, dest};
+use crate::args::{Format, ProveArgs, VerifyProofArgs};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Item, Page};
@@ -16,7 +17,20 @@ use crate::output::{Item, Page};
 /// Writes the proof: exactly the bytes of its file, whatever `-o` says.
 pub(crate) fn prove(args: ProveArgs, context: &Context) -> Result<Exit, Failure> {
     super::is_bundle(&args.bundle)?;
-    let request = ProveRequest { path: args.bundle, kind: args.kind, feed: args.feed, id: args.id };
+    has_one_form(context.out.format)?;
+    if let Some(dest) = &args.dest {
+        dest::refuse_inside_bundle_or_store(dest, context)?;
+    }
+    let request = ProveRequest {
+        path: args.bundle,
+        kind: args.kind,
+        feed: args.feed,
+        id: args.id,
+        missing_set: match args.allow_missing_set {
+            true => MissingSet::ProvesAbsence,
+            false => MissingSet::Refuse,
+        },
+    };
     let proof = stella_engine::prove(&request)?;
     let bytes = proof.to_bytes();
     match &args.dest {
@@ -31,13 +45,26 @@ pub(crate) fn prove(args: ProveArgs, context: &Context) -> Result<Exit, Failure>
     }
     let is_present = proof.leaves.iter().any(|leaf| leaf.id == proof.id);
     let word = if is_present { "is" } else { "is not" };
+    let why = match (is_present, proof.count) {
+        (true, _) => "",
+        (false, 0) => ", which holds nothing of this kind and feed",
+        (false, _) => ", at least not under this id: aliases do not count",
+    };
     let set = format!("{}/{}", proof.kind, proof.feed);
     context.note(&format!(
-        "The proof says that {set} {} {word} in the bundle. It is worth something once checked: \
+        "The proof says that {set} {} {word} in the bundle{why}. It is worth something once checked: \
          stella export verify-proof",
         Safe(proof.id.as_str())
     ));
     Ok(Exit::Done)
+}
+
+/// A proof is checked as the bytes that it is, so that it has no other form.
+fn has_one_form(format: Format) -> Result<(), Failure> {
+    if let Format::Table | Format::Json | Format::Jsonl = format {
+        return Ok(());
+    }
+    Err(Failure::new(ErrorCode::Usage, "a proof has no form but JSON").hint("leave -o out"))
 }
 
 /// Checks a proof against a signed manifest.
@@ -75,6 +102,8 @@ fn verdict(report: &ProofReport) -> String {
         Proven::Presence { content_digest } => {
             format!("\nProven: {name} is in the bundle, as sha256:{content_digest}. {numbers}.")
         }
-        Proven::Absence => format!("\nProven: {name} is not in the bundle. {numbers}."),
+        Proven::Absence => {
+            format!("\nProven: {name} is not in the bundle; aliases do not count. {numbers}.")
+        }
     }
 }

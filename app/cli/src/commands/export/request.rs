@@ -16,7 +16,6 @@ pub(super) fn request(
     select: SelectArgs,
     context: &Context,
 ) -> RunRequest {
-    warn_of_unknown_kinds(&select, context);
     RunRequest {
         profile: source(profile),
         select: selection(select),
@@ -32,17 +31,6 @@ pub(super) fn request(
         now: clock::now(),
     }
 }
-
-/// Kinds are an open registry, so that an unknown one is allowed; it may be misspelt all the same.
-fn warn_of_unknown_kinds(select: &SelectArgs, context: &Context) {
-    for kind in select.kinds.iter().filter(|kind| !KNOWN_KINDS.contains(&kind.as_str())) {
-        let known = KNOWN_KINDS.join(", ");
-        context.warn(&format!("--kind {kind} is none of the usual kinds: {known}"));
-    }
-}
-
-/// The kinds of the registry (FORMATS "Kinds").
-const KNOWN_KINDS: [&str; 5] = ["advisory", "vex", "sbom", "finding", "decision"];
 
 /// A profile by its built-in name, else by the path of its file.
 pub(super) fn source(profile: &str) -> ProfileSource {

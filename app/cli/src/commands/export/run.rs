@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use stella_engine::{ExportRequest, RunReport, Signing};
-use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 
 use super::super::{Exit, value};
+use super::dest;
 use super::request::request;
 use crate::args::{Carrier, RunArgs, SigningArgs};
 use crate::context::Context;
@@ -17,7 +16,9 @@ use crate::output::{Item, Page, human, shell};
 
 /// Makes the bundle and prints what it is.
 pub(crate) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
-    check_dest(&args, context)?;
+    // What is at the destination itself is looked at by the engine.
+    dest::refuse_inside_bundle_or_store(&args.dest, context)?;
+    warn_of_tar_name(&args, context);
     let request = ExportRequest {
         run: request(&args.profile, args.scope, args.select, context),
         dest: args.dest,
@@ -45,43 +46,13 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Refuses a destination where a bundle would spoil something else. What is at the destination
-/// itself is looked at by the engine.
-fn check_dest(args: &RunArgs, context: &Context) -> Result<(), Failure> {
-    let dest = resolved(&args.dest);
-    let usage = |what: &str, place: &Path| {
-        let (dest, place) = (args.dest.to_string_lossy(), place.to_string_lossy());
-        let message = format!("{dest} is inside {what} {place}");
-        Failure::new(ErrorCode::Usage, message)
-            .hint(format!("choose a destination outside {place}, such as -d ../bundle"))
-    };
-    if dest.starts_with(resolved(context.store.dir())) {
-        return Err(usage("the store", context.store.dir()));
-    }
-    let bundle = dest.ancestors().skip(1).find(|folder| folder.join(super::MANIFEST).is_file());
-    if let Some(bundle) = bundle {
-        return Err(usage("the bundle", bundle).hint(format!(
-            "a file inside would break that bundle; choose a destination outside {}",
-            bundle.display()
-        )));
-    }
-    let is_named_tar = dest.extension().is_some_and(|extension| extension == "tar");
-    if is_named_tar && args.carrier == Carrier::Dir && !dest.exists() {
+/// A folder that is named like a tar is a surprise.
+fn warn_of_tar_name(args: &RunArgs, context: &Context) {
+    let is_named_tar = args.dest.extension().is_some_and(|extension| extension == "tar");
+    if is_named_tar && args.carrier == Carrier::Dir && !args.dest.exists() {
         let dest = args.dest.to_string_lossy();
         context.warn(&format!("{dest} becomes a folder; for a tar file add --carrier tar"));
     }
-    Ok(())
-}
-
-/// The absolute path without links as far as it is there.
-fn resolved(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    for there in path.ancestors() {
-        if let (Ok(real), Ok(rest)) = (there.canonicalize(), path.strip_prefix(there)) {
-            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
-        }
-    }
-    path
 }
 
 fn signing(args: &SigningArgs) -> Signing {

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use stella_engine::{CanaryRequest, VerifyRequest};
 use stella_model::screen::Safe;
-use stella_verify::{Report, State};
+use stella_verify::{Check, Report, State};
 
 use super::super::{Exit, files, value};
-use super::checks;
+use super::{checks, dest};
 use crate::args::VerifyArgs;
 use crate::clock;
 use crate::context::Context;
@@ -17,6 +17,9 @@ use crate::output::{Item, Page, shell};
 /// Checks a bundle and prints what each check found.
 pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
     super::is_bundle(&args.bundle)?;
+    if let Some(path) = &args.report {
+        dest::refuse_inside_bundle_or_store(path, context)?;
+    }
     let request = VerifyRequest {
         path: args.bundle.clone(),
         keys: args.keys.clone(),
@@ -38,6 +41,10 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure>
         files::write(path, format!("{:#}\n", page.to_json()).as_bytes())?;
     }
     context.print(&page)?;
+    let tried = report.result(Check::ScannerCanary).is_some_and(|it| it.state != State::NotUsed);
+    if args.scanner.is_some() && report.verified && !tried {
+        context.warn("--scanner was not tried: the bundle has no database for it");
+    }
     let shown = Safe(&args.bundle.to_string_lossy()).to_string();
     if let Some(failure) = checks::failure(&report, &shown) {
         return Err(failure);

@@ -1,6 +1,7 @@
-//! The reasons that schemas and pages list are those of the code, all of them and no others.
+//! The words that schemas and pages list are those of the code, all of them and no others.
 #![expect(clippy::disallowed_methods, reason = "a test reads schemas and pages")]
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
@@ -41,4 +42,11 @@ fn schemas_and_pages_list_the_reasons_of_the_code_and_no_others() {
     // Its reasons are counted in the manifest alone: there are no lines, so there is no schema of them.
     let sentence = "What has no row is counted in the manifest, in `outputs[].notRepresented`:";
     assert_eq!(of_page("trivy-java-db.md", sentence), java);
+}
+
+#[test]
+fn the_page_on_profiles_lists_the_data_sources() {
+    let listed = of_page("profiles.md", "whichever feed carries them:");
+    let listed: BTreeSet<&str> = listed.iter().map(String::as_str).collect();
+    assert_eq!(listed, trivy_db::source_ids());
 }
