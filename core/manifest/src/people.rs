@@ -265,6 +265,7 @@ Then `trivy vex repo download`, and scan with `--vex repo`.
 
 fn redaction(facts: &Facts<'_>) -> String {
     match facts.redaction.digest {
+        None if !facts.carries_records => "none; no document is carried.".to_owned(),
         None => "none; documents are carried as they were received, in canonical form.".to_owned(),
         Some(_) => format!(
             "rules `{}`; {} values redacted, {} records left out because the rules cannot read their format.",

@@ -115,6 +115,13 @@ impl<'a> Unmatched<'a> {
         }
     }
 
+    /// The kinds are those of an output, not of somebody who may have misspelt them.
+    #[must_use]
+    pub fn with_given_kinds(mut self) -> Unmatched<'a> {
+        self.kinds.clear();
+        self
+    }
+
     /// A set of an admitted feed.
     pub fn see_set(&mut self, set: &SetKey) {
         self.kinds.remove(&set.kind);

@@ -23,7 +23,7 @@ use super::kept_sets::KeptSets;
 use super::notices::not_to_be_passed_on;
 use super::profile::{invalid_profile, resolve};
 use super::record::RunRecord;
-use super::request::RunRequest;
+use super::request::{ProfileSource, RunRequest};
 use super::scan::{Scan, with_facets};
 use crate::{Cancel, EngineError, Progress, Store};
 
@@ -81,6 +81,10 @@ pub(super) fn prepare(
     };
     let live = ledger.sets(head)?;
     let mut unmatched = Unmatched::new(&selectors);
+    let is_built_in = matches!(request.profile, ProfileSource::BuiltIn(_));
+    if is_built_in && request.select.kinds.is_empty() {
+        unmatched = unmatched.with_given_kinds();
+    }
     let scanned = scan.sets(&live, &mut unmatched)?;
     let kept = known.renew(&live, &scanned);
     let mut warnings = unmatched.warnings();

@@ -98,7 +98,7 @@ fn summary(report: &RunReport) -> String {
         let _ = write!(
             text,
             "\n  {:<9} {}, {} not represented{}",
-            Safe(&database.adapter),
+            Safe(&database.adapter).to_string(),
             human::counted(database.keys, "key"),
             human::counted(database.not_represented.values().sum(), "statement"),
             if database.reused { " (reused)" } else { "" },
