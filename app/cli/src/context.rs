@@ -76,6 +76,17 @@ impl Context {
         outcome.map_err(|error| self.rename_interruption(error.into()))
     }
 
+    /// Tells that the work reads these, where one may be no file: input that may never come.
+    pub(crate) fn expect_input(&self, paths: &[PathBuf]) {
+        let may_wait = |path: &PathBuf| {
+            let is_there = path.metadata().is_ok_and(|it| it.is_file() || it.is_dir());
+            !is_there
+        };
+        if paths.iter().any(may_wait) {
+            self.interrupts.expect_input();
+        }
+    }
+
     /// Worker threads.
     pub(crate) fn threads(&self) -> usize {
         let available = || std::thread::available_parallelism().map_or(1, usize::from);

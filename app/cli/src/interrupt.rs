@@ -1,8 +1,8 @@
 //! Ctrl-C, `--timeout` and SIGUSR1.
 //!
-//! The first Ctrl-C asks the work to stop cleanly, and ends the process if it does not within
-//! seconds; a second one, or one while nothing can be stopped cleanly (a prompt), ends the process
-//! at once. All exit 130.
+//! The first Ctrl-C asks the work to stop cleanly; a second one, or one while nothing can be
+//! stopped cleanly (a prompt), ends the process at once. Work that waits for input which may never
+//! come is ended after seconds. All exit 130.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(crate) struct Interrupts {
     pub(crate) status_wanted: Arc<AtomicBool>,
     stopped_by: Arc<AtomicU8>,
     working: Arc<AtomicBool>,
+    /// Whether the work may wait for input that never comes.
+    may_wait: Arc<AtomicBool>,
 }
 
 impl Interrupts {
@@ -51,12 +53,18 @@ impl Interrupts {
         self.working.store(true, Ordering::SeqCst);
     }
 
+    /// The work reads what may never come, such as standard input.
+    pub(crate) fn expect_input(&self) {
+        self.may_wait.store(true, Ordering::SeqCst);
+    }
+
     /// From now on Ctrl-C ends the process.
     pub(crate) fn end_work(&self) {
         self.working.store(false, Ordering::SeqCst);
     }
 
-    /// Stops the work after a time.
+    /// Stops the work after a time, and ends the process if the work does not stop within
+    /// [`GRACE`].
     pub(crate) fn stop_after(&self, time: Duration) {
         if time.is_zero() {
             self.stop(CLOCK);
@@ -66,20 +74,12 @@ impl Interrupts {
         let wait = move || {
             std::thread::sleep(time);
             interrupts.stop(CLOCK);
+            std::thread::sleep(GRACE);
             let note = b"error[ERR_EXPORT_TIMEOUT]: the time given by --timeout passed\n";
-            Interrupts::end_after_grace(ErrorCode::Timeout, note);
+            std::io::stderr().write_all(note).ok();
+            end_process(ErrorCode::Timeout);
         };
         std::thread::Builder::new().name("timeout".into()).spawn(wait).ok();
-    }
-
-    /// Ends the process if it has not ended by itself within [`GRACE`].
-    fn end_after_grace(code: ErrorCode, note: &'static [u8]) {
-        let wait = move || {
-            std::thread::sleep(GRACE);
-            std::io::stderr().write_all(note).ok();
-            end_process(code);
-        };
-        std::thread::Builder::new().name("grace".into()).spawn(wait).ok();
     }
 
     /// The code of an interruption: the operator's, or the clock's.
@@ -105,12 +105,27 @@ impl Interrupts {
         if working && first {
             let note = b"\nstopping cleanly; Ctrl-C again stops at once\n";
             std::io::stderr().write_all(note).ok();
-            // Whoever waits for input that never comes does not look whether to stop.
-            let note = b"error[ERR_EXPORT_INTERRUPTED]: it did not stop by itself\n";
-            Interrupts::end_after_grace(ErrorCode::Interrupted, note);
+            if self.may_wait.load(Ordering::SeqCst) {
+                self.end_waiting();
+            }
             return;
         }
         end_process(ErrorCode::Interrupted);
+    }
+
+    /// Ends the process if the work is still going on after [`GRACE`]: whoever waits for input does
+    /// not look whether to stop.
+    fn end_waiting(&self) {
+        let interrupts = self.clone();
+        let wait = move || {
+            std::thread::sleep(GRACE);
+            if interrupts.working.load(Ordering::SeqCst) {
+                let note = b"error[ERR_EXPORT_INTERRUPTED]: the input did not come\n";
+                std::io::stderr().write_all(note).ok();
+                end_process(ErrorCode::Interrupted);
+            }
+        };
+        std::thread::Builder::new().name("interrupt".into()).spawn(wait).ok();
     }
 }
 

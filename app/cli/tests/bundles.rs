@@ -233,7 +233,7 @@ fn a_proof_of_absence_is_not_made_of_a_misspelt_set_or_of_no_records() {
 #[test]
 fn a_proof_is_checked_against_a_folder_or_a_tar_as_against_their_manifest() {
     let stella = with_bundles();
-    let (raw, tar, key) = (stella.arg("raw"), stella.arg("raw.tar"), stella.public_key());
+    let (raw, tar, key) = (stella.arg("raw"), stella.arg("packed"), stella.public_key());
     stella.ok(&["export", "run", "json:raw", "--carrier", "tar", "-d", &tar]);
     let proof = stella.ok(&["export", "prove", &raw, "vex", "acme", "CVE-0000-0000"]);
     for manifest in [&raw, &tar, &format!("{raw}/export.json")] {
@@ -277,6 +277,34 @@ fn what_is_no_bundle_is_told_in_one_error() {
 }
 
 #[test]
+fn equal_records_are_equal_whatever_carries_them() {
+    let stella = Stella::with_samples();
+    let (raw, mirror) = (stella.arg("raw"), stella.arg("mirror"));
+    stella.ok(&["export", "run", "json:raw", "-d", &raw, "--redaction", "none"]);
+    stella.ok(&["export", "run", "mirror:full", "-d", &mirror]);
+    assert_eq!(stella.run(&["export", "diff", &raw, &mirror]).code, 0);
+}
+
+#[test]
+fn a_trusted_key_is_removed_damaged_or_not() {
+    let stella = with_bundles();
+    stella.ok(&["trust", "add", "bob", &stella.public_key()]);
+    stella.file("store/trust/bob.pub", b"garbage");
+    stella.ok(&["trust", "remove", "bob", "--yes"]);
+    // Nobody is asked about a key that is not there.
+    assert_eq!(stella.run(&["trust", "remove", "bob"]).code, 3);
+}
+
+#[test]
+fn a_run_to_the_place_of_another_bundle_packs_nothing() {
+    let stella = with_bundles();
+    let depot = common::files(&stella.path("store/depot"));
+    let run = ["export", "run", "mirror:full", "-d", &stella.arg("raw")];
+    assert_eq!(stella.run(&run).code, 9);
+    assert_eq!(common::files(&stella.path("store/depot")), depot);
+}
+
+#[test]
 fn bundles_of_databases_are_compared_and_read_as_what_they_are() {
     let stella = Stella::with_samples();
     let (all, few, key) = (stella.arg("all"), stella.arg("few"), stella.public_key());
@@ -286,6 +314,9 @@ fn bundles_of_databases_are_compared_and_read_as_what_they_are() {
     assert_eq!(diff.code, 10, "{}", diff.stderr);
     assert!(diff.stdout.contains("trivy:db  changed"), "{}", diff.stdout);
     assert!(diff.stdout.contains("changed  trivy/db.report.jsonl"), "{}", diff.stdout);
+    let lines = stella.run(&["export", "diff", &few, &all, "-o", "jsonl"]).stdout;
+    let first: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    assert_eq!((&first["adapter"], &first["change"]), (&"trivy:db".into(), &"changed".into()));
     let same = stella.ok(&["export", "diff", &all, &all]);
     assert!(same.ends_with("No records in either.\n"), "{same}");
     let inspected = stella.ok(&["export", "inspect", &all]);

@@ -41,8 +41,18 @@ fn there_is_a_manual_page_for_every_command() {
     }
     for page in &pages {
         let text = std::fs::read_to_string(stella.path("man").join(page)).expect("readable");
-        assert!(text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"), "{page}");
+        for section in [".SH NAME", ".SH SYNOPSIS", ".SH \"EXIT STATUS\""] {
+            assert!(text.contains(section), "{section} in {page}");
+        }
+        assert!(!text.contains("EXTRA"), "{page}");
     }
+    let page =
+        |name: &str| std::fs::read_to_string(stella.path("man").join(name)).expect("readable");
+    let proof = page("stella-export-verify-proof.1");
+    let typed = "stella export verify\\-proof [OPTIONS] \\-\\-manifest <FILE> <PROOF>";
+    assert!(proof.contains(typed), "{proof}");
+    assert!(proof.contains("\\fB124\\fR"), "{proof}");
+    assert!(page("stella-ingest.1").contains(".SH NOTES"));
     // Writing them again replaces them.
     stella.ok(&["man", "-d", &stella.arg("man")]);
 }

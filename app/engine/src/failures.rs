@@ -22,8 +22,10 @@ fn wrap<E: std::error::Error>(code: ErrorCode, error: &E) -> EngineError {
 impl From<DepotError> for EngineError {
     fn from(error: DepotError) -> EngineError {
         let hint = match error.code() {
-            ErrorCode::Io => "look at the disk of the store: it may be full",
-            _ => "check the owner and mode of the folder, or choose another with --store",
+            ErrorCode::NotAllowed => {
+                "check the owner and mode of the folder, or choose another with --store"
+            }
+            _ => "look at the disk of the store: it may be full",
         };
         wrap(error.code(), &error).hint(hint)
     }
@@ -52,6 +54,9 @@ impl From<CarrierError> for EngineError {
             }
             CarrierError::TooLarge(_) => {
                 wrap(ErrorCode::RunFailed, &error).hint("use --carrier dir")
+            }
+            CarrierError::Io { source, .. } if error.is_reading() => {
+                wrap(ErrorCode::of_reading(source.kind()), &error)
             }
             CarrierError::Io { source, .. } => wrap(ErrorCode::of_writing(source.kind()), &error)
                 .hint("look at the disk and at the owner and mode of the folder"),

@@ -3,8 +3,6 @@
 //! One thread walks the inputs, several recognise, canonicalise, hash and compress, one writes. A
 //! budget bounds the documents in flight, so that memory does not grow with what is read.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -14,12 +12,12 @@ use stella_ledger::{
     FeedSpec, Ingest, IngestMode, IngestSummary, LedgerError, PreparedDocument, Quarantined,
     SqliteLedger, prepare,
 };
-use stella_manifest::layout;
 use stella_model::{ErrorCode, FeedName, Instant, TenantId};
 use stella_records::{NameClass, Recognised, by_name, recognise};
 use stella_sources::{Class, Document, Event, Input, Options, SourceError, walk};
 
 use crate::budget::{Admission, Budget};
+use crate::bundle::ReadBundle;
 use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate, Store};
 
 /// Evidence to take in.
@@ -99,19 +97,9 @@ pub fn ingest(
 
 /// A bundle is taken for evidence by mistake: it holds records of many feeds, signed as a whole.
 fn refuse_bundle(path: &Path) -> Result<(), EngineError> {
-    let begins_as_tar = || {
-        let mut head = [0; 12];
-        let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
-        read.is_ok() && head == *b"export.json\0"
-    };
-    let is_bundle = match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => {
-            [layout::EXPORT, layout::PROVENANCE].iter().all(|name| path.join(name).is_file())
-        }
-        Ok(found) => found.is_file() && begins_as_tar(),
-        Err(_) => false,
-    };
-    if !is_bundle {
+    // What is no file and no folder may give its bytes only once.
+    let is_there = std::fs::metadata(path).is_ok_and(|found| found.is_file() || found.is_dir());
+    if !is_there || ReadBundle::open(path).is_err() {
         return Ok(());
     }
     let shown = path.display();

@@ -59,6 +59,20 @@ pub struct StageUpdate {
     pub finished: Option<String>,
 }
 
+impl StageUpdate {
+    /// That a stage begins.
+    #[must_use]
+    pub fn begun(stage: Stage) -> StageUpdate {
+        StageUpdate { stage, done: 0, total: None, bytes: 0, unit: "", finished: None }
+    }
+
+    /// That it is over. Whoever shows it has its counts and its time already.
+    #[must_use]
+    pub fn over(stage: Stage) -> StageUpdate {
+        StageUpdate { finished: Some(String::new()), ..StageUpdate::begun(stage) }
+    }
+}
+
 /// Takes updates; called from several threads, often.
 pub trait Progress: Sync {
     /// Takes one update.

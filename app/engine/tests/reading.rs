@@ -333,6 +333,7 @@ fn a_tar_cut_short_anywhere_or_with_a_flipped_bit_is_refused() {
             }
             // What does not begin as a bundle is none.
             Err(error) => {
+                assert!(!bytes.starts_with(b"export.json\0"), "{what}");
                 assert_eq!(error.code(), ErrorCode::BadBundle, "{what}");
                 vec![Check::Carrier]
             }

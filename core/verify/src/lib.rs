@@ -25,7 +25,9 @@ pub use files::{BundleFiles, CarrierFault, FileEntry};
 pub use lines::{Buffers, Lines, UnpackError};
 pub use parts::{PartVerdict, Scratch, Task};
 pub use proof::{Proof, ProofError, ProofFiles, ProofLeaf, ProofReport, Proven, verify_proof};
-pub use report::{Check, CheckResult, Problem, Report, SignerReport, State, Subject, Summary};
+pub use report::{
+    Check, CheckResult, OTHER_HEADER, Problem, Report, SignerReport, State, Subject, Summary,
+};
 pub use scanner::{
     Canary, CanaryError, CanaryOutcome, CanaryScan, ScannerVerdict, SkipReason, Skipped,
     TrivyVersion, bucket_of_release, language_of_purl,

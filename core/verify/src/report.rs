@@ -457,8 +457,8 @@ pub(crate) const UNLISTED: &str = "the file is not listed in the manifest";
 /// file managers leave behind.
 const NO_NAME: &str = "the name is no part name";
 
-/// What a carrier tells of a tar whose headers another program wrote.
-const OTHER_HEADER: &str = "differs from the fixed form";
+/// What a carrier tells of a header in a tar that another program wrote.
+pub const OTHER_HEADER: &str = "differs from the fixed form";
 
 /// What to do; a file too many needs another remedy than one that is missing.
 fn next_step(check: Check, problems: &[Problem]) -> &'static str {
@@ -588,8 +588,8 @@ mod tests {
         assert_eq!(next(Check::FilesListed, &[missing, UNLISTED]), Check::FilesListed.next());
         assert!(next(Check::Carrier, &[NO_NAME]).starts_with("remove the file"));
         assert_eq!(next(Check::Carrier, &[NO_NAME, "it is a link"]), Check::Carrier.next());
-        let packed = "the header of export.json differs from the fixed form in its byte 148";
-        assert!(next(Check::Carrier, &[packed]).contains("unpack it into a folder"));
+        let packed = format!("the header of export.json {OTHER_HEADER} in its byte 148");
+        assert!(next(Check::Carrier, &[&packed]).contains("unpack it into a folder"));
     }
 
     #[test]

@@ -88,6 +88,13 @@ pub enum CarrierError {
 }
 
 impl CarrierError {
+    /// Whether reading failed, and not writing.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        const READING: [&str; 4] = ["look at", "open", "list", "read"];
+        matches!(self, CarrierError::Io { attempt, .. } if READING.contains(attempt))
+    }
+
     pub(crate) fn io(
         attempt: &'static str,
         path: &Path,

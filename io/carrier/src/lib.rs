@@ -27,7 +27,7 @@ pub use directory::DirBundle;
 pub use error::CarrierError;
 pub use order::carrier_order;
 pub use place::{Carrier, Existing, FileSpec, Outcome, Placed, Source, difference, place};
-pub use tarball::TarBundle;
+pub use tarball::{TarBundle, begins_as_tar};
 
 /// Most files of one bundle: at the usual size of parts, more than 4 TB of evidence. Stops carriers
 /// of nothing but names.

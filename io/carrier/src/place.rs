@@ -12,7 +12,7 @@ use stella_model::{Digest, DigestBuilder, PartName};
 use stella_verify::{BundleFiles, FileEntry};
 
 use crate::partial::{Destination, Partial, Shape, remove_dead};
-use crate::{Bundle, CarrierError, carrier_order};
+use crate::{Bundle, CarrierError, begins_as_tar, carrier_order};
 
 /// How a bundle is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,9 +270,7 @@ fn looks_like_bundle(path: &Path) -> bool {
         return names.iter().any(|name| name == EXPORT)
             && names.iter().all(|name| name.to_str().is_some_and(known));
     }
-    let mut first = [0; 12];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut first));
-    read.is_ok() && first == *b"export.json\0"
+    begins_as_tar(path).is_ok_and(|begins| begins)
 }
 
 fn digest_of(bundle: &Bundle, name: &PartName, buffer: &mut [u8]) -> io::Result<Digest> {

@@ -6,12 +6,26 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use stella_manifest::tar::{BLOCK, END, header, padding};
 use stella_model::PartName;
-use stella_verify::{BundleFiles, CarrierFault, FileEntry};
+use stella_verify::{BundleFiles, CarrierFault, FileEntry, OTHER_HEADER};
 
 use crate::{MAX_FILES, carrier_order};
+
+/// What the tar of a bundle begins with: the name of its first file.
+const BEGINNING: &[u8; 12] = b"export.json\0";
+
+/// Whether a file begins as the tar of a bundle does.
+///
+/// # Errors
+/// Any error of reading the file.
+pub fn begins_as_tar(path: &Path) -> io::Result<bool> {
+    let mut first = Vec::with_capacity(BEGINNING.len());
+    File::open(path)?.take(BEGINNING.len() as u64).read_to_end(&mut first)?;
+    Ok(first == BEGINNING)
+}
 
 /// A bundle in a tar file.
 #[derive(Debug)]
@@ -178,8 +192,6 @@ fn entry(block: &[u8; 512]) -> Result<FileEntry, String> {
     let expected = header(&name, size).map_err(|error| error.to_string())?;
     match block.iter().zip(&expected).position(|(found, expected)| found != expected) {
         None => Ok(FileEntry { name, size }),
-        Some(at) => {
-            Err(format!("the header of {name} differs from the fixed form in its byte {at}"))
-        }
+        Some(at) => Err(format!("the header of {name} {OTHER_HEADER} in its byte {at}")),
     }
 }

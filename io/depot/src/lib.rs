@@ -44,7 +44,11 @@ impl DepotError {
     /// The code, from which exit code and HTTP status follow.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
-        ErrorCode::of_writing(self.source.kind())
+        match ErrorCode::of_writing(self.source.kind()) {
+            ErrorCode::NotAllowed => ErrorCode::NotAllowed,
+            // The names are the depot's own: nobody can choose others.
+            _ => ErrorCode::Io,
+        }
     }
 }
 

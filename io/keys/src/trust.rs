@@ -73,16 +73,15 @@ impl TrustStore {
         })
     }
 
-    /// The trusted key of this name.
+    /// Looks whether there is a trusted key of this name, readable or damaged.
     ///
     /// # Errors
-    /// [`KeysError::NotFound`], or it cannot be read.
-    pub fn get(&self, name: &KeyName) -> Result<TrustedKey, KeysError> {
-        let path = self.path(name);
-        if !path.exists() {
-            return Err(KeysError::NotFound { what: "trusted key", name: name.clone() });
+    /// [`KeysError::NotFound`].
+    pub fn check(&self, name: &KeyName) -> Result<(), KeysError> {
+        match self.path(name).exists() {
+            true => Ok(()),
+            false => Err(KeysError::NotFound { what: "trusted key", name: name.clone() }),
         }
-        Ok(TrustedKey { name: name.clone(), key: read_public_key(&path)? })
     }
 
     /// All trusted keys, by name.

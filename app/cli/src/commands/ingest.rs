@@ -19,6 +19,7 @@ use crate::output::{Item, Page, human};
 pub(crate) fn run(args: IngestArgs, context: &Context) -> Result<Exit, Failure> {
     let is_strict = args.strict;
     let request = request(args, context);
+    context.expect_input(&request.paths);
     let report = context.work(|progress, cancel| {
         stella_engine::ingest(&context.store, &request, progress, cancel)
     })?;

@@ -17,7 +17,7 @@ pub(crate) fn run(dest: &Path, context: &Context) -> Result<Exit, Failure> {
     std::fs::create_dir_all(dest).map_err(failed)?;
     let mut command = super::command_line();
     command.build();
-    let pages = pages(&command, "stella").map_err(failed)?;
+    let pages = pages(&command, &["stella"]).map_err(failed)?;
     for (name, page) in &pages {
         super::files::write(&dest.join(name), page)?;
     }
@@ -25,9 +25,33 @@ pub(crate) fn run(dest: &Path, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// The page of a command and those of its subcommands.
+fn pages(command: &clap::Command, words: &[&str]) -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    let name = words.join("-");
+    let mut page = Vec::new();
+    let man = clap_mangen::Man::new(command.clone().display_name(name.clone()));
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    synopsis(command, words).to_writer(&mut page)?;
+    man.render_description_section(&mut page)?;
+    if command.get_arguments().any(|argument| !argument.is_hide_set()) {
+        man.render_options_section(&mut page)?;
+    }
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    notes(command).to_writer(&mut page)?;
+    exit_status().to_writer(&mut page)?;
+    let mut all = vec![(format!("{name}.1"), page)];
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        all.extend(pages(sub, &[words, &[sub.get_name()]].concat())?);
+    }
+    Ok(all)
+}
+
 /// How the command is typed, with the values that it takes.
-fn synopsis(command: &clap::Command, name: &str) -> Roff {
-    let usage = command.clone().bin_name(name.replace('-', " ")).render_usage().to_string();
+fn synopsis(command: &clap::Command, words: &[&str]) -> Roff {
+    let usage = command.clone().bin_name(words.join(" ")).render_usage().to_string();
     let mut roff = Roff::new();
     roff.control("SH", ["SYNOPSIS"]);
     roff.text([roman(usage.trim_start_matches("Usage: ").trim())]);
@@ -65,27 +89,4 @@ fn exit_status() -> Roff {
         roff.text([roman(meanings.join("; "))]);
     }
     roff
-}
-
-/// The page of a command and those of its subcommands.
-fn pages(command: &clap::Command, name: &str) -> std::io::Result<Vec<(String, Vec<u8>)>> {
-    let mut page = Vec::new();
-    let man = clap_mangen::Man::new(command.clone().display_name(name.to_owned()));
-    man.render_title(&mut page)?;
-    man.render_name_section(&mut page)?;
-    synopsis(command, name).to_writer(&mut page)?;
-    man.render_description_section(&mut page)?;
-    if command.get_arguments().any(|argument| !argument.is_hide_set()) {
-        man.render_options_section(&mut page)?;
-    }
-    if command.has_subcommands() {
-        man.render_subcommands_section(&mut page)?;
-    }
-    notes(command).to_writer(&mut page)?;
-    exit_status().to_writer(&mut page)?;
-    let mut all = vec![(format!("{name}.1"), page)];
-    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-        all.extend(pages(sub, &format!("{name}-{}", sub.get_name()))?);
-    }
-    Ok(all)
 }

@@ -26,7 +26,7 @@ pub(crate) fn run(command: TrustCommand, context: &Context) -> Result<Exit, Fail
         }
         TrustCommand::List => list(&store, context)?,
         TrustCommand::Remove { name } => {
-            store.get(&name)?;
+            store.check(&name)?;
             context.confirm(&format!("stop believing the key {name}"))?;
             store.remove(&name)?;
             context.note(&format!("The key {name} is no longer believed."));

@@ -1,4 +1,4 @@
-//! Tables for people: no borders, never wrapped, shortened with … only on a terminal.
+//! Tables for people: no borders, no wrapped cells, shortened with … only on a terminal.
 
 use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement};
 use stella_model::screen::Safe;

@@ -14,7 +14,7 @@ use stella_model::{Digest, ErrorCode, PartName, RecordId, SetKey};
 use stella_plan::SetEntry;
 use stella_records::line::IndexEntry;
 
-use super::read::{ReadBundle, SetIndex};
+use super::read::{ReadBundle, SetIndex, carries_records, total};
 use crate::{Cancel, EngineError};
 
 /// One record that differs.
@@ -108,7 +108,8 @@ pub struct DiffReport {
     pub same: bool,
     /// Whether all records are equal.
     pub same_records: bool,
-    /// Every output of either bundle.
+    /// Every output of either bundle that is made of records; those that carry them are compared as
+    /// sets.
     pub outputs: Vec<OutputDiff>,
     /// Files of outputs made of records that differ.
     pub files: Vec<FileDiff>,
@@ -184,14 +185,15 @@ fn change_of<T: PartialEq>(before: Option<T>, after: Option<T>) -> Option<Change
 
 fn outputs(from: &ExportManifest, to: &ExportManifest) -> Vec<OutputDiff> {
     fn by_adapter(manifest: &ExportManifest) -> BTreeMap<&str, &OutputEntry> {
-        manifest.outputs.iter().map(|output| (output.adapter.as_str(), output)).collect()
+        let made = manifest.outputs.iter().filter(|output| !carries_records(&output.adapter));
+        made.map(|output| (output.adapter.as_str(), output)).collect()
     }
     let (from, to) = (by_adapter(from), by_adapter(to));
     let adapters: BTreeSet<&str> = from.keys().chain(to.keys()).copied().collect();
     let compare = |adapter: &str| {
         let both = [from.get(adapter), to.get(adapter)];
         let sums = |counts: fn(&OutputEntry) -> &BTreeMap<String, u64>| {
-            both.map(|output| output.map(|output| counts(output).values().sum()))
+            both.map(|output| output.map(|output| total(counts(output))))
         };
         OutputDiff {
             adapter: adapter.to_owned(),

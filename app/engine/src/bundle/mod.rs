@@ -9,6 +9,8 @@ mod prove;
 mod read;
 mod verify;
 
+pub(crate) use read::ReadBundle;
+
 pub use canary::CanaryRequest;
 pub use cat::{CatForm, CatReport, CatRequest, cat};
 pub use coverage::{

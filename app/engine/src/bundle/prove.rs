@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use stella_carrier::begins_as_tar;
 use stella_manifest::layout;
 use stella_model::{Digest, ErrorCode, FeedName, Kind, Limits, RecordId, SetKey};
 use stella_records::setroot::{PathBuilder, SetRoot, leaf};
@@ -162,7 +163,8 @@ pub fn verify_proof(request: &VerifyProofRequest<'_>) -> Result<ProofReport, Eng
         request.keys.iter().try_for_each(|key| refuse_inside(key, &bundle))?;
     }
     let keys = trusted_keys(&request.keys, request.store)?;
-    let proof = read(&request.proof, PROOF_BYTES)?;
+    let proof = read(&request.proof, PROOF_BYTES)
+        .map_err(|error| error.hint("give the file that stella export prove wrote"))?;
     let signed = SignedManifest::read(&request.manifest, &limits)?;
     let files = ProofFiles {
         proof: &proof,
@@ -186,7 +188,7 @@ impl SignedManifest {
         if path.is_dir() {
             return SignedManifest::read(&path.join(layout::EXPORT), limits);
         }
-        if path.extension().is_some_and(|extension| extension == "tar") {
+        if begins_as_tar(path).is_ok_and(|begins| begins) {
             return SignedManifest::of_tar(path, limits);
         }
         let beside = |suffix: &str| {
@@ -196,7 +198,9 @@ impl SignedManifest {
             if path.exists() { read(&path, PROOF_BYTES).map(Some) } else { Ok(None) }
         };
         Ok(SignedManifest {
-            export: read(path, limits.manifest_bytes)?,
+            export: read(path, limits.manifest_bytes).map_err(|error| {
+                error.hint("--manifest takes the export.json of a bundle, or the bundle")
+            })?,
             sig: beside(".sig")?,
             bundle: beside(".sigstore.json")?,
         })
@@ -207,7 +211,7 @@ impl SignedManifest {
         let file = |name: &str, most: u64| {
             let Some(entry) = carrier.entry(name) else { return Ok(None) };
             read_small(&carrier, &entry.name, most).map(Some).map_err(|error| {
-                EngineError::new(ErrorCode::Io, format!("cannot read {name}")).because(error)
+                EngineError::new(ErrorCode::BadBundle, format!("cannot read {name}")).because(error)
             })
         };
         Ok(SignedManifest {
@@ -233,9 +237,7 @@ const PROOF_BYTES: u64 = 1 << 20;
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, EngineError> {
     let failed = |error: std::io::Error| {
         let code = ErrorCode::of_reading(error.kind());
-        EngineError::new(code, format!("cannot read {}", path.display()))
-            .because(error)
-            .hint("check the path; --manifest takes the export.json of a bundle, or the bundle")
+        EngineError::new(code, format!("cannot read {}", path.display())).because(error)
     };
     let mut bytes = Vec::new();
     if path == Path::new("-") {

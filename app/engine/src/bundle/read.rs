@@ -3,11 +3,12 @@
 //! Nothing here trusts the bundle, and nothing here verifies it: sizes are bounded, lines must have
 //! their form and parts the digest of the manifest, whoever signed that.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use stella_carrier::Bundle;
+use stella_carrier::{Bundle, begins_as_tar};
 use stella_manifest::{ExportManifest, ManifestError, OutputEntry, PartEntry, layout};
 use stella_model::screen::Safe;
 use stella_model::{Digest, ErrorCode, Limits, PartName, SetKey};
@@ -34,13 +35,18 @@ pub(super) fn open_carrier(path: &Path) -> Result<Bundle, EngineError> {
             }
         }
         Ok(metadata) if metadata.is_file() => {
-            let mut head = [0; HEAD_BYTES];
-            let read = File::open(path).and_then(|mut file| fill(&mut file, &mut head));
-            let read = read.map_err(|error| {
+            let mut head = Vec::new();
+            let read = File::open(path)
+                .and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head))
+                .and_then(|_| begins_as_tar(path));
+            let begins = read.map_err(|error| {
                 let code = ErrorCode::of_reading(error.kind());
                 EngineError::new(code, format!("cannot read {}", path.display())).because(error)
             })?;
-            look_at_head(path, head.get(..read).unwrap_or_default())?;
+            // One that begins as a bundle and goes on otherwise is a damaged one.
+            if !begins {
+                return Err(other_file(path, &head));
+            }
         }
         // What is neither, or not there, the carrier tells.
         _ => {}
@@ -49,33 +55,17 @@ pub(super) fn open_carrier(path: &Path) -> Result<Bundle, EngineError> {
 }
 
 /// Bytes that tell what a file is: the first header of a tar.
-const HEAD_BYTES: usize = 512;
+const HEAD_BYTES: u64 = 512;
 
-/// Reads until a buffer is full or the file ends; the number of bytes.
-fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..])? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok(filled)
-}
-
-/// Refuses a file that does not begin as the tar of a bundle does. One that begins so and goes on
-/// otherwise is a damaged bundle.
-fn look_at_head(path: &Path, head: &[u8]) -> Result<(), EngineError> {
+/// What a file is that does not begin as the tar of a bundle does.
+fn other_file(path: &Path, head: &[u8]) -> EngineError {
     let begins = |magic: &[u8]| head.starts_with(magic);
-    if begins(b"export.json\0") {
-        return Ok(());
-    }
     let compressed = begins(&[0x1f, 0x8b])
         || begins(&[0x28, 0xb5, 0x2f, 0xfd])
         || begins(&[0xfd, b'7', b'z', b'X', b'Z'])
         || begins(b"PK\x03\x04");
     let is_tar = head.get(257..262) == Some(b"ustar");
-    Err(match (head.is_empty(), compressed, is_tar) {
+    match (head.is_empty(), compressed, is_tar) {
         (true, ..) => no_bundle(path, "the file is empty")
             .hint("get the bundle again from its publisher: nothing arrived"),
         (_, true, _) => no_bundle(path, "the file is compressed")
@@ -85,7 +75,7 @@ fn look_at_head(path: &Path, head: &[u8]) -> Result<(), EngineError> {
         ),
         _ => no_bundle(path, "it is neither a folder nor a tar file")
             .hint("name the folder or tar that `stella export run -d` made"),
-    })
+    }
 }
 
 fn no_bundle(path: &Path, why: &str) -> EngineError {
@@ -110,6 +100,10 @@ impl ReadBundle {
         let carrier = open_carrier(path)?;
         let limits = Limits::DEFAULT;
         let name = part_name(layout::EXPORT)?;
+        if carrier.entry(name.as_str()).is_none() {
+            return Err(no_bundle(path, "its export.json is no file that can be read")
+                .hint("stella export verify tells everything that is wrong with it"));
+        }
         let bytes = lines::read_small(&carrier, &name, limits.manifest_bytes).map_err(|error| {
             EngineError::new(ErrorCode::Io, "cannot read export.json").because(error)
         })?;
@@ -252,8 +246,13 @@ impl<'a> SetIndex<'a> {
 }
 
 /// Whether an output carries the records themselves; one that is not known here may.
-fn carries_records(adapter: &str) -> bool {
+pub(super) fn carries_records(adapter: &str) -> bool {
     stella_pack::adapter(adapter).is_none_or(|found| found.carries_records)
+}
+
+/// The sum of what a manifest counts, whatever it says.
+pub(super) fn total(counts: &BTreeMap<String, u64>) -> u64 {
+    counts.values().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
 /// A part that is not what it should be.

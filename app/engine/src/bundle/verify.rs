@@ -73,8 +73,8 @@ pub fn verify(
     let mut canary = Canary::default();
     if verification.has_scanner_output() {
         // The parts are done, and what is for a scanner takes its own time.
-        progress.update(&told(Some(String::new())));
-        progress.update(&told(None));
+        progress.update(&StageUpdate::over(Stage::Verify));
+        progress.update(&StageUpdate::begun(Stage::Verify));
         let (database, java_index) = (room.insert(temporary()?), temporary()?);
         let verdict = verification.check_scanner(&*database, &java_index, &|| cancel.is_set());
         canary = verdict.map(|verdict| verdict.canary().clone()).unwrap_or_default();
@@ -90,11 +90,6 @@ pub fn verify(
             Ok(report.with_canary(outcome))
         }
     }
-}
-
-/// That verifying begins or is over, without counts.
-fn told(finished: Option<String>) -> StageUpdate {
-    StageUpdate { stage: Stage::Verify, done: 0, total: None, bytes: 0, unit: "", finished }
 }
 
 /// Room for a database: a file without a name, which is gone when it is closed.

@@ -14,6 +14,7 @@ use stella_verify::{Depth, Policy, Problem, Report, TrustedKey, Unsigned, Verifi
 use super::assemble::{Bytes, Files};
 use super::request::ExportRequest;
 use super::seal::Sealed;
+use crate::bundle::ReadBundle;
 use crate::{Cancel, Progress, Stage, StageUpdate};
 
 /// Refuses a folder at the destination in which something else is, before hours of work; what this
@@ -31,13 +32,11 @@ pub(super) fn refuse_another(
     if !holds_something {
         return Ok(());
     }
-    let manifest = dest.join(layout::EXPORT);
-    if !manifest.exists() {
+    if !dest.join(layout::EXPORT).exists() {
         return conflict("it is no bundle", false);
     }
-    let there = std::fs::read(manifest).ok();
-    match there.and_then(|bytes| ExportManifest::from_bytes(&bytes).ok()) {
-        Some(there) if there.plan_hash != *plan_hash && !request.replace => {
+    match ReadBundle::open(dest).map(|there| there.manifest) {
+        Ok(there) if there.plan_hash != *plan_hash && !request.replace => {
             conflict("it was made by another plan", true)
         }
         _ => Ok(()),

@@ -130,7 +130,7 @@ pub fn export(
     let mut record =
         record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
     record.outputs = sizes(&outputs);
-    record.made = output::made(&prepared, &outputs);
+    record.made = made(&prepared, &outputs, store);
     record.accepted_drop = accepted_drop(&prepared, &outputs);
     record.save(store, &prepared.kin())?;
     let limit = request.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES);
@@ -187,6 +187,16 @@ fn sizes(outputs: &[Output]) -> BTreeMap<String, BTreeMap<String, u64>> {
     let of_adapter =
         |output: &Output| Some((output.origin.adapter()?.to_owned(), output.record.sizes.clone()));
     counted.filter_map(of_adapter).collect()
+}
+
+/// What was made, else what the run before made: one that reuses everything learns nothing.
+fn made(prepared: &Prepared, outputs: &[Output], store: &Store) -> Made {
+    let made = output::made(prepared, outputs);
+    if made != Made::default() {
+        return made;
+    }
+    let last = RunRecord::last(store, &prepared.kin()).ok().flatten();
+    last.map(|last| last.made).unwrap_or_default()
 }
 
 /// Drops that were accepted, of sets and of outputs.
@@ -297,13 +307,10 @@ impl Stages<'_> {
         work: impl FnOnce(&dyn Progress) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         let begin = Clock::now();
-        let told =
-            |finished| StageUpdate { stage, done: 0, total: None, bytes: 0, unit: "", finished };
-        self.progress.update(&told(None));
+        self.progress.update(&StageUpdate::begun(stage));
         let outcome = work(self.progress)?;
         self.times.insert(stage.as_str(), begin.elapsed().as_millis() as u64);
-        // Whoever shows it has the counts and the time already.
-        self.progress.update(&told(Some(String::new())));
+        self.progress.update(&StageUpdate::over(stage));
         Ok(outcome)
     }
 }

@@ -234,8 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn every_source_has_one_id() {
+    fn a_profile_can_name_databases_distributions_and_red_hat() {
         let ids = source_ids();
-        assert!(ids.contains("ghsa") && ids.contains("debian") && ids.contains("redhat"));
+        assert!(DATABASES.iter().all(|database| ids.contains(database.id)));
+        assert!(distributions().all(|id| ids.contains(id)) && ids.contains("redhat"));
     }
 }

@@ -14,6 +14,7 @@ use crate::output::{Cell, Column, Item, Page, Table, Tone, human};
 pub(crate) fn run(args: &CoverageArgs, context: &Context) -> Result<Exit, Failure> {
     super::is_bundle(&args.bundle)?;
     let request = CoverageRequest { bundle: args.bundle.clone(), sboms: args.sboms.clone() };
+    context.expect_input(&args.sboms);
     let report = context.work(|_, cancel| stella_engine::coverage(&request, cancel))?;
     for rejected in &report.rejected {
         context.warn(&format!("not looked at: {rejected}"));

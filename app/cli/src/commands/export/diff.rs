@@ -110,7 +110,9 @@ impl Screen {
                 summary["kind"] = json!("Diff");
                 format!("{head}{}", crate::output::yaml(&summary))
             }
-            Format::Jsonl | Format::Name | Format::Id => String::new(),
+            Format::Jsonl => made_lines(report)?,
+            // Of records alone: outputs have no ids.
+            Format::Name | Format::Id => String::new(),
         };
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
         match written {
@@ -118,6 +120,18 @@ impl Screen {
             _ => Ok(()),
         }
     }
+}
+
+/// A line for each output made of records that differs, and for each file of one.
+fn made_lines(report: &DiffReport) -> Result<String, Failure> {
+    let mut text = String::new();
+    for output in report.outputs.iter().filter(|output| output.change.is_some()) {
+        let _ = writeln!(text, "{}", value(output)?);
+    }
+    for file in &report.files {
+        let _ = writeln!(text, "{}", value(file)?);
+    }
+    Ok(text)
 }
 
 /// The members of the summary after the list of changes.
@@ -166,7 +180,7 @@ fn people(report: &DiffReport, context: &Context, no_changes: bool) -> String {
         context.out.table(&table, &mut text);
         text.push('\n');
     }
-    if report.outputs.iter().any(is_worth_a_row) {
+    if !report.outputs.is_empty() {
         context.out.table(&outputs(report), &mut text);
         text.push('\n');
     }
@@ -178,11 +192,6 @@ fn people(report: &DiffReport, context: &Context, no_changes: bool) -> String {
     }
     text += &verdict(report);
     text
-}
-
-/// Whether there is more to tell of an output than what became of the sets.
-fn is_worth_a_row(output: &OutputDiff) -> bool {
-    output.change.is_some() || output.keys.iter().flatten().any(|keys| *keys > 0)
 }
 
 fn outputs(report: &DiffReport) -> Table {

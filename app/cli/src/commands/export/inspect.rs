@@ -1,5 +1,7 @@
 //! `export inspect`: what a bundle says of itself.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use stella_engine::InspectReport;
 use stella_model::screen::Safe;
 
@@ -122,22 +124,32 @@ fn outputs(report: &InspectReport) -> Table {
         });
         table.row([
             output.adapter.as_str().into(),
-            human::count(output.keys.values().sum()).into(),
-            human::count(output.not_represented.values().sum()).into(),
+            human::count(sum(&output.keys)).into(),
+            human::count(sum(&output.not_represented)).into(),
             scanner.into(),
         ]);
     }
     table
 }
 
+/// The sum of what the manifest counts, whatever it says.
+fn sum(counts: &BTreeMap<String, u64>) -> u64 {
+    counts.values().fold(0, |sum, count| sum.saturating_add(*count))
+}
+
 /// What a scanner would see, one line for each word.
 fn covered(report: &InspectReport) -> String {
+    const KNOWN: [&str; 3] = ["full", "partial", "absent"];
+    let coverage = &report.manifest.coverage;
     let line = |word: &str| {
-        let entries = report.manifest.coverage.iter().filter(|entry| entry.state == word);
+        let entries = coverage.iter().filter(|entry| entry.state == word);
         let names: Vec<String> = entries.map(|entry| Safe(&entry.ecosystem).to_string()).collect();
+        let word = Safe(word).to_string();
         (!names.is_empty()).then(|| format!("  {word:<11} {}", names.join(", ")))
     };
-    let lines: Vec<String> = ["full", "partial", "absent"].into_iter().filter_map(line).collect();
+    let others: BTreeSet<&str> = coverage.iter().map(|entry| entry.state.as_str()).collect();
+    let others = others.into_iter().filter(|word| !KNOWN.contains(word));
+    let lines: Vec<String> = KNOWN.into_iter().chain(others).filter_map(line).collect();
     format!("Coverage, as the bundle says\n{}", lines.join("\n"))
 }
 

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Item, Page};
 
-/// Writes the proof: exactly the bytes of its file, whatever `-o` says.
+/// Writes the proof: exactly the bytes of its file.
 pub(crate) fn prove(args: ProveArgs, context: &Context) -> Result<Exit, Failure> {
     super::is_bundle(&args.bundle)?;
     has_one_form(context.out.format)?;
