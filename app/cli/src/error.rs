@@ -59,6 +59,11 @@ impl Failure {
         &self.message
     }
 
+    /// What to do.
+    pub(crate) fn next(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// The failure for people: `error[CODE]: what failed`, causes, `hint: what to do`.
     pub(crate) fn to_text(&self, paint: Paint) -> String {
         let head = paint.text(Tone::Bad, &format!("error[{}]", self.code));

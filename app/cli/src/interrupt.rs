@@ -120,7 +120,8 @@ impl Interrupts {
         let wait = move || {
             std::thread::sleep(GRACE);
             if interrupts.working.load(Ordering::SeqCst) {
-                let note = b"error[ERR_EXPORT_INTERRUPTED]: the input did not come\n";
+                let note = b"error[ERR_EXPORT_INTERRUPTED]: the input did not come\n  hint: \
+                             nothing was changed; run the same command again\n";
                 std::io::stderr().write_all(note).ok();
                 end_process(ErrorCode::Interrupted);
             }

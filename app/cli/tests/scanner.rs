@@ -232,10 +232,13 @@ fn nothing_is_proven_where_nothing_can_be_planted() {
 }
 
 fn sbom(folder: &Path, name: &str, purls: &[&str]) {
-    let components: Vec<Value> = purls
-        .iter()
-        .map(|purl| json!({ "type": "library", "name": "x", "version": "1", "purl": purl }))
-        .collect();
+    let library = |purl| json!({ "type": "library", "name": "x", "version": "1", "purl": purl });
+    let mut components: Vec<Value> = purls.iter().map(library).collect();
+    // A scanner goes by it, and by no qualifier.
+    let release = purls.iter().find_map(|purl| purl.split_once("distro=debian-"));
+    let system =
+        |release| json!({ "type": "operating-system", "name": "debian", "version": release });
+    components.extend(release.map(|(_, release)| system(release)));
     let bom = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",

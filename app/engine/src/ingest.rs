@@ -45,6 +45,9 @@ pub struct IngestReport {
     pub feed: FeedName,
     /// Whether nothing was stored because only a trial was asked for.
     pub dry_run: bool,
+    /// What is told of the feed otherwise than before, one sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub feed_changes: Vec<String>,
     /// The counts.
     #[serde(flatten)]
     pub summary: IngestSummary,
@@ -77,6 +80,7 @@ pub fn ingest(
     request.paths.iter().try_for_each(|path| refuse_bundle(path))?;
     let ledger = SqliteLedger::open(store.dir(), TenantId::local())?;
     let inputs = request.paths.iter().map(|path| Input::from_arg(path)).collect();
+    let feed_changes = feed_changes(&ledger, &request.feed);
     let line = Line { spool: store.dir().to_owned(), threads: request.threads.max(1), cancel };
     let begin = || ledger.ingest(&request.feed, request.mode.clone(), request.now);
     let update = first_update();
@@ -92,7 +96,26 @@ pub fn ingest(
     }
     let ingest = ingest.map_or_else(begin, Ok)?;
     let summary = if request.dry_run { ingest.preview()? } else { ingest.commit()? };
-    Ok(IngestReport { feed: request.feed.name.clone(), dry_run: request.dry_run, summary })
+    let (feed, dry_run) = (request.feed.name.clone(), request.dry_run);
+    Ok(IngestReport { feed, dry_run, feed_changes, summary })
+}
+
+/// Which statements on a feed, legal ones among them, an ingest replaces by others.
+fn feed_changes(ledger: &SqliteLedger, spec: &FeedSpec) -> Vec<String> {
+    let Ok(held) = ledger.feed(&spec.name) else { return Vec::new() };
+    let answer =
+        |allowed: Option<bool>| allowed.map(|yes| (if yes { "yes" } else { "no" }).to_owned());
+    let statements = [
+        ("licence", held.licence, spec.licence.clone()),
+        ("publisher", held.publisher, spec.publisher.clone()),
+        ("attribution", held.attribution, spec.attribution.clone()),
+        ("redistribution", answer(held.redistribution), answer(spec.redistribution)),
+    ];
+    let changed = statements.into_iter().filter_map(|(what, before, now)| {
+        let (before, now) = (before?, now?);
+        (before != now).then(|| format!("{what} of feed {}: {before} becomes {now}", spec.name))
+    });
+    changed.collect()
 }
 
 /// A bundle is taken for evidence by mistake: it holds records of many feeds, signed as a whole.
@@ -103,10 +126,8 @@ fn refuse_bundle(path: &Path) -> Result<(), EngineError> {
         return Ok(());
     }
     let shown = path.display();
-    Err(EngineError::new(ErrorCode::Usage, format!("{shown} is a bundle, not evidence")).hint(
-        "verify it with stella export verify; then its JSON documents can be taken in feed by \
-         feed: stella export cat BUNDLE --feed NAME | stella ingest --feed NAME -",
-    ))
+    Err(EngineError::new(ErrorCode::Usage, format!("{shown} is a bundle, not evidence"))
+        .hint("there is no import yet: stella export verify checks it, stella export cat reads it"))
 }
 
 fn first_update() -> StageUpdate {

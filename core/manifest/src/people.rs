@@ -94,6 +94,12 @@ pub fn readme(facts: &Facts<'_>) -> String {
     }
     text.push_str(CHECKING);
     text.push_str(CONTENTS);
+    if !facts.databases.is_empty() {
+        text.push_str(DATABASES);
+    }
+    if facts.vex.is_some() {
+        text.push_str(REPOSITORY);
+    }
     if !facts.sets.is_empty() {
         text.push_str(RECORDS);
     }
@@ -139,6 +145,13 @@ const CONTENTS: &str = "
 - `provenance.json`: what the bundle was made from, as an in-toto statement.
 ";
 
+const DATABASES: &str = "- `trivy/oci/`: the databases as an OCI image layout; `trivy/cache/`: what a cache folder has beside them.
+- `trivy/*.report.jsonl`: what could not be said, one line each with its reason.
+";
+
+const REPOSITORY: &str = "- `trivy/vex/`: the VEX repository.
+";
+
 const RECORDS: &str = "- `data/raw/KIND/FEED/p-*.jsonl.zst`: the records, one JSON object a line, compressed with zstd.
   The member `raw` (or `text`) of a line is the document.
 - `indexes/KIND/FEED/p-*.jsonl.zst`: where each record lies in the part of the same name.
@@ -177,7 +190,7 @@ fn trivy(databases: &[Database]) -> String {
     }
     let _ = write!(
         text,
-        "Without a registry, into a cache folder of your choice:\n\n```\n{folder}\
+        "Without a registry, into a cache folder of your choice:\n\n```\n{SET}\n{folder}\
          trivy image --cache-dir \"$CACHE\"{skip}{absent} --offline-scan IMAGE\n```\n\n\
          From a registry of your own, after copying it there:\n\n```\n{registry}\
          trivy image{repositories}{absent} --offline-scan IMAGE\n```\n{PLACES}{missing}"
@@ -204,8 +217,11 @@ const BOTH: [Other; 2] = [
     },
 ];
 
+/// Stops a shell in which nobody has said where the cache is.
+const SET: &str = ": \"${CACHE:?is to name a folder for the cache of Trivy}\"";
+
 const PLACES: &str = "
-`CACHE` is the folder, `REGISTRY` host and path such as `registry.example/security`. For a registry
+For an SBOM, `trivy sbom FILE` with the same flags. `CACHE` is the folder, `REGISTRY` host and path such as `registry.example/security`. For a registry
 without TLS add `--to-plain-http` to `oras cp`, and `--insecure` to Trivy unless it is on the loopback.
 From 0.67 on, `--skip-version-check --disable-telemetry` keep Trivy from asking the internet for news.
 ";
@@ -222,22 +238,24 @@ signature: check the bundle first. What could not be said in a database is liste
 const VEX: &str = "
 ## What is not affected
 
-`trivy/vex/` is a VEX repository: Trivy 0.59.1 and later hides findings that it calls `not_affected`
-or `fixed`. Trivy checks no signature: check the bundle first. What could not be said in it is listed
-with a reason in `trivy/vex.report.jsonl`.
+`trivy/vex/` is a VEX repository: Trivy 0.59.1 and later hides findings of packages that it calls
+`not_affected` or `fixed`. What is said of an image or a product and its parts counts where Trivy sees
+that product: since 0.67 no more in its SBOM. Trivy checks no signature: check the bundle first. What
+could not be said in it is listed with a reason in `trivy/vex.report.jsonl`.
+
+If you have a `~/.trivy/vex/repository.yaml` already, add the entry of `trivy/vex/repository.yaml` to it
+instead of copying that: the first repository that knows a package decides.
 
 Without a web server, into Trivy's cache folder `CACHE`, which holds the databases:
 
 ```
+: \"${CACHE:?is to name the folder of Trivy's cache}\"
 mkdir -p \"$CACHE/vex/repositories\" \"$HOME/.trivy/vex\"
 tar -xzf trivy/vex/vex-repository.tar.gz -C \"$CACHE/vex/repositories\"
 install -m 644 trivy/vex/repository.yaml \"$HOME/.trivy/vex/repository.yaml\"
 trivy image --cache-dir \"$CACHE\" --skip-db-update --skip-java-db-update --offline-scan \\
   --vex repo --skip-vex-repo-update --show-suppressed IMAGE
 ```
-
-If you have a `repository.yaml` already, add the entry to it: the first repository that knows a
-package decides.
 ";
 
 const VEX_SERVED: &str = "

@@ -168,6 +168,8 @@ impl ErrorCode {
         match kind {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorCode::NotFound,
             io::ErrorKind::PermissionDenied => ErrorCode::NotAllowed,
+            // A folder where a file was meant.
+            io::ErrorKind::IsADirectory => ErrorCode::Usage,
             _ => ErrorCode::Io,
         }
     }

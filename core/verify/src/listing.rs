@@ -8,7 +8,7 @@ use stella_records::line::{INDEX_MEDIA_TYPE, PART_MEDIA_TYPE};
 use stella_seal::TRUSTED_ROOT;
 
 use crate::BundleFiles;
-use crate::report::{Check, Findings, Problem, UNLISTED};
+use crate::report::{Check, Findings, MISSING, Problem, UNLISTED};
 
 pub(crate) use layout::DATA;
 use layout::INDEXES;
@@ -171,7 +171,7 @@ pub(crate) fn check_files(
     for part in &manifest.parts {
         match files.entry(part.path.as_str()) {
             None => {
-                let problem = Problem::new("the file is missing");
+                let problem = Problem::new(MISSING);
                 findings.fail(Check::FilesListed, problem.of(part.path.as_str()));
             }
             Some(entry) if entry.size != part.size => {

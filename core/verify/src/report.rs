@@ -460,10 +460,25 @@ const NO_NAME: &str = "the name is no part name";
 /// What a carrier tells of a header in a tar that another program wrote.
 pub const OTHER_HEADER: &str = "differs from the fixed form";
 
+/// What is told of a file that should be there.
+pub(crate) const MISSING: &str = "the file is missing";
+
+/// What is told of a bundle that nobody signed.
+pub(crate) const UNSIGNED: &str = "the bundle is not signed";
+
 /// What to do; a file too many needs another remedy than one that is missing.
 fn next_step(check: Check, problems: &[Problem]) -> &'static str {
+    let all = |message: &str| {
+        !problems.is_empty() && problems.iter().all(|problem| problem.message == message)
+    };
     let unlisted = problems.iter().filter(|problem| problem.message == UNLISTED).count();
     match check {
+        Check::ManifestSignature if all(MISSING) => {
+            "copy export.json.sig and export.json.sigstore.json too: they belong beside export.json"
+        }
+        Check::ManifestSignature if all(UNSIGNED) => {
+            "get a signed one; a bundle made with --unsigned-for-testing needs --allow-unsigned-for-testing"
+        }
         Check::FilesListed if unlisted == problems.len() && unlisted > 0 => {
             "remove the file that does not belong there, then verify again"
         }
@@ -582,7 +597,13 @@ mod tests {
             let report = findings.report(None, Vec::new(), "");
             report.result(check).and_then(|result| result.next).expect("it failed")
         };
-        let missing = "the file is missing";
+        let missing = MISSING;
+        assert!(next(Check::ManifestSignature, &[MISSING]).starts_with("copy export.json.sig"));
+        assert!(next(Check::ManifestSignature, &[UNSIGNED]).starts_with("get a signed one"));
+        assert_eq!(
+            next(Check::ManifestSignature, &[MISSING, "x"]),
+            Check::ManifestSignature.next()
+        );
         assert!(next(Check::FilesListed, &[UNLISTED]).starts_with("remove the file"));
         assert!(next(Check::FilesListed, &[missing]).starts_with("get the bundle"));
         assert_eq!(next(Check::FilesListed, &[missing, UNLISTED]), Check::FilesListed.next());

@@ -7,7 +7,7 @@
 use stella_model::{Digest, Limits};
 use stella_seal::{Content, PublicKey, SignatureName, SigstoreBundle, VerifyError, detached, dsse};
 
-use crate::report::{Check, Findings, Problem, SignerReport, State};
+use crate::report::{Check, Findings, MISSING, Problem, SignerReport, State};
 
 /// A public key that the caller trusts.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ pub(crate) fn check_manifest(
     };
     let detached = match sidecars.export_sig.map(detached::parse) {
         None => {
-            fail(findings, sig_file, "the file is missing");
+            fail(findings, sig_file, MISSING);
             None
         }
         Some(Err(error)) => {
@@ -209,7 +209,7 @@ fn parse(
     findings: &mut Findings,
 ) -> Option<SigstoreBundle> {
     let Some(bytes) = bytes else {
-        findings.fail(check, Problem::new("the file is missing").of(file));
+        findings.fail(check, Problem::new(MISSING).of(file));
         return None;
     };
     match SigstoreBundle::parse(bytes, limits) {

@@ -11,7 +11,7 @@ use stella_records::setroot::CompactRange;
 
 use crate::lines::read_small;
 use crate::parts::{Context, PartVerdict, Scratch, Task, Work};
-use crate::report::{Check, Findings, Problem, Report, SignerReport, Subject};
+use crate::report::{Check, Findings, MISSING, Problem, Report, SignerReport, Subject, UNSIGNED};
 use crate::signatures::{Sidecars, TrustedKey, check_further, check_primary};
 use crate::{BundleFiles, ScannerVerdict, listing, provenance, scanner};
 
@@ -209,7 +209,7 @@ impl<'a> Verification<'a> {
             findings.fail(Check::FilesListed, Problem::new(message).of(name));
         };
         let Some(entry) = self.files.entry(name) else {
-            missing(&mut self.findings, "the file is missing");
+            missing(&mut self.findings, MISSING);
             return None;
         };
         match read_small(self.files, &entry.name, limit) {
@@ -304,13 +304,13 @@ impl<'a> Verification<'a> {
         ];
         let detail = match self.policy.unsigned {
             Unsigned::AcceptForTesting => "an unsigned bundle, accepted for testing",
-            Unsigned::Refuse => "the bundle is not signed",
+            Unsigned::Refuse => UNSIGNED,
         };
         for check in signed {
             self.findings.not_used(check, detail);
         }
         if self.policy.unsigned == Unsigned::Refuse {
-            let problem = Problem::new("the bundle is not signed").of(layout::EXPORT_BUNDLE);
+            let problem = Problem::new(UNSIGNED).of(layout::EXPORT_BUNDLE);
             self.findings.fail(Check::ManifestSignature, problem);
         }
     }

@@ -7,6 +7,8 @@ use stella_model::ErrorCode;
 use stella_seal::{KeyError, KeyFileError};
 
 use crate::files::PUBLIC_KEY;
+use crate::password::PASSWORD_FILE;
+use crate::trust::TRUSTED;
 use crate::{KeyName, VARIABLES};
 
 /// Why an operation on keys failed.
@@ -158,6 +160,9 @@ impl KeysError {
         match self {
             KeysError::Read { source, .. } => ErrorCode::of_reading(source.kind()),
             KeysError::Write { source, .. } => ErrorCode::of_writing(source.kind()),
+            KeysError::Prompt { source, .. } if source.kind() == io::ErrorKind::Interrupted => {
+                ErrorCode::Interrupted
+            }
             KeysError::Prompt { .. } => ErrorCode::Io,
             KeysError::NotText { .. }
             | KeysError::PublicKey { .. }
@@ -188,7 +193,15 @@ impl KeysError {
             }
             KeysError::NotFound { .. } => "`stella keys list` shows the keys there are".into(),
             KeysError::NoKey => "make one with: stella keys generate release".into(),
-            KeysError::SeveralKeys { .. } => "name the one to sign with: --key NAME".into(),
+            KeysError::SeveralKeys { .. } => {
+                "name one of them: export run --key NAME, keys export-public NAME".into()
+            }
+            KeysError::Exists { what: TRUSTED, .. } => {
+                "choose another name, or first: stella trust remove NAME".into()
+            }
+            KeysError::Read { what: PASSWORD_FILE, .. } if self.code() == ErrorCode::NotFound => {
+                "give the path of a file with the password on its first line".into()
+            }
             KeysError::Exists { .. } => {
                 "choose another name, or replace it with --replace: a replaced key cannot sign \
                  again"
@@ -212,7 +225,12 @@ impl KeysError {
                  NAME prints one of your own"
                     .into()
             }
-            KeysError::Write { .. } if self.code() == ErrorCode::NotAllowed => {
+            KeysError::Prompt { .. } if self.code() == ErrorCode::Interrupted => {
+                "nothing was changed; run the same command again".into()
+            }
+            KeysError::Read { .. } | KeysError::Write { .. }
+                if self.code() == ErrorCode::NotAllowed =>
+            {
                 "check the owner and mode of the folder, or choose another with --store".into()
             }
             KeysError::SecretKey { source: KeyError::Label { found, .. }, .. } => {

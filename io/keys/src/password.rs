@@ -14,7 +14,7 @@ use crate::files::read_bytes;
 pub const VARIABLES: [&str; 2] = ["STELLA_KEY_PASSWORD", "COSIGN_PASSWORD"];
 
 /// What a file with a password is called.
-const PASSWORD_FILE: &str = "the password file";
+pub(crate) const PASSWORD_FILE: &str = "the password file";
 
 /// A password. Wiped when dropped; never printed.
 #[derive(Clone)]

@@ -97,8 +97,13 @@ impl KeyStore {
     /// # Errors
     /// [`KeysError::NotFound`].
     pub fn get(&self, name: &KeyName) -> Result<KeyEntry, KeysError> {
-        if !self.key_path(name).is_file() {
-            return Err(KeysError::NotFound { what: "signing key", name: name.clone() });
+        let key = self.key_path(name);
+        match std::fs::metadata(&key) {
+            Ok(found) if found.is_file() => {}
+            Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(KeysError::Read { what: KEY_FILE, path: key, source });
+            }
+            _ => return Err(KeysError::NotFound { what: "signing key", name: name.clone() }),
         }
         let public_path = self.public_path(name);
         if !public_path.exists() {

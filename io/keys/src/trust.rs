@@ -9,7 +9,7 @@ use crate::files::{Existing, Readers, read_public_key, write};
 use crate::store::names_in;
 use crate::{KeyName, KeysError};
 
-const TRUSTED: &str = "the trusted key";
+pub(crate) const TRUSTED: &str = "the trusted key";
 
 /// A folder of public keys. A key inside a bundle proves nothing; these do.
 #[derive(Debug, Clone)]

@@ -37,6 +37,14 @@ pub enum LedgerError {
         /// The file.
         path: PathBuf,
     },
+    /// The file is there and cannot be read.
+    #[error("{} cannot be read: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
     /// The file or its folder cannot be written.
     #[error("{} cannot be written: {reason}", path.display())]
     ReadOnly {
@@ -120,7 +128,7 @@ impl LedgerError {
             LedgerError::NotALedger { .. } => ErrorCode::Invalid,
             LedgerError::NewerSchema { .. } => ErrorCode::NeedsNewer,
             LedgerError::Busy { .. } => ErrorCode::Conflict,
-            LedgerError::ReadOnly { .. } => ErrorCode::NotAllowed,
+            LedgerError::Unreadable { .. } | LedgerError::ReadOnly { .. } => ErrorCode::NotAllowed,
             LedgerError::Full { .. } | LedgerError::Storage { .. } => ErrorCode::Io,
             LedgerError::Damaged { .. } => ErrorCode::DigestMismatch,
             LedgerError::MaxDrop { .. } => ErrorCode::Drop,
@@ -136,12 +144,14 @@ impl LedgerError {
             LedgerError::Missing { .. } => {
                 "bring evidence in first: stella ingest --feed NAME PATH"
             }
-            LedgerError::NotALedger { .. } => "choose another folder with --store",
+            LedgerError::NotALedger { .. } => {
+                "restore it from a backup if it was a ledger, or choose another folder with --store"
+            }
             LedgerError::NewerSchema { .. } => {
                 "use the version of stella that wrote it, or a newer one"
             }
             LedgerError::Busy { .. } => "wait until the other ingest is done, then try again",
-            LedgerError::ReadOnly { .. } => {
+            LedgerError::Unreadable { .. } | LedgerError::ReadOnly { .. } => {
                 "check the owner and mode of the folder, or choose another with --store"
             }
             LedgerError::Full { .. } => "free some space and try again; nothing was changed",

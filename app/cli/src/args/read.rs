@@ -60,6 +60,8 @@ pub(crate) struct InspectArgs {
 /// Arguments of `export coverage`.
 #[derive(Debug, Args)]
 #[command(
+    // The paths of SBOMs go on to the end: what comes behind them is one.
+    override_usage = "stella export coverage [OPTIONS] <BUNDLE> --sbom <PATH>...",
     after_help = "Exits 10 if anything is absent: the scanner then finds nothing of it, whatever there is.\n\nExamples:\n  \
                         stella export coverage out/db --sbom sboms/\n  \
                         stella export coverage out/db --sbom a.cdx.json b.spdx.json --strict -o json"

@@ -18,7 +18,7 @@ struct Finding {
     check: &'static str,
     state: State,
     detail: String,
-    fix: &'static str,
+    fix: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) fn run(context: &Context) -> Result<Exit, Failure> {
         Column::new("CHECK"),
         Column::new("STATE"),
         Column::new("DETAIL").shrinks(),
-        Column::new("FIX"),
+        Column::new("FIX").whole(),
     ]);
     for finding in &findings {
         let (word, tone) = finding.state.shown();
@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context) -> Result<Exit, Failure> {
             finding.check.into(),
             Cell::new(word).tone(tone),
             finding.detail.as_str().into(),
-            finding.fix.into(),
+            finding.fix.as_str().into(),
         ]);
     }
     context.print(&Page::list("DoctorReport", findings.iter().map(item).collect()).table(table))?;
@@ -78,6 +78,14 @@ fn item(finding: &Finding) -> Item {
 /// The store, or the nearest folder above it that exists, must take files.
 fn store(context: &Context) -> Finding {
     let dir = context.store.dir();
+    if dir.exists() && !dir.is_dir() {
+        return Finding {
+            check: "store",
+            state: State::Fail,
+            detail: format!("{} is a file, not a folder", dir.display()),
+            fix: "choose a folder with --store".to_owned(),
+        };
+    }
     let existing = dir.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     let probe = tempfile::Builder::new().prefix(".stella-doctor-").tempfile_in(existing);
     let shown = dir.display().to_string();
@@ -88,7 +96,7 @@ fn store(context: &Context) -> Finding {
             check: "store",
             state: State::Fail,
             detail: format!("{}: {error}", existing.display()),
-            fix: "check owner, mode and space, or choose another folder with --store",
+            fix: "check owner, mode and space, or choose another folder with --store".to_owned(),
         },
     }
 }
@@ -101,7 +109,7 @@ fn clock_state() -> Finding {
     if now.unix_seconds() >= BORN {
         return pass("clock", now.to_string());
     }
-    let fix = "set the clock: --max-age and --modified-since reckon with it";
+    let fix = "set the clock: --max-age and --modified-since reckon with it".to_owned();
     Finding { check: "clock", state: State::Warn, detail: now.to_string(), fix }
 }
 
@@ -118,13 +126,13 @@ fn ledger(context: &Context) -> Finding {
             check: "ledger",
             state: State::Warn,
             detail: "none yet".to_owned(),
-            fix: "stella ingest --feed NAME PATH",
+            fix: "stella ingest --feed NAME PATH".to_owned(),
         },
         Err(failure) => Finding {
             check: "ledger",
             state: State::Fail,
             detail: failure.message().to_owned(),
-            fix: "see stella explain for the code of: stella feeds list",
+            fix: failure.next().unwrap_or("restore the ledger from a backup").to_owned(),
         },
     }
 }
@@ -135,14 +143,16 @@ fn keys(context: &Context) -> Finding {
             check: "signing keys",
             state: State::Warn,
             detail: "none yet".to_owned(),
-            fix: "stella keys generate release",
+            fix: "stella keys generate release".to_owned(),
         },
         Ok(keys) => pass("signing keys", names(keys.iter().map(|key| key.name().as_str()))),
         Err(error) => Finding {
             check: "signing keys",
             state: State::Fail,
             detail: error.to_string(),
-            fix: "restore the file, or import the key again",
+            fix: error
+                .hint()
+                .unwrap_or_else(|| "restore the file, or import the key again".to_owned()),
         },
     }
 }
@@ -155,13 +165,15 @@ fn trust(context: &Context) -> Finding {
             check: "trusted keys",
             state: State::Fail,
             detail: error.to_string(),
-            fix: "remove the file, then add the key again",
+            fix: error
+                .hint()
+                .unwrap_or_else(|| "remove the file, then add the key again".to_owned()),
         },
     }
 }
 
 fn pass(check: &'static str, detail: String) -> Finding {
-    Finding { check, state: State::Pass, detail, fix: "" }
+    Finding { check, state: State::Pass, detail, fix: String::new() }
 }
 
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -9,14 +9,31 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Column, Item, Page, Table};
 
-/// Explains one code, or lists all.
+/// Explains one code or those of an exit code, or lists all.
 pub(crate) fn run(code: Option<&str>, context: &Context) -> Result<Exit, Failure> {
     let page = match code {
-        Some(code) => one(find(code)?),
-        None => all(),
+        None => list(ErrorCode::ALL),
+        Some(code) => match code.parse::<u8>() {
+            Ok(exit) => of_exit(exit)?,
+            Err(_) => one(find(code)?),
+        },
     };
     context.print(&page)?;
     Ok(Exit::Done)
+}
+
+/// All codes that end a command with this exit code.
+fn of_exit(exit: u8) -> Result<Page, Failure> {
+    let codes = ErrorCode::ALL.iter().copied().filter(|code| code.exit_code() == exit);
+    let codes: Vec<ErrorCode> = codes.collect();
+    match codes[..] {
+        [] => {
+            Err(Failure::new(ErrorCode::NotFound, format!("no error ends with exit code {exit}"))
+                .hint("stella explain lists all codes; 0 is success"))
+        }
+        [code] => Ok(one(code)),
+        _ => Ok(list(&codes)),
+    }
 }
 
 /// A code by its name; case and the common prefix may be left out.
@@ -58,7 +75,7 @@ fn one(code: ErrorCode) -> Page {
     Page::one("ErrorCode", item(code)).text(text)
 }
 
-fn all() -> Page {
+fn list(codes: &[ErrorCode]) -> Page {
     let columns = [
         Column::new("CODE"),
         Column::new("EXIT").right(),
@@ -66,7 +83,7 @@ fn all() -> Page {
         Column::new("NEXT").wide(),
     ];
     let mut table = Table::new(columns);
-    for &code in ErrorCode::ALL {
+    for &code in codes {
         let (meaning, next) = (code.meaning(), code.next());
         table.row([
             code.as_str().into(),
@@ -75,8 +92,7 @@ fn all() -> Page {
             next.into(),
         ]);
     }
-    Page::list("ErrorCodeList", ErrorCode::ALL.iter().map(|code| item(*code)).collect())
-        .table(table)
+    Page::list("ErrorCodeList", codes.iter().map(|code| item(*code)).collect()).table(table)
 }
 
 fn item(code: ErrorCode) -> Item {

@@ -29,6 +29,9 @@ pub(crate) fn run(args: IngestArgs, context: &Context) -> Result<Exit, Failure> 
         value: value(&report)?,
     };
     context.print(&Page::one("Ingest", item).text(screen(&report, held(&report, context))))?;
+    for change in &report.feed_changes {
+        context.warn(change);
+    }
     warn_of_quarantine(&report, context);
     judge(&report, is_strict)
 }

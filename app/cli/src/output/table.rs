@@ -27,6 +27,8 @@ enum Shrinks {
     Start,
     /// The seconds of its times go.
     Time,
+    /// Never: what stands in it is to be copied.
+    Never,
 }
 
 impl Column {
@@ -62,6 +64,12 @@ impl Column {
     /// The column gives way where a terminal is too narrow, and keeps the ends of its texts.
     pub(crate) const fn shrinks_at_start(mut self) -> Column {
         self.shrinks = Shrinks::Start;
+        self
+    }
+
+    /// The column is shown whole, whatever the terminal does with it.
+    pub(crate) const fn whole(mut self) -> Column {
+        self.shrinks = Shrinks::Never;
         self
     }
 
@@ -192,7 +200,8 @@ impl Table {
             }
         }
         let texts = |column: &Column| matches!(column.shrinks, Shrinks::End | Shrinks::Start);
-        let words = |column: &Column| !column.right && column.shrinks != Shrinks::Time;
+        let keeps = |column: &Column| matches!(column.shrinks, Shrinks::Time | Shrinks::Never);
+        let words = |column: &Column| !column.right && !keeps(column);
         let takes: [(GivesWay<'_>, usize); 2] = [(&texts, GOOD_WIDTH), (&words, LEAST_WIDTH)];
         for (gives_way, least) in takes {
             while excess > 0 {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use stella_manifest::ExportManifest;
 use stella_model::{ErrorCode, Instant};
 use stella_records::view::Evidence;
-use stella_records::{Recognised, recognise};
+use stella_records::{Format, Recognised, recognise};
 use stella_sources::{Event, Input, Options, walk};
 use stella_verify::{bucket_of_release, language_of_purl};
 
@@ -61,6 +61,9 @@ pub struct CoveredSbom {
     pub ecosystems: Vec<SbomEcosystem>,
     /// Components that no scanner looks for: those without a package URL, and images.
     pub unnamed: u64,
+    /// Why a scanner sees less of it than the database has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<&'static str>,
     /// The worst of its ecosystems; `None` if it names no package.
     pub worst: Option<CoverageState>,
 }
@@ -143,13 +146,16 @@ fn sbom(path: &str, bytes: &[u8], seen: &Seen<'_>) -> Result<Vec<CoveredSbom>, S
         view.each_component(&mut |component| {
             let text =
                 |text: Option<std::borrow::Cow<'_, str>>| text.unwrap_or_default().into_owned();
-            packages.take(
-                component.purl.as_deref(),
-                &text(component.name),
-                &text(component.version),
-            );
+            // In SPDX a scanner goes by the id alone, whatever purpose a package tells.
+            let is_spdx = matches!(draft.format, Format::SpdxJson | Format::SpdxTagValue);
+            let named_system = text(component.reference).starts_with("SPDXRef-OperatingSystem");
+            let name = match is_spdx && component.purl.is_none() && !named_system {
+                true => String::new(),
+                false => text(component.name),
+            };
+            packages.take(component.purl.as_deref(), &name, &text(component.version));
         });
-        found.push(packages.covered(path, seen));
+        found.push(packages.covered(path, seen, draft.format));
     }
     Ok(found)
 }
@@ -192,32 +198,43 @@ impl Packages {
         }
     }
 
-    fn covered(self, path: &str, seen: &Seen<'_>) -> CoveredSbom {
-        let mut ecosystems: BTreeMap<String, u64> = BTreeMap::new();
+    fn covered(self, path: &str, seen: &Seen<'_>, format: Format) -> CoveredSbom {
+        let is_read = !NOT_READ.contains(&format);
+        let mut ecosystems: BTreeMap<String, (u64, CoverageState)> = BTreeMap::new();
+        let mut has_distribution = false;
         for (place, count) in self.counts {
-            let name = match place {
-                Place::Ecosystem(name) => name,
+            let (name, is_seen) = match place {
+                Place::Ecosystem(name) => (name, is_read),
                 Place::System(distribution, release) => {
-                    let told = release.map(|release| (distribution.clone(), release));
-                    let (name, release) = told
-                        .or_else(|| self.system.clone())
-                        .unwrap_or_else(|| (distribution.clone(), String::new()));
-                    seen.system(&name, &release)
+                    has_distribution = true;
+                    // A scanner goes by the component that is the system, and by nothing else.
+                    let told = (distribution, release.unwrap_or_default());
+                    let (name, release) = self.system.as_ref().unwrap_or(&told);
+                    (seen.system(name, release), is_read && self.system.is_some())
                 }
             };
-            *ecosystems.entry(name).or_default() += count;
+            let state = if is_seen { seen.state(&name) } else { CoverageState::Absent };
+            ecosystems.entry(name).or_insert((0, state)).0 += count;
         }
-        let ecosystems: Vec<SbomEcosystem> = ecosystems
-            .into_iter()
-            .map(|(ecosystem, packages)| {
-                let state = seen.state(&ecosystem);
-                SbomEcosystem { ecosystem, packages, state }
-            })
-            .collect();
+        let mut notes = Vec::new();
+        if !is_read {
+            notes.push("no scanner reads this format");
+        } else if has_distribution && self.system.is_none() {
+            notes.push(
+                "no component is an operating system: packages of distributions are not scanned",
+            );
+        }
+        let ecosystem =
+            |(ecosystem, (packages, state))| SbomEcosystem { ecosystem, packages, state };
+        let ecosystems: Vec<SbomEcosystem> = ecosystems.into_iter().map(ecosystem).collect();
         let worst = ecosystems.iter().map(|ecosystem| ecosystem.state).max();
-        CoveredSbom { path: path.to_owned(), ecosystems, unnamed: self.unnamed, worst }
+        let unnamed = self.unnamed;
+        CoveredSbom { path: path.to_owned(), ecosystems, unnamed, notes, worst }
     }
 }
+
+/// Formats of SBOMs that Trivy refuses.
+const NOT_READ: [Format; 2] = [Format::CycloneDxXml, Format::Spdx3];
 
 /// Reads off a package URL where the advisories for its package would lie.
 fn place(purl: &str) -> Place {
@@ -307,7 +324,7 @@ mod tests {
         ] {
             let mut packages = Packages::default();
             packages.take(Some(purl), "", "");
-            let covered = packages.covered("x", &seen);
+            let covered = packages.covered("x", &seen, Format::CycloneDxJson);
             assert_eq!(covered.ecosystems[0].ecosystem, expected, "{purl}");
         }
     }
@@ -320,11 +337,35 @@ mod tests {
         packages.take(None, "debian", "12.5");
         packages.take(None, "a file", "");
         packages.take(Some("pkg:oci/x@sha256%3Aabc"), "x", "");
-        let covered = packages.covered("x", &seen);
+        let covered = packages.covered("x", &seen, Format::CycloneDxJson);
         assert_eq!(covered.ecosystems[0].ecosystem, "debian 12");
         assert_eq!((covered.worst, covered.unnamed), (Some(CoverageState::Partial), 2));
         let mut alone = Packages::default();
         alone.take(Some("pkg:deb/debian/curl@7"), "curl", "7");
-        assert_eq!(alone.covered("x", &seen).ecosystems[0].ecosystem, "Debian");
+        let alone = alone.covered("x", &seen, Format::CycloneDxJson);
+        assert_eq!(alone.ecosystems[0].ecosystem, "Debian");
+    }
+
+    #[test]
+    fn what_no_scanner_comes_to_is_absent_whatever_the_database_has() {
+        let seen = Seen(BTreeMap::from([
+            ("debian 12", CoverageState::Full),
+            ("npm", CoverageState::Full),
+        ]));
+        let covered = |has_system: bool, format: Format| {
+            let mut packages = Packages::default();
+            packages.take(Some("pkg:deb/debian/curl@7?distro=debian-12"), "curl", "7");
+            packages.take(Some("pkg:npm/a@1"), "a", "1");
+            if has_system {
+                packages.take(None, "debian", "12.5");
+            }
+            let covered = packages.covered("x", &seen, format);
+            let states = covered.ecosystems.iter().map(|ecosystem| ecosystem.state);
+            (states.collect::<Vec<_>>(), covered.notes.len())
+        };
+        use CoverageState::{Absent, Full};
+        assert_eq!(covered(true, Format::CycloneDxJson), (vec![Full, Full], 0));
+        assert_eq!(covered(false, Format::SpdxJson), (vec![Absent, Full], 1));
+        assert_eq!(covered(true, Format::CycloneDxXml), (vec![Absent, Absent], 1));
     }
 }

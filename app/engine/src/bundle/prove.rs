@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use stella_carrier::begins_as_tar;
-use stella_manifest::layout;
+use stella_manifest::{ExportManifest, layout};
 use stella_model::{Digest, ErrorCode, FeedName, Kind, Limits, RecordId, SetKey};
 use stella_records::setroot::{PathBuilder, SetRoot, leaf};
 use stella_verify::BundleFiles as _;
@@ -163,8 +163,13 @@ pub fn verify_proof(request: &VerifyProofRequest<'_>) -> Result<ProofReport, Eng
         request.keys.iter().try_for_each(|key| refuse_inside(key, &bundle))?;
     }
     let keys = trusted_keys(&request.keys, request.store)?;
-    let proof = read(&request.proof, PROOF_BYTES)
+    let proof = read(&request.proof, limits.manifest_bytes)
         .map_err(|error| error.hint("give the file that stella export prove wrote"))?;
+    if ExportManifest::from_bytes(&proof).is_ok() {
+        let what = format!("{} is a manifest, not a proof", request.proof.display());
+        return Err(EngineError::new(ErrorCode::Usage, what)
+            .hint("give the file that stella export prove wrote"));
+    }
     let signed = SignedManifest::read(&request.manifest, &limits)?;
     let files = ProofFiles {
         proof: &proof,

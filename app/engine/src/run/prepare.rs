@@ -21,7 +21,7 @@ use stella_records::redact::RuleSet;
 
 use super::kept_sets::KeptSets;
 use super::notices::not_to_be_passed_on;
-use super::profile::{invalid_profile, resolve};
+use super::profile::{invalid_selection, resolve};
 use super::record::RunRecord;
 use super::request::{ProfileSource, RunRequest};
 use super::scan::{Scan, with_facets};
@@ -58,7 +58,7 @@ pub(super) fn prepare(
 ) -> Result<Prepared, EngineError> {
     let (profile, rules) = resolve(request)?;
     check_redaction(&profile, &rules)?;
-    let selectors = profile.select.resolve(request.now).map_err(invalid_profile)?;
+    let selectors = profile.select.resolve(request.now).map_err(invalid_selection)?;
     let ledger = store.ledger()?;
     let (id, epoch) = ledger.identity()?;
     let ledger_id = format!("{id}.{epoch}");
@@ -411,13 +411,22 @@ fn as_of(
     broken: &[FloorBroken],
     warnings: &mut Vec<String>,
 ) -> Result<Instant, EngineError> {
-    if let Some(as_of) = request.as_of {
-        return Ok(as_of.to_seconds());
-    }
     // Some feeds write the year 1 for "never"; no evidence was revised before 1970.
     let told = |time: &Instant| time.unix_seconds() > 0;
     let newest = sets.iter().filter_map(|set| set.newest).filter(told).max();
     let newest = newest.map(Instant::to_seconds);
+    if let Some(as_of) = request.as_of.map(Instant::to_seconds) {
+        if newest.is_some_and(|newest| newest > as_of) {
+            warnings.push(format!(
+                "records revised after {as_of} are in the bundle all the same: --as-of selects \
+                 nothing"
+            ));
+        }
+        if as_of > request.now {
+            warnings.push(format!("asOf is {as_of}, in the future"));
+        }
+        return Ok(as_of);
+    }
     match newest {
         Some(newest) => {
             if newest > request.now {

@@ -58,8 +58,10 @@ fn explained(error: stella_plan::ProfileError) -> String {
     }
 }
 
-pub(super) fn invalid_profile(error: stella_plan::ProfileError) -> EngineError {
-    EngineError::new(ErrorCode::Invalid, "the profile is invalid").because(error)
+pub(super) fn invalid_selection(error: stella_plan::ProfileError) -> EngineError {
+    EngineError::new(ErrorCode::Invalid, "what is to be selected is invalid")
+        .because(error)
+        .hint("it comes from [select] in the profile, or from a flag such as --kind or --package")
 }
 
 /// The profile of a request with its redaction rules.

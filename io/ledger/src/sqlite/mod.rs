@@ -75,7 +75,13 @@ impl SqliteLedger {
     pub fn open_existing(dir: &Path, tenant: TenantId) -> Result<SqliteLedger, LedgerError> {
         let ledger = SqliteLedger::at(dir, tenant);
         match ledger.path.try_exists() {
-            Ok(true) => ledger.open_as_can_be(),
+            Ok(true) => match fs::File::open(&ledger.path) {
+                Ok(_) => ledger.open_as_can_be(),
+                Err(error) => {
+                    let path = ledger.path.to_path_buf();
+                    Err(LedgerError::Unreadable { path, reason: error.to_string() })
+                }
+            },
             Ok(false) => Err(LedgerError::Missing { path: ledger.path.to_path_buf() }),
             Err(error) => Err(ledger.io_error("look for the ledger", error)),
         }

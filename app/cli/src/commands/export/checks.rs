@@ -100,7 +100,11 @@ pub(super) fn failure(report: &Report, what: &str) -> Option<Failure> {
     }
     let verb = if report.summary.fail > 0 { "failed" } else { "could not be checked" };
     let message = match code {
-        ErrorCode::TooOld => format!("{what} is older than --max-age allows"),
+        ErrorCode::TooOld => {
+            let why = decisive.first().and_then(|result| result.problems.first());
+            let why = why.map_or("it is older than --max-age allows", |problem| &problem.message);
+            format!("{what}: {why}")
+        }
         _ => format!("{what} is not verified: {} {verb}", titles.join(", ")),
     };
     let failure = Failure::new(code, message);

@@ -16,6 +16,11 @@ pub(crate) fn run(args: &CoverageArgs, context: &Context) -> Result<Exit, Failur
     let request = CoverageRequest { bundle: args.bundle.clone(), sboms: args.sboms.clone() };
     context.expect_input(&args.sboms);
     let report = context.work(|_, cancel| stella_engine::coverage(&request, cancel))?;
+    for sbom in &report.sboms {
+        for note in &sbom.notes {
+            context.warn(&format!("{}: {note}", sbom.path));
+        }
+    }
     for rejected in &report.rejected {
         context.warn(&format!("not looked at: {rejected}"));
     }
@@ -36,7 +41,7 @@ pub(crate) fn run(args: &CoverageArgs, context: &Context) -> Result<Exit, Failur
 /// One row for each ecosystem of each SBOM; an SBOM without packages has one row all the same.
 fn table(report: &CoverageReport) -> Table {
     let mut table = Table::new([
-        Column::new("SBOM").shrinks(),
+        Column::new("SBOM").shrinks_at_start(),
         Column::new("ECOSYSTEM"),
         Column::new("PACKAGES").right(),
         Column::new("COVERAGE"),

@@ -82,10 +82,19 @@ fn head(report: &InspectReport, bundle: &str) -> String {
         manifest.as_of,
         Safe(&manifest.redaction.name),
         human::counted(manifest.redaction.records, "record"),
-        human::count(manifest.counts.records),
+        records(report),
         human::count(report.files.len() as u64),
         human::bytes(manifest.counts.bytes),
     )
+}
+
+/// Records that are carried, and those that are not, by reason.
+fn records(report: &InspectReport) -> String {
+    let counts = &report.manifest.counts;
+    let left_out = counts.not_carried.iter();
+    let left_out =
+        left_out.map(|(why, n)| format!(", {} {} left out", human::count(*n), Safe(why)));
+    format!("{}{}", human::count(counts.records), left_out.collect::<String>())
 }
 
 fn sets(report: &InspectReport) -> Table {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use stella_engine::{ExportRequest, RunReport, Signing};
+use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 
 use super::super::{Exit, value};
@@ -16,6 +17,10 @@ use crate::output::{Item, Page, human, shell};
 
 /// Makes the bundle and prints what it is.
 pub(crate) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
+    if args.dest.as_os_str() == "-" {
+        let failure = Failure::new(ErrorCode::Usage, "a bundle is not written to standard output");
+        return Err(failure.hint("name the folder or tar file to make: -d ./bundle"));
+    }
     // What is at the destination itself is looked at by the engine.
     dest::refuse_inside_bundle_or_store(&args.dest, context)?;
     warn_of_tar_name(&args, context);
