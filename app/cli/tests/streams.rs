@@ -296,3 +296,17 @@ fn a_key_is_taken_in_from_a_file_named_either_way_and_help_is_a_word_too() {
     assert_eq!(stella.ok(&["help", "keys", "import"]), stella.ok(&["keys", "import", "--help"]));
     assert_eq!(stella.ok(&["help"]), stella.ok(&["--help"]));
 }
+
+#[test]
+fn feeds_that_never_held_a_record_are_told_in_one_line() {
+    let stella = Stella::with_samples();
+    let junk = stella.file("junk.json", b"{\"a\":");
+    for feed in ["a", "b", "c", "d", "e", "f", "g"] {
+        assert_eq!(stella.run(&["ingest", "--feed", feed, &junk]).code, 2);
+    }
+    let plan = stella.run(&["export", "plan", "json:raw", "-q"]);
+    assert_eq!(plan.stderr.lines().count(), 1, "{}", plan.stderr);
+    assert!(plan.stderr.contains(": a, b, c, d, e and 2 more;"), "{}", plan.stderr);
+    let of_a_kind = stella.run(&["export", "plan", "json:raw", "-q", "--kind", "vex"]);
+    assert_eq!(of_a_kind.stderr, "");
+}

@@ -306,22 +306,27 @@ fn refuse(broken: &[FloorBroken]) -> Result<(), EngineError> {
 
 /// Feeds that hold nothing because everything that was brought was rejected. What kind their
 /// records would be is not known, so that a run of some kinds only tells of those that it names.
-fn never_filled(selectors: &Selectors, feeds: &[FeedInfo]) -> Vec<String> {
+fn never_filled(selectors: &Selectors, feeds: &[FeedInfo]) -> Option<String> {
     let is_meant = |feed: &FeedInfo| {
         selectors.feeds.contains(&feed.name)
             || selectors.kinds.is_empty() && selectors.admits_feed(&feed.name)
     };
-    let empty = |feed: &&FeedInfo| feed.kinds.is_empty() && is_meant(feed);
-    let told = |feed: &FeedInfo| {
-        let FeedInfo { name, quarantined: rejected, .. } = feed;
-        let documents = if *rejected == 1 { "document" } else { "documents" };
-        format!(
-            "feed {name} never held a record ({rejected} {documents} rejected) and is not in the \
-             bundle; `stella quarantine list --feed {name}` tells why, `stella feeds remove {name}` \
-             removes it"
-        )
+    /// More names than these say no more.
+    const NAMED: usize = 5;
+    let empty = feeds.iter().filter(|feed| feed.kinds.is_empty() && is_meant(feed));
+    let names: Vec<&str> = empty.map(|feed| feed.name.as_str()).collect();
+    let (shown, others) = names.split_at(names.len().min(NAMED));
+    let more = match others.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
     };
-    feeds.iter().filter(empty).map(told).collect()
+    (!names.is_empty()).then(|| {
+        format!(
+            "feeds that never held a record are not in the bundle: {}{more}; `stella quarantine list \
+             --feed NAME` tells why, `stella feeds remove NAME` removes one",
+            shown.join(", ")
+        )
+    })
 }
 
 /// A database is made of what the evidence says: rules for documents do not apply to it.
