@@ -78,11 +78,8 @@ impl Context {
 
     /// Tells that the work reads these, where one may be no file: input that may never come.
     pub(crate) fn expect_input(&self, paths: &[PathBuf]) {
-        let may_wait = |path: &PathBuf| {
-            let is_there = path.metadata().is_ok_and(|it| it.is_file() || it.is_dir());
-            !is_there
-        };
-        if paths.iter().any(may_wait) {
+        let ends = |path: &PathBuf| path.metadata().is_ok_and(|it| it.is_file() || it.is_dir());
+        if !paths.iter().all(ends) {
             self.interrupts.expect_input();
         }
     }

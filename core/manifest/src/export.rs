@@ -100,6 +100,24 @@ pub struct OutputEntry {
     pub scanner: Option<Scanner>,
 }
 
+impl OutputEntry {
+    /// Keys of all buckets; a manifest of a stranger may say anything.
+    #[must_use]
+    pub fn key_count(&self) -> u64 {
+        total(&self.keys)
+    }
+
+    /// Statements that it could not make, whatever the reason.
+    #[must_use]
+    pub fn not_represented_count(&self) -> u64 {
+        total(&self.not_represented)
+    }
+}
+
+fn total(counts: &BTreeMap<String, u64>) -> u64 {
+    counts.values().fold(0, |sum, count| sum.saturating_add(*count))
+}
+
 /// A scanner, and which versions of it can use an output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -307,6 +307,16 @@ mod tests {
     fn show(width: Option<u16>, wide: bool, headers: bool, colour: bool) -> String {
         let mut table = sample();
         table.rows[0][1].tone = Some(Tone::Good);
+        written(&table, width, wide, headers, colour)
+    }
+
+    fn written(
+        table: &Table,
+        width: Option<u16>,
+        wide: bool,
+        headers: bool,
+        colour: bool,
+    ) -> String {
         let out = Out { format: Format::Table, headers, paint: Paint { on: colour }, width };
         let mut text = String::new();
         table.write(&out, wide, &mut text);
@@ -364,13 +374,7 @@ a very long name of a feed from outside\\u{1b}[31m        7  -
             Column::new("LAST INGEST").time().spare(),
         ]);
         table.row(["osv-linux", "advisory", "0", "2026-11-23T15:00:02Z"].map(Cell::new));
-        let show = |width: u16| {
-            let paint = Paint { on: false };
-            let out = Out { format: Format::Table, headers: true, paint, width: Some(width) };
-            let mut text = String::new();
-            table.write(&out, false, &mut text);
-            text
-        };
+        let show = |width: u16| written(&table, Some(width), false, true, false);
         assert!(show(50).contains("BLOCKED") && show(50).contains("LAST INGEST"));
         assert!(show(30).contains("BLOCKED") && !show(30).contains("LAST INGEST"));
         assert_eq!(show(12), "FEED       KIND\nosv-linux  advisory\n");
@@ -389,13 +393,7 @@ a very long name of a feed from outside\\u{1b}[31m        7  -
                 .map(Cell::new),
         );
         table.row(["b", "y.json", "1", ""].map(Cell::new));
-        let show = |width: u16| {
-            let paint = Paint { on: false };
-            let out = Out { format: Format::Table, headers: true, paint, width: Some(width) };
-            let mut text = String::new();
-            table.write(&out, false, &mut text);
-            text
-        };
+        let show = |width: u16| written(&table, Some(width), false, true, false);
         for width in 54..90 {
             let shown = show(width);
             assert!(shown.lines().all(|line| line.width() <= usize::from(width)), "{shown}");

@@ -148,11 +148,9 @@ fn sbom(path: &str, bytes: &[u8], seen: &Seen<'_>) -> Result<Vec<CoveredSbom>, S
                 |text: Option<std::borrow::Cow<'_, str>>| text.unwrap_or_default().into_owned();
             // In SPDX a scanner goes by the id alone, whatever purpose a package tells.
             let is_spdx = matches!(draft.format, Format::SpdxJson | Format::SpdxTagValue);
-            let named_system = text(component.reference).starts_with("SPDXRef-OperatingSystem");
-            let name = match is_spdx && component.purl.is_none() && !named_system {
-                true => String::new(),
-                false => text(component.name),
-            };
+            let id = component.reference.as_deref().unwrap_or_default();
+            let may_be_system = !is_spdx || id.starts_with("SPDXRef-OperatingSystem");
+            let name = if may_be_system { text(component.name) } else { String::new() };
             packages.take(component.purl.as_deref(), &name, &text(component.version));
         });
         found.push(packages.covered(path, seen, draft.format));

@@ -14,7 +14,7 @@ use stella_model::{Digest, ErrorCode, PartName, RecordId, SetKey};
 use stella_plan::SetEntry;
 use stella_records::line::IndexEntry;
 
-use super::read::{ReadBundle, SetIndex, carries_records, total};
+use super::read::{ReadBundle, SetIndex, carries_records};
 use crate::{Cancel, EngineError};
 
 /// One record that differs.
@@ -120,6 +120,12 @@ pub struct DiffReport {
 }
 
 impl DiffReport {
+    /// Whether all outputs made of records are equal.
+    #[must_use]
+    pub fn same_outputs(&self) -> bool {
+        self.outputs.iter().all(|output| output.change.is_none()) && self.files.is_empty()
+    }
+
     /// The exit code of `stella export diff`.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -168,8 +174,7 @@ pub fn diff(
     }
     let DiffCounts { added, changed, removed, .. } = report.total;
     report.same_records = added + changed + removed == 0;
-    let same_outputs = report.outputs.iter().all(|output| output.change.is_none());
-    report.same = report.same_records && same_outputs && report.files.is_empty();
+    report.same = report.same_records && report.same_outputs();
     Ok(report)
 }
 
@@ -191,15 +196,12 @@ fn outputs(from: &ExportManifest, to: &ExportManifest) -> Vec<OutputDiff> {
     let (from, to) = (by_adapter(from), by_adapter(to));
     let adapters: BTreeSet<&str> = from.keys().chain(to.keys()).copied().collect();
     let compare = |adapter: &str| {
-        let both = [from.get(adapter), to.get(adapter)];
-        let sums = |counts: fn(&OutputEntry) -> &BTreeMap<String, u64>| {
-            both.map(|output| output.map(|output| total(counts(output))))
-        };
+        let both = [from.get(adapter).copied(), to.get(adapter).copied()];
         OutputDiff {
             adapter: adapter.to_owned(),
             change: change_of(both[0], both[1]),
-            keys: sums(|output| &output.keys),
-            not_represented: sums(|output| &output.not_represented),
+            keys: both.map(|output| output.map(OutputEntry::key_count)),
+            not_represented: both.map(|output| output.map(OutputEntry::not_represented_count)),
         }
     };
     adapters.into_iter().map(compare).collect()

@@ -163,7 +163,7 @@ pub fn verify_proof(request: &VerifyProofRequest<'_>) -> Result<ProofReport, Eng
         request.keys.iter().try_for_each(|key| refuse_inside(key, &bundle))?;
     }
     let keys = trusted_keys(&request.keys, request.store)?;
-    let proof = read(&request.proof, limits.manifest_bytes)
+    let proof = read(&request.proof, PROOF_BYTES)
         .map_err(|error| error.hint("give the file that stella export prove wrote"))?;
     if ExportManifest::from_bytes(&proof).is_ok() {
         let what = format!("{} is a manifest, not a proof", request.proof.display());

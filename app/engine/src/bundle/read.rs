@@ -3,7 +3,6 @@
 //! Nothing here trusts the bundle, and nothing here verifies it: sizes are bounded, lines must have
 //! their form and parts the digest of the manifest, whoever signed that.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -35,17 +34,10 @@ pub(super) fn open_carrier(path: &Path) -> Result<Bundle, EngineError> {
             }
         }
         Ok(metadata) if metadata.is_file() => {
-            let mut head = Vec::new();
-            let read = File::open(path)
-                .and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head))
-                .and_then(|_| begins_as_tar(path));
-            let begins = read.map_err(|error| {
-                let code = ErrorCode::of_reading(error.kind());
-                EngineError::new(code, format!("cannot read {}", path.display())).because(error)
-            })?;
             // One that begins as a bundle and goes on otherwise is a damaged one.
+            let begins = begins_as_tar(path).map_err(|error| unreadable(path, error))?;
             if !begins {
-                return Err(other_file(path, &head));
+                return Err(other_file(path)?);
             }
         }
         // What is neither, or not there, the carrier tells.
@@ -58,14 +50,17 @@ pub(super) fn open_carrier(path: &Path) -> Result<Bundle, EngineError> {
 const HEAD_BYTES: u64 = 512;
 
 /// What a file is that does not begin as the tar of a bundle does.
-fn other_file(path: &Path, head: &[u8]) -> EngineError {
+fn other_file(path: &Path) -> Result<EngineError, EngineError> {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+    read.map_err(|error| unreadable(path, error))?;
     let begins = |magic: &[u8]| head.starts_with(magic);
     let compressed = begins(&[0x1f, 0x8b])
         || begins(&[0x28, 0xb5, 0x2f, 0xfd])
         || begins(&[0xfd, b'7', b'z', b'X', b'Z'])
         || begins(b"PK\x03\x04");
     let is_tar = head.get(257..262) == Some(b"ustar");
-    match (head.is_empty(), compressed, is_tar) {
+    Ok(match (head.is_empty(), compressed, is_tar) {
         (true, ..) => no_bundle(path, "the file is empty")
             .hint("get the bundle again from its publisher: nothing arrived"),
         (_, true, _) => no_bundle(path, "the file is compressed")
@@ -75,7 +70,12 @@ fn other_file(path: &Path, head: &[u8]) -> EngineError {
         ),
         _ => no_bundle(path, "it is neither a folder nor a tar file")
             .hint("name the folder or tar that `stella export run -d` made"),
-    }
+    })
+}
+
+fn unreadable(path: &Path, error: io::Error) -> EngineError {
+    let code = ErrorCode::of_reading(error.kind());
+    EngineError::new(code, format!("cannot read {}", path.display())).because(error)
 }
 
 fn no_bundle(path: &Path, why: &str) -> EngineError {
@@ -248,11 +248,6 @@ impl<'a> SetIndex<'a> {
 /// Whether an output carries the records themselves; one that is not known here may.
 pub(super) fn carries_records(adapter: &str) -> bool {
     stella_pack::adapter(adapter).is_none_or(|found| found.carries_records)
-}
-
-/// The sum of what a manifest counts, whatever it says.
-pub(super) fn total(counts: &BTreeMap<String, u64>) -> u64 {
-    counts.values().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
 /// A part that is not what it should be.

@@ -111,7 +111,7 @@ pub fn export(
     prepared.check_floors()?;
     refuse_another(request, &prepared.plan.hash())?;
     if let Some(key) = &key {
-        unlock(key, &prepared, store, progress)?;
+        unlock(key, &prepared, progress)?;
     }
     let depot = store.depot();
     let work = Work { request, prepared: &prepared, depot: &depot, key: key.as_ref(), cancel };
@@ -130,7 +130,7 @@ pub fn export(
     let mut record =
         record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
     record.outputs = sizes(&outputs);
-    record.made = made(&prepared, &outputs, store);
+    record.made = made(&prepared, &outputs);
     record.accepted_drop = accepted_drop(&prepared, &outputs);
     record.save(store, &prepared.kin())?;
     let limit = request.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES);
@@ -190,13 +190,11 @@ fn sizes(outputs: &[Output]) -> BTreeMap<String, BTreeMap<String, u64>> {
 }
 
 /// What was made, else what the run before made: one that reuses everything learns nothing.
-fn made(prepared: &Prepared, outputs: &[Output], store: &Store) -> Made {
-    let made = output::made(prepared, outputs);
-    if made != Made::default() {
-        return made;
+fn made(prepared: &Prepared, outputs: &[Output]) -> Made {
+    match (output::made(prepared, outputs), &prepared.last) {
+        (made, Some(last)) if made == Made::default() => last.made,
+        (made, _) => made,
     }
-    let last = RunRecord::last(store, &prepared.kin()).ok().flatten();
-    last.map(|last| last.made).unwrap_or_default()
 }
 
 /// Drops that were accepted, of sets and of outputs.
@@ -214,7 +212,7 @@ fn databases(outputs: &[OutputEntry], made: &[Output]) -> Vec<DatabaseReport> {
     let counted = outputs.iter().filter(|output| !output.keys.is_empty());
     let report = |output: &OutputEntry| DatabaseReport {
         adapter: output.adapter.clone(),
-        keys: output.keys.values().sum(),
+        keys: output.key_count(),
         not_represented: output.not_represented.clone(),
         reused: is_reused(&output.adapter),
     };
@@ -229,11 +227,9 @@ fn databases(outputs: &[OutputEntry], made: &[Output]) -> Vec<DatabaseReport> {
 fn unlock(
     key: &KeyFileSigner,
     prepared: &Prepared,
-    store: &Store,
     progress: &dyn Progress,
 ) -> Result<(), EngineError> {
-    let last = RunRecord::last(store, &prepared.kin()).ok().flatten();
-    let same = last.filter(|last| last.plan_hash == prepared.plan.hash());
+    let same = prepared.last.as_ref().filter(|last| last.plan_hash == prepared.plan.hash());
     if same.is_some_and(|last| key.keeps_signature_of(&last.export_digest)) {
         return Ok(());
     }

@@ -91,9 +91,9 @@ pub fn plan(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<PlanReport, EngineError> {
-    let prepared = prepare(store, request, progress, cancel)?;
+    let mut prepared = prepare(store, request, progress, cancel)?;
     let depot = store.depot();
-    let last_run = RunRecord::last(store, &prepared.kin()).ok().flatten();
+    let last_run = prepared.last.take();
     let outputs = output::planned(&prepared, &depot);
     let mut work = Work::default();
     for output in &outputs {

@@ -45,6 +45,8 @@ pub(super) struct Prepared {
     pub(super) broken: Vec<FloorBroken>,
     /// Drops against the last run that were accepted.
     pub(super) accepted: Vec<FloorBroken>,
+    /// The last run that selected alike.
+    pub(super) last: Option<RunRecord>,
     /// Why drops against the last run are accepted, if they are.
     pub(super) accept_drop: Option<String>,
 }
@@ -93,7 +95,7 @@ pub(super) fn prepare(
         warnings.push(problem);
         None
     });
-    let floors = floors(last, &profile, &selectors);
+    let floors = floors(last.as_ref(), &profile, &selectors);
     let mut broken = broken_floors(&floors, &selectors, &feeds, &live, &scanned);
     let mut accepted = Vec::new();
     if request.accept_drop.is_some() {
@@ -119,6 +121,7 @@ pub(super) fn prepare(
         floors,
         broken,
         accepted,
+        last,
         accept_drop: request.accept_drop.clone(),
     })
 }
@@ -378,9 +381,9 @@ fn check_precedence(profile: &Profile, feeds: &[FeedInfo]) -> Result<(), EngineE
     }
 }
 
-fn floors(last: Option<RunRecord>, profile: &Profile, selectors: &Selectors) -> Floors {
-    let (last, last_outputs) = last.map(|run| (run.sets, run.outputs)).unwrap_or_default();
-    let last = last.into_iter().filter_map(|(set, record)| {
+fn floors(last: Option<&RunRecord>, profile: &Profile, selectors: &Selectors) -> Floors {
+    let last_outputs = last.map(|run| run.outputs.clone()).unwrap_or_default();
+    let last = last.into_iter().flat_map(|run| &run.sets).filter_map(|(set, record)| {
         let set: SetKey = set.parse().ok()?;
         selectors.admits_set(&set).then_some((set, record.count))
     });

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
-use stella_engine::{ChangeKind, DiffReport, OutputDiff, RecordChange};
+use stella_engine::{ChangeKind, DiffReport, RecordChange};
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 
@@ -231,8 +231,6 @@ fn verdict(report: &DiffReport) -> String {
             human::count(total.same)
         ),
     };
-    let is_other = |output: &OutputDiff| output.change.is_some();
-    let differ = report.outputs.iter().any(is_other) || !report.files.is_empty();
-    let outputs = if differ { "; the outputs differ" } else { "" };
+    let outputs = if report.same_outputs() { "" } else { "; the outputs differ" };
     format!("{records}{outputs}.\n")
 }

@@ -1,6 +1,6 @@
 //! `export inspect`: what a bundle says of itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use stella_engine::InspectReport;
 use stella_model::screen::Safe;
@@ -133,17 +133,12 @@ fn outputs(report: &InspectReport) -> Table {
         });
         table.row([
             output.adapter.as_str().into(),
-            human::count(sum(&output.keys)).into(),
-            human::count(sum(&output.not_represented)).into(),
+            human::count(output.key_count()).into(),
+            human::count(output.not_represented_count()).into(),
             scanner.into(),
         ]);
     }
     table
-}
-
-/// The sum of what the manifest counts, whatever it says.
-fn sum(counts: &BTreeMap<String, u64>) -> u64 {
-    counts.values().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
 /// What a scanner would see, one line for each word.
