@@ -75,23 +75,52 @@ impl Compressor {
     /// # Errors
     /// Only if libzstd has no memory.
     pub fn frame(&mut self, input: &[u8]) -> io::Result<Vec<u8>> {
-        let Compressor { encoder, chunk } = self;
-        encoder.reinit()?;
-        encoder.set_pledged_src_size(Some(input.len() as u64))?;
         let mut frame = Vec::with_capacity(input.len() / 8 + 1024);
+        self.begin(input.len() as u64)?;
+        self.push(input, &mut frame)?;
+        self.end(&mut frame)?;
+        Ok(frame)
+    }
+
+    /// Begins a frame of exactly `size` bytes before compression. One that was not ended is
+    /// forgotten.
+    ///
+    /// # Errors
+    /// Only if libzstd has no memory.
+    pub(crate) fn begin(&mut self, size: u64) -> io::Result<()> {
+        self.encoder.reinit()?;
+        self.encoder.set_pledged_src_size(Some(size))
+    }
+
+    /// Compresses more of a frame, as far as there is a block of it, to the end of `frame`. How the
+    /// input is cut into pieces never shows in the bytes.
+    ///
+    /// # Errors
+    /// If the input goes beyond the size of the frame.
+    pub(crate) fn push(&mut self, input: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
+        let Compressor { encoder, chunk } = self;
         let mut at = 0;
         while at < input.len() {
             let status = encoder.run_on_buffers(&input[at..], chunk)?;
             at += status.bytes_read;
             frame.extend_from_slice(&chunk[..status.bytes_written]);
         }
+        Ok(())
+    }
+
+    /// Ends a frame.
+    ///
+    /// # Errors
+    /// If the input stays short of the size of the frame.
+    pub(crate) fn end(&mut self, frame: &mut Vec<u8>) -> io::Result<()> {
+        let Compressor { encoder, chunk } = self;
         loop {
             let mut out = zstd_safe::OutBuffer::around(&mut **chunk);
             let left = encoder.finish(&mut out, true)?;
             let written = out.pos();
             frame.extend_from_slice(&chunk[..written]);
             if left == 0 {
-                return Ok(frame);
+                return Ok(());
             }
         }
     }

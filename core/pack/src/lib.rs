@@ -14,7 +14,7 @@ pub mod trivy_java_db;
 pub mod trivy_vex;
 
 pub use codec::Compressor;
-pub use part::{PackError, Part, PartBuilder, Scratch, SourceRecord};
+pub use part::{Length, PackError, Part, PartBuilder, SourceRecord, Tools};
 
 use stella_plan::AdapterSpec;
 

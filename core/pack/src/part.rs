@@ -1,8 +1,12 @@
 //! Data parts and their indexes.
 
+use std::io;
+
 use stella_model::{Digest, Instant, Limits, RecordId, SetKey};
 use stella_records::Format;
-use stella_records::line::{Content, IndexEntry, LineHead, write_index_line, write_line};
+use stella_records::line::{
+    Content, IndexEntry, LINE_END, LineHead, write_index_line, write_json_head, write_line,
+};
 use stella_records::redact::{RedactError, Redacted, RedactionCounts, RuleSet};
 
 use crate::Compressor;
@@ -71,6 +75,16 @@ pub enum PackError {
         /// [`Limits::part_bytes`].
         limit: u64,
     },
+    /// The lines do not have the length that the part was begun with.
+    #[error("a part of {set} has {found} bytes before compression where {planned} were planned")]
+    OtherLength {
+        /// The set.
+        set: SetKey,
+        /// What was planned.
+        planned: u64,
+        /// What there is, or would be at least.
+        found: u64,
+    },
     /// libzstd failed.
     #[error("a part of {set} cannot be compressed")]
     Compress {
@@ -78,16 +92,38 @@ pub enum PackError {
         set: SetKey,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
-/// Memory of a part in the making, kept from part to part.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    data: Vec<u8>,
+/// What one thread needs to build parts, kept from part to part.
+pub struct Tools {
+    compressor: Compressor,
+    /// Lines that are not compressed yet.
+    lines: Vec<u8>,
     index: Vec<u8>,
     redacted: Vec<u8>,
+}
+
+impl Tools {
+    /// Tools for one level of compression.
+    ///
+    /// # Errors
+    /// As [`Compressor::new`].
+    pub fn new(level: i32) -> io::Result<Tools> {
+        let compressor = Compressor::new(level)?;
+        Ok(Tools { compressor, lines: Vec::new(), index: Vec::new(), redacted: Vec::new() })
+    }
+}
+
+/// How many bytes the lines of a part have together. The frame of a part tells its length before
+/// its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// So many: the lines are compressed as they come.
+    Exactly(u64),
+    /// Documents of so many bytes, before redaction or as text: the lines are gathered first.
+    Unknown(u64),
 }
 
 /// A part in the making. Takes the records of one planned part in order.
@@ -95,29 +131,61 @@ pub struct PartBuilder<'a> {
     set: &'a SetKey,
     rules: &'a RuleSet,
     limits: &'a Limits,
-    scratch: &'a mut Scratch,
+    tools: &'a mut Tools,
+    /// The length that the frame was begun with.
+    planned: Option<u64>,
+    /// What there is of the frame.
+    frame: Vec<u8>,
+    /// Bytes of all lines so far.
+    length: u64,
     counts: RedactionCounts,
     records: u64,
     ids: Option<(RecordId, RecordId)>,
 }
 
+/// Lines are compressed when there are so many bytes of them: what was just written is still in the
+/// cache then.
+const BATCH: usize = 1 << 17;
+
 impl<'a> PartBuilder<'a> {
-    /// Begins a part of about `expected` uncompressed bytes.
-    #[must_use]
+    /// Begins a part.
+    ///
+    /// # Errors
+    /// [`PackError::Compress`] if libzstd has no memory.
     pub fn new(
         set: &'a SetKey,
         rules: &'a RuleSet,
         limits: &'a Limits,
-        expected: u64,
-        scratch: &'a mut Scratch,
-    ) -> PartBuilder<'a> {
-        let expected = usize::try_from(expected).unwrap_or(0);
-        scratch.data.clear();
-        scratch.index.clear();
-        // An eighth more for the members before each document.
-        scratch.data.reserve(expected + expected / 8 + 4096);
-        let counts = RedactionCounts::default();
-        PartBuilder { set, rules, limits, scratch, counts, records: 0, ids: None }
+        length: Length,
+        tools: &'a mut Tools,
+    ) -> Result<PartBuilder<'a>, PackError> {
+        tools.lines.clear();
+        tools.index.clear();
+        let planned = match length {
+            Length::Exactly(size) => {
+                let begun = tools.compressor.begin(size);
+                begun.map_err(|source| PackError::Compress { set: set.clone(), source })?;
+                Some(size)
+            }
+            Length::Unknown(documents) => {
+                let documents = usize::try_from(documents).unwrap_or(0);
+                // An eighth more for the members before each document.
+                tools.lines.reserve(documents + documents / 8 + 4096);
+                None
+            }
+        };
+        Ok(PartBuilder {
+            set,
+            rules,
+            limits,
+            tools,
+            planned,
+            frame: Vec::new(),
+            length: 0,
+            counts: RedactionCounts::default(),
+            records: 0,
+            ids: None,
+        })
     }
 
     /// Takes the next record: redacts it, writes its line and its index line.
@@ -125,7 +193,7 @@ impl<'a> PartBuilder<'a> {
     /// # Errors
     /// [`PackError`] if the document is not what the ledger says.
     pub fn push(&mut self, record: &SourceRecord<'_>) -> Result<(), PackError> {
-        let mut redacted = std::mem::take(&mut self.scratch.redacted);
+        let mut redacted = std::mem::take(&mut self.tools.redacted);
         redacted.clear();
         let outcome = self
             .rules
@@ -140,7 +208,7 @@ impl<'a> PartBuilder<'a> {
             Redacted::Changed => self.write(record, Digest::of(&redacted), &redacted)?,
             Redacted::NotRedactable => {}
         }
-        self.scratch.redacted = redacted;
+        self.tools.redacted = redacted;
         Ok(())
     }
 
@@ -150,12 +218,6 @@ impl<'a> PartBuilder<'a> {
         content_digest: Digest,
         content: &[u8],
     ) -> Result<(), PackError> {
-        let body = if record.format.is_json() {
-            Content::Json(content)
-        } else {
-            let not_text = |_| PackError::NotText { set: self.set.clone(), id: record.id.clone() };
-            Content::Text(std::str::from_utf8(content).map_err(not_text)?)
-        };
         let head = LineHead {
             content_digest,
             set: self.set,
@@ -163,11 +225,19 @@ impl<'a> PartBuilder<'a> {
             media_type: record.format.media_type(),
             modified: record.modified,
         };
-        let offset = self.scratch.data.len() as u64;
-        write_line(&mut self.scratch.data, &head, body);
-        let length = self.scratch.data.len() as u64 - offset;
+        let offset = self.length;
+        if record.format.is_json() {
+            self.write_json(&head, content)?;
+        } else {
+            let not_text = |_| PackError::NotText { set: self.set.clone(), id: record.id.clone() };
+            let text = std::str::from_utf8(content).map_err(not_text)?;
+            let before = self.tools.lines.len();
+            write_line(&mut self.tools.lines, &head, Content::Text(text));
+            self.length += (self.tools.lines.len() - before) as u64;
+        }
+        let length = self.length - offset;
         let entry = IndexEntry { content_digest, id: record.id.clone(), length, offset };
-        write_index_line(&mut self.scratch.index, &entry);
+        write_index_line(&mut self.tools.index, &entry);
         self.records += 1;
         match &mut self.ids {
             Some((_, last)) => last.clone_from(record.id),
@@ -176,18 +246,69 @@ impl<'a> PartBuilder<'a> {
         Ok(())
     }
 
-    /// Compresses the part. `None` if no record is carried, because none could be redacted.
+    /// Writes the line of a JSON document. A large one is compressed from where it lies.
+    fn write_json(&mut self, head: &LineHead<'_>, content: &[u8]) -> Result<(), PackError> {
+        let lines = &mut self.tools.lines;
+        let before = lines.len();
+        write_json_head(lines, head);
+        self.length += (lines.len() - before + content.len() + LINE_END.len()) as u64;
+        if self.planned.is_some() && content.len() >= BATCH {
+            self.compress_lines()?;
+            self.compress(content)?;
+        } else {
+            lines.extend_from_slice(content);
+        }
+        self.tools.lines.extend_from_slice(LINE_END);
+        if self.planned.is_some() && self.tools.lines.len() >= BATCH {
+            self.compress_lines()?;
+        }
+        Ok(())
+    }
+
+    fn compress_lines(&mut self) -> Result<(), PackError> {
+        let mut lines = std::mem::take(&mut self.tools.lines);
+        let result = self.compress(&lines);
+        lines.clear();
+        self.tools.lines = lines;
+        result
+    }
+
+    fn compress(&mut self, bytes: &[u8]) -> Result<(), PackError> {
+        self.check_length(|planned, found| planned >= found)?;
+        let compressed = self.tools.compressor.push(bytes, &mut self.frame);
+        compressed.map_err(|source| PackError::Compress { set: self.set.clone(), source })
+    }
+
+    fn check_length(&self, fits: fn(u64, u64) -> bool) -> Result<(), PackError> {
+        match self.planned {
+            Some(planned) if !fits(planned, self.length) => {
+                let (set, found) = (self.set.clone(), self.length);
+                Err(PackError::OtherLength { set, planned, found })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The part with all its lines compressed. `None` if no record is carried, because none could be
+    /// redacted.
     ///
     /// # Errors
-    /// [`PackError::TooLarge`] and [`PackError::Compress`].
-    pub fn finish(
-        self,
-        compressor: &mut Compressor,
-    ) -> Result<(Option<Part>, RedactionCounts), PackError> {
-        let Some(ids) = self.ids else { return Ok((None, self.counts)) };
+    /// [`PackError::TooLarge`], [`PackError::OtherLength`] and [`PackError::Compress`].
+    pub fn finish(mut self) -> Result<(Option<Part>, RedactionCounts), PackError> {
+        let Some(ids) = self.ids.take() else { return Ok((None, self.counts)) };
+        self.check_length(|planned, found| planned == found)?;
+        if self.planned.is_some() {
+            self.compress_lines()?;
+        }
+        let PartBuilder { tools: Tools { compressor, lines, index, .. }, mut frame, .. } = self;
         let failed = |source| PackError::Compress { set: self.set.clone(), source };
-        let data = compressor.frame(&self.scratch.data).map_err(failed)?;
-        let index = compressor.frame(&self.scratch.index).map_err(failed)?;
+        let data = match self.planned {
+            Some(_) => compressor.end(&mut frame).map(|()| frame),
+            None => compressor.frame(lines),
+        };
+        let data = data.map_err(failed)?;
+        let index_uncompressed = index.len() as u64;
+        let index = compressor.frame(index).map_err(failed)?;
         let limit = self.limits.part_bytes;
         let size = (data.len().max(index.len())) as u64;
         if size >= limit {
@@ -196,8 +317,8 @@ impl<'a> PartBuilder<'a> {
         let part = Part {
             data,
             index,
-            data_uncompressed: self.scratch.data.len() as u64,
-            index_uncompressed: self.scratch.index.len() as u64,
+            data_uncompressed: self.length,
+            index_uncompressed,
             records: self.records,
             ids,
         };
@@ -210,10 +331,11 @@ mod tests {
     use super::*;
     use stella_records::line::{parse_index_line, parse_line};
 
-    fn build(rules: &RuleSet, records: &[(&str, Format, &str)]) -> Option<Part> {
+    fn build(records: &[(&str, Format, &str)], length: Length) -> Result<Option<Part>, PackError> {
         let set: SetKey = "advisory/npm".parse().expect("a set");
-        let mut scratch = Scratch::default();
-        let mut builder = PartBuilder::new(&set, rules, &Limits::DEFAULT, 100, &mut scratch);
+        let mut tools = Tools::new(3).expect("level 3 exists");
+        let (rules, limits) = (RuleSet::none(), Limits::DEFAULT);
+        let mut builder = PartBuilder::new(&set, &rules, &limits, length, &mut tools)?;
         for (id, format, content) in records {
             let id = RecordId::new(id).expect("an id");
             let content = content.as_bytes();
@@ -224,10 +346,13 @@ mod tests {
                 format: *format,
                 content,
             };
-            builder.push(&record).expect("packs");
+            builder.push(&record)?;
         }
-        let mut compressor = Compressor::new(3).expect("level 3 exists");
-        builder.finish(&mut compressor).expect("packs").0
+        Ok(builder.finish()?.0)
+    }
+
+    fn gathered(records: &[(&str, Format, &str)]) -> Option<Part> {
+        build(records, Length::Unknown(100)).expect("packs")
     }
 
     const RECORDS: [(&str, Format, &str); 3] = [
@@ -238,7 +363,7 @@ mod tests {
 
     #[test]
     fn the_index_says_where_every_line_lies() {
-        let part = build(&RuleSet::none(), &RECORDS).expect("a part");
+        let part = gathered(&RECORDS).expect("a part");
         let data = zstd::decode_all(&part.data[..]).expect("a frame");
         let index = zstd::decode_all(&part.index[..]).expect("a frame");
         assert_eq!(part.data_uncompressed, data.len() as u64);
@@ -260,11 +385,31 @@ mod tests {
 
     #[test]
     fn equal_records_give_equal_parts() {
-        assert_eq!(build(&RuleSet::none(), &RECORDS), build(&RuleSet::none(), &RECORDS));
+        assert_eq!(gathered(&RECORDS), gathered(&RECORDS));
     }
 
     #[test]
     fn a_part_of_nothing_but_records_left_out_is_no_part() {
-        assert_eq!(build(&RuleSet::none(), &[]), None);
+        assert_eq!(gathered(&[]), None);
+    }
+
+    #[test]
+    fn lines_compressed_as_they_come_make_the_part_of_lines_gathered() {
+        // Documents below, at and above what is compressed at once.
+        let sizes = [0, 1, 77, BATCH - 1, BATCH, 5, 3 * BATCH + 1, BATCH - 300, 2, 2];
+        let ids: Vec<String> = (0..sizes.len()).map(|n| format!("A-{n:02}")).collect();
+        let texts = sizes.map(|size| format!("\"{}\"", "vulnerable? ".repeat(size.div_ceil(12))));
+        let records: Vec<_> =
+            ids.iter().zip(&texts).map(|(id, text)| (&**id, Format::Osv, &**text)).collect();
+        let expected = gathered(&records).expect("a part");
+        let length = expected.data_uncompressed;
+        let streamed = build(&records, Length::Exactly(length)).expect("packs");
+        assert_eq!(streamed, Some(expected));
+        for planned in [0, 1, length - 1, length + 1, 2 * length] {
+            let error = build(&records, Length::Exactly(planned));
+            let told =
+                matches!(error, Err(PackError::OtherLength { planned: p, .. }) if p == planned);
+            assert!(told, "{error:?}");
+        }
     }
 }

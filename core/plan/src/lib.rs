@@ -22,4 +22,4 @@ pub use run_plan::{
     Codec, FeedEntry, Handling, OutputPlan, ProfileId, RedactionId, RunPlan, SetEntry,
 };
 pub use selectors::{Selectors, Unmatched};
-pub use set_plan::{KeptSummary, PartPlan, SetPlan, SetSummary};
+pub use set_plan::{KeptSummary, PartPlan, PlannedRecord, SetPlan, SetSummary};

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use stella_model::{Digest, DigestBuilder, Instant, PRODUCT_VERSION, RecordId, SetKey, rfc8785};
-use stella_records::{line, setroot};
+use stella_records::line::{self, LINE_END, LineHead, write_json_head};
+use stella_records::{Format, setroot};
 
 use crate::{Partition, run_plan::SetEntry};
 
@@ -21,6 +22,8 @@ pub struct SetPlan<'a> {
     newest: Option<Instant>,
     parts: Vec<PartPlan>,
     open: Option<OpenPart>,
+    /// The head of the line at hand.
+    head: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -29,7 +32,23 @@ struct OpenPart {
     last_id: RecordId,
     records: u64,
     bytes: u64,
+    line_bytes: Option<u64>,
     key: DigestBuilder,
+}
+
+/// What a plan needs to know of a record.
+#[derive(Debug, Clone, Copy)]
+pub struct PlannedRecord<'a> {
+    /// Its id.
+    pub id: &'a RecordId,
+    /// SHA-256 of its document before redaction.
+    pub content_digest: Digest,
+    /// Bytes of its document before redaction.
+    pub size: u64,
+    /// Its revision time.
+    pub modified: Option<Instant>,
+    /// The format of its document.
+    pub format: Format,
 }
 
 /// One part of a plan: a contiguous range of the ids of one set.
@@ -44,6 +63,9 @@ pub struct PartPlan {
     pub records: u64,
     /// Bytes of their documents before redaction.
     pub bytes: u64,
+    /// Bytes of their lines before redaction. Absent if a document is text, which becomes a JSON
+    /// string of a length that only the text tells.
+    pub line_bytes: Option<u64>,
     /// Identity of the part's bytes: equal keys, equal parts (FORMATS "Reuse").
     pub key: Digest,
 }
@@ -139,6 +161,7 @@ impl<'a> SetPlan<'a> {
             newest: None,
             parts: Vec::new(),
             open: None,
+            head: Vec::new(),
         }
     }
 
@@ -167,9 +190,11 @@ impl<'a> SetPlan<'a> {
         shape.finish()
     }
 
-    /// Takes the next selected record; `size` is in bytes before redaction.
-    pub fn push(&mut self, id: &RecordId, content: &Digest, size: u64, modified: Option<Instant>) {
-        self.root.push(setroot::leaf(&self.set, id.as_str(), content));
+    /// Takes the next selected record.
+    pub fn push(&mut self, record: &PlannedRecord<'_>) {
+        let PlannedRecord { id, content_digest, size, modified, .. } = *record;
+        let line = self.line_bytes(record);
+        self.root.push(setroot::leaf(&self.set, id.as_str(), &content_digest));
         self.bytes += size;
         self.newest = self.newest.max(modified);
         let cut = self.open.as_ref().is_some_and(|open| {
@@ -183,12 +208,31 @@ impl<'a> SetPlan<'a> {
             last_id: id.clone(),
             records: 0,
             bytes: 0,
+            line_bytes: Some(0),
             key: self.key_prefix.clone(),
         });
-        open.key.lp(id.as_str().as_bytes()).digest(content);
+        open.key.lp(id.as_str().as_bytes()).digest(&content_digest);
         open.last_id.clone_from(id);
         open.records += 1;
         open.bytes += size;
+        open.line_bytes = open.line_bytes.zip(line).map(|(before, line)| before + line);
+    }
+
+    /// Length of the line of a record that is carried as it is.
+    fn line_bytes(&mut self, record: &PlannedRecord<'_>) -> Option<u64> {
+        if !record.format.is_json() {
+            return None;
+        }
+        let head = LineHead {
+            content_digest: record.content_digest,
+            set: &self.set,
+            id: record.id,
+            media_type: record.format.media_type(),
+            modified: record.modified,
+        };
+        self.head.clear();
+        write_json_head(&mut self.head, &head);
+        Some((self.head.len() + LINE_END.len()) as u64 + record.size)
     }
 
     /// Ends the set.
@@ -213,6 +257,7 @@ impl<'a> SetPlan<'a> {
             last_id: open.last_id,
             records: open.records,
             bytes: open.bytes,
+            line_bytes: open.line_bytes,
             key: open.key.finish(),
         }));
     }
@@ -228,7 +273,13 @@ mod tests {
         let mut plan = SetPlan::new(set, &partition, redaction, codec);
         for id in ids {
             let id = RecordId::new(id).expect("an id");
-            plan.push(&id, &Digest::of(id.as_str().as_bytes()), 15, None);
+            plan.push(&PlannedRecord {
+                id: &id,
+                content_digest: Digest::of(id.as_str().as_bytes()),
+                size: 15,
+                modified: None,
+                format: Format::Osv,
+            });
         }
         plan.finish()
     }

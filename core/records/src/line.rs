@@ -44,8 +44,33 @@ pub enum Content<'a> {
     Text(&'a str),
 }
 
+/// What ends a data line after its document.
+pub const LINE_END: &[u8] = b"}\n";
+
 /// Appends one data line with its line feed.
 pub fn write_line(out: &mut Vec<u8>, head: &LineHead<'_>, content: Content<'_>) {
+    match content {
+        Content::Json(canonical) => {
+            write_json_head(out, head);
+            out.extend_from_slice(canonical);
+        }
+        Content::Text(text) => {
+            write_members(out, head);
+            out.extend_from_slice(b",\"text\":");
+            write_string(out, text);
+        }
+    }
+    out.extend_from_slice(LINE_END);
+}
+
+/// Appends what comes before a JSON document: the document in canonical form and [`LINE_END`] make
+/// it a line.
+pub fn write_json_head(out: &mut Vec<u8>, head: &LineHead<'_>) {
+    write_members(out, head);
+    out.extend_from_slice(b",\"raw\":");
+}
+
+fn write_members(out: &mut Vec<u8>, head: &LineHead<'_>) {
     out.extend_from_slice(b"{\"contentDigest\":\"");
     out.extend_from_slice(&head.content_digest.hex());
     // Feeds and kinds have no character that needs an escape.
@@ -61,17 +86,6 @@ pub fn write_line(out: &mut Vec<u8>, head: &LineHead<'_>, content: Content<'_>) 
         out.extend_from_slice(b",\"modified\":");
         write_string(out, &modified.to_string());
     }
-    match content {
-        Content::Json(canonical) => {
-            out.extend_from_slice(b",\"raw\":");
-            out.extend_from_slice(canonical);
-        }
-        Content::Text(text) => {
-            out.extend_from_slice(b",\"text\":");
-            write_string(out, text);
-        }
-    }
-    out.extend_from_slice(b"}\n");
 }
 
 /// A data line as read.

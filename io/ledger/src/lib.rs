@@ -105,6 +105,8 @@ pub struct IndexRow {
     pub size: u64,
     /// Its revision time.
     pub modified: Option<Instant>,
+    /// The format of its content.
+    pub format: Format,
     /// Its facets, if asked for.
     pub facets: Option<Facets>,
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use stella_depot::{Depot, PartRecord, StoredPart};
 use stella_model::ErrorCode;
-use stella_pack::{Compressor, PackError, PartBuilder, Scratch, SourceRecord};
+use stella_pack::{Length, PackError, PartBuilder, SourceRecord, Tools};
 use stella_plan::{PartPlan, SetSummary};
 
 use super::prepare::Prepared;
@@ -95,21 +95,6 @@ struct Task<'a> {
     part: &'a PartPlan,
 }
 
-/// What one packing thread keeps from part to part.
-struct Tools {
-    compressor: Compressor,
-    scratch: Scratch,
-}
-
-impl Tools {
-    fn new(level: i32) -> Result<Tools, EngineError> {
-        let compressor = Compressor::new(level).map_err(|source| {
-            EngineError::new(ErrorCode::Io, "cannot set up zstd").because(source)
-        })?;
-        Ok(Tools { compressor, scratch: Scratch::default() })
-    }
-}
-
 /// What all packing threads share.
 struct Shop<'a> {
     prepared: &'a Prepared,
@@ -159,10 +144,11 @@ impl Shop<'_> {
         let _admission = self.budget.admit(task.part.bytes.saturating_mul(weight));
         let tools = match tools {
             Some(tools) => tools,
-            None => tools.insert(Tools::new(self.prepared.profile.level)?),
+            None => tools.insert(Tools::new(self.prepared.profile.level).map_err(|source| {
+                EngineError::new(ErrorCode::Io, "cannot set up zstd").because(source)
+            })?),
         };
-        let builder = self.fill(task, &mut tools.scratch)?;
-        let (part, counts) = builder.finish(&mut tools.compressor).map_err(pack_failed)?;
+        let (part, counts) = self.fill(task, tools)?.finish().map_err(pack_failed)?;
         let stored = match part {
             None => None,
             Some(part) => Some(StoredPart {
@@ -190,11 +176,16 @@ impl Shop<'_> {
     fn fill<'s>(
         &'s self,
         task: &Task<'_>,
-        scratch: &'s mut Scratch,
+        tools: &'s mut Tools,
     ) -> Result<PartBuilder<'s>, EngineError> {
         let set = &self.prepared.sets[task.set].set;
         let rules = &self.prepared.rules;
-        let mut builder = PartBuilder::new(set, rules, &LIMITS, task.part.bytes, scratch);
+        let length = match (rules.digest(), task.part.line_bytes) {
+            (None, Some(bytes)) => Length::Exactly(bytes),
+            _ => Length::Unknown(task.part.bytes),
+        };
+        let mut builder =
+            PartBuilder::new(set, rules, &LIMITS, length, tools).map_err(pack_failed)?;
         self.prepared.read_part(task.summary, task.part, &mut |record| {
             let source = SourceRecord {
                 id: &record.id,

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use stella_ledger::{IdRange, Ledger as _, LiveSet, Seq, SqliteLedger, WithFacets};
 use stella_model::{Digest, SetKey};
-use stella_plan::{Profile, Selectors, SetPlan, SetSummary, Unmatched};
+use stella_plan::{PlannedRecord, Profile, Selectors, SetPlan, SetSummary, Unmatched};
 
 use super::kept_sets::KeptSets;
 use crate::{Cancel, EngineError, Progress, Stage, StageUpdate};
@@ -84,7 +84,13 @@ impl Scan<'_> {
             }
             unmatched.see(row.id.as_str(), row.facets.as_ref());
             if self.selectors.admits(row.id.as_str(), row.modified, row.facets.as_ref()) {
-                planned.push(&row.id, &row.content_digest, row.size, row.modified);
+                planned.push(&PlannedRecord {
+                    id: &row.id,
+                    content_digest: row.content_digest,
+                    size: row.size,
+                    modified: row.modified,
+                    format: row.format,
+                });
             }
             ControlFlow::Continue(())
         })?;

@@ -72,7 +72,13 @@ struct Held {
     digest: Digest,
     modified: Option<Instant>,
     /// `None` for a tombstone.
-    content: Option<i64>,
+    content: Option<Content>,
+}
+
+/// What the newest row of an identity has that is no tombstone.
+struct Content {
+    number: i64,
+    format: Format,
 }
 
 /// The version of an identity that this ingest goes with so far.
@@ -334,8 +340,12 @@ impl Ingest {
             None => Outcome::Added,
             Some(Held { content: None, .. }) => Outcome::Added,
             Some(held) if held.digest == record.content_digest => Outcome::Unchanged,
-            Some(held) if self.mode == IngestMode::Merge && !is_newer(&self.db, record, held)? => {
-                Outcome::Older
+            Some(Held { content: Some(content), modified, digest, .. })
+                if self.mode == IngestMode::Merge =>
+            {
+                let revision = revision(&self.db, content, *modified)?;
+                let newer = (&record.revision, record.content_digest) > (&revision, *digest);
+                if newer { Outcome::Updated } else { Outcome::Older }
             }
             Some(_) => Outcome::Updated,
         };
@@ -347,8 +357,8 @@ impl Ingest {
         }
         let content = self.insert_content(record)?;
         let sql =
-            "INSERT INTO version(record_set, id, seq, content_digest, size, modified, content)
-                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            "INSERT INTO version(record_set, id, seq, content_digest, size, modified, format, content)
+                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         self.db.prepare_cached(sql)?.execute(params![
             number,
             record.id.as_str(),
@@ -356,6 +366,7 @@ impl Ingest {
             &record.content_digest.as_bytes()[..],
             values::integer(record.content.size),
             values::time(record.revision.time),
+            record.format.as_str(),
             content
         ])?;
         Ok(outcome)
@@ -370,10 +381,9 @@ impl Ingest {
             self.original.last
         });
         let Blob { encoding, bytes, .. } = &record.content;
-        let sql = "INSERT INTO content(format, revision_version, original, encoding, bytes)
-                   VALUES(?1, ?2, ?3, ?4, ?5)";
+        let sql = "INSERT INTO content(revision_version, original, encoding, bytes)
+                   VALUES(?1, ?2, ?3, ?4)";
         let number = self.db.prepare_cached(sql)?.insert(params![
-            record.format.as_str(),
             record.revision.version,
             original,
             encoding.number(),
@@ -640,25 +650,31 @@ fn put_feed(db: &Connection, tenant: &TenantId, feed: &FeedSpec) -> rusqlite::Re
 }
 
 fn held(db: &Connection, set: i64, id: &str) -> rusqlite::Result<Option<Held>> {
-    let sql = "SELECT seq, content_digest, modified, content FROM version
+    let sql = "SELECT seq, content_digest, modified, content, format FROM version
                WHERE record_set = ?1 AND id = ?2 ORDER BY seq DESC LIMIT 1";
     let read = |row: &Row<'_>| {
+        let content = match row.get(3)? {
+            Some(number) => Some(Content { number, format: values::to_format(row.get_ref(4)?)? }),
+            None => None,
+        };
         Ok(Held {
             seq: row.get(0)?,
             digest: values::to_digest(row.get_ref(1)?)?,
             modified: values::to_time(row.get_ref(2)?)?,
-            content: row.get(3)?,
+            content,
         })
     };
     db.prepare_cached(sql)?.query_row(params![set, id], read).optional()
 }
 
-/// Whether a record is newer than the live one that is held.
-fn is_newer(db: &Connection, record: &Prepared, held: &Held) -> rusqlite::Result<bool> {
-    let sql = "SELECT format, revision_version FROM content WHERE number = ?1";
-    let (format, version): (Format, Option<String>) = db
-        .prepare_cached(sql)?
-        .query_row([held.content], |row| Ok((values::to_format(row.get_ref(0)?)?, row.get(1)?)))?;
-    let revision = Revision { time: held.modified, version, order: format.revision_order() };
-    Ok((&record.revision, record.content_digest) > (&revision, held.digest))
+/// The revision of a content that is held.
+fn revision(
+    db: &Connection,
+    content: &Content,
+    time: Option<Instant>,
+) -> rusqlite::Result<Revision> {
+    let sql = "SELECT revision_version FROM content WHERE number = ?1";
+    let mut statement = db.prepare_cached(sql)?;
+    let version = statement.query_row([content.number], |row| row.get(0))?;
+    Ok(Revision { time, version, order: content.format.revision_order() })
 }

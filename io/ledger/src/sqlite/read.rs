@@ -75,14 +75,13 @@ impl Ledger for SqliteLedger {
         record: &mut dyn FnMut(&StoredRecord) -> ControlFlow<()>,
     ) -> Result<(), LedgerError> {
         self.check_reach(at)?;
-        let columns = ", c.format, c.encoding, c.bytes";
+        let columns = ", c.encoding, c.bytes";
         let join = "CROSS JOIN content AS c ON c.number = v.content";
         let query = Query::new(range, PAGE_CONTENTS, columns, join);
         let db = self.reader()?;
         let mut content = Vec::new();
         let result = self.pages(&db, at, set, query, &mut |row| {
             let index = index_row(row)?;
-            let format: Format = values::to_format(row.get_ref(4)?)?;
             let bytes = row.get_ref(6)?.as_blob()?;
             let encoding: i64 = row.get(5)?;
             decode_into(encoding, index.size, bytes, &mut content)?;
@@ -92,7 +91,7 @@ impl Ledger for SqliteLedger {
             if !checked && Digest::of(&content) != index.content_digest {
                 return Err(damaged("a stored document has another digest than noted"));
             }
-            let IndexRow { id, content_digest, modified, .. } = index;
+            let IndexRow { id, content_digest, modified, format, .. } = index;
             let buffer = std::mem::take(&mut content);
             let stored = StoredRecord { id, content_digest, modified, format, content: buffer };
             let flow = record(&stored);
@@ -197,18 +196,17 @@ impl SqliteLedger {
     /// The facets of a row, derived from the content where another version of the product, which
     /// saw them otherwise, has stored them.
     fn facets(&self, db: &Connection, row: &Row<'_>) -> rusqlite::Result<Facets> {
-        let version: Option<u32> = row.get(4)?;
+        let version: Option<u32> = row.get(5)?;
         if version == Some(FACETS_VERSION)
-            && let Ok(facets) = serde_json::from_str(row.get_ref(5)?.as_str()?)
+            && let Ok(facets) = serde_json::from_str(row.get_ref(6)?.as_str()?)
         {
             return Ok(facets);
         }
         let index = index_row(row)?;
-        let sql = "SELECT format, encoding, bytes FROM content WHERE number = ?1";
-        db.prepare_cached(sql)?.query_row([row.get::<_, i64>(6)?], |content| {
-            let format = values::to_format(content.get_ref(0)?)?;
-            let bytes = decode(content.get(1)?, index.size, content.get_ref(2)?.as_blob()?)?;
-            derive_facets(format, &index.id, &bytes)
+        let sql = "SELECT encoding, bytes FROM content WHERE number = ?1";
+        db.prepare_cached(sql)?.query_row([row.get::<_, i64>(7)?], |content| {
+            let bytes = decode(content.get(0)?, index.size, content.get_ref(1)?.as_blob()?)?;
+            derive_facets(index.format, &index.id, &bytes)
         })
     }
 }
@@ -234,7 +232,7 @@ impl Query {
         let last = text(&range.last);
         let bound = if last.is_some() { "AND v.id <= ?5" } else { "AND ?5 IS NULL" };
         let sql = format!(
-            "SELECT v.id, v.content_digest, v.size, v.modified{columns} FROM version AS v {join}
+            "SELECT v.id, v.content_digest, v.size, v.modified, v.format{columns} FROM version AS v {join}
              WHERE v.record_set = ?1 AND v.id >= ?2 AND v.seq <= ?3
              AND (v.superseded_by IS NULL OR v.superseded_by > ?3) AND v.gone = 0 {bound}
              ORDER BY v.id LIMIT ?4"
@@ -278,6 +276,7 @@ fn index_row(row: &Row<'_>) -> rusqlite::Result<IndexRow> {
         content_digest: values::to_digest(row.get_ref(1)?)?,
         size: row.get::<_, i64>(2)?.unsigned_abs(),
         modified: values::to_time(row.get_ref(3)?)?,
+        format: values::to_format(row.get_ref(4)?)?,
         facets: None,
     })
 }

@@ -12,7 +12,7 @@ use super::storage_error;
 const APPLICATION_ID: i64 = 0x5374_656c;
 
 /// Each migration leads from its index to the next schema. They are never edited, only added to.
-const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2];
+const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2, SCHEMA_3];
 
 /// Schema 1.
 ///
@@ -91,6 +91,14 @@ UPDATE record_set SET
   changed = (SELECT coalesce(max(max(v.seq, coalesce(v.superseded_by, 0))), 0) FROM version AS v
              WHERE v.record_set = number),
   state = randomblob(16);
+";
+
+/// Schema 3: the format of a document beside its size, where a plan sees it.
+const SCHEMA_3: &str = "
+ALTER TABLE version ADD COLUMN format TEXT;
+UPDATE version AS v SET format = (SELECT c.format FROM content AS c WHERE c.number = v.content)
+  WHERE v.content IS NOT NULL;
+ALTER TABLE content DROP COLUMN format;
 ";
 
 /// Makes a file a ledger of the newest schema.

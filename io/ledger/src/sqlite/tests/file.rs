@@ -277,7 +277,15 @@ fn a_ledger_of_the_first_schema_becomes_one_of_the_newest() {
     }
     subject.ingest(&spec("g"), IngestMode::Merge, &records(3, 1)).expect("ingest");
     let (head, before) = (subject.ledger.head().expect("head"), subject.ledger.sets(Seq(3)));
+    let contents = state(&subject.ledger, Seq(1));
     let db = subject.ledger.connect().expect("a connection");
+    db.execute_batch(
+        "ALTER TABLE content ADD COLUMN format TEXT NOT NULL DEFAULT '';
+         UPDATE content AS c SET format =
+           (SELECT v.format FROM version AS v WHERE v.content = c.number);
+         ALTER TABLE version DROP COLUMN format",
+    )
+    .expect("goes back");
     for column in ["live", "changed", "state"] {
         db.execute_batch(&format!("ALTER TABLE record_set DROP COLUMN {column}")).expect("drops");
     }
@@ -292,6 +300,7 @@ fn a_ledger_of_the_first_schema_becomes_one_of_the_newest() {
     assert!(after.iter().all(|set| set.state.is_some()));
     assert_eq!(counts(after), counts(before.expect("sets")));
     assert_eq!(counts(ledger.sets(Seq(1)).expect("sets")), [20]);
+    assert_eq!(state(&ledger, Seq(1)), contents);
 }
 
 #[test]
