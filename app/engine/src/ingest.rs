@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 use stella_ledger::{
-    FeedSpec, Ingest, IngestMode, IngestSummary, LedgerError, PreparedDocument, Quarantined,
-    SqliteLedger, prepare,
+    FeedSpec, Ingest, IngestMode, IngestSummary, Ledger, LedgerError, PreparedDocument,
+    Quarantined, prepare,
 };
-use stella_model::{ErrorCode, FeedName, Instant, TenantId};
+use stella_model::{ErrorCode, FeedName, Instant};
 use stella_records::{NameClass, Recognised, by_name, recognise};
 use stella_sources::{Class, Document, Event, Input, Options, SourceError, walk};
 
@@ -78,9 +78,9 @@ pub fn ingest(
     cancel: &Cancel,
 ) -> Result<IngestReport, EngineError> {
     request.paths.iter().try_for_each(|path| refuse_bundle(path))?;
-    let ledger = SqliteLedger::open(store.dir(), TenantId::local())?;
+    let ledger = store.new_ledger()?;
     let inputs = request.paths.iter().map(|path| Input::from_arg(path)).collect();
-    let feed_changes = feed_changes(&ledger, &request.feed);
+    let feed_changes = feed_changes(&*ledger, &request.feed);
     let line = Line { spool: store.dir().to_owned(), threads: request.threads.max(1), cancel };
     let begin = || ledger.ingest(&request.feed, request.mode.clone(), request.now);
     let update = first_update();
@@ -101,7 +101,7 @@ pub fn ingest(
 }
 
 /// Which statements on a feed, legal ones among them, an ingest replaces by others.
-fn feed_changes(ledger: &SqliteLedger, spec: &FeedSpec) -> Vec<String> {
+fn feed_changes(ledger: &dyn Ledger, spec: &FeedSpec) -> Vec<String> {
     let Ok(held) = ledger.feed(&spec.name) else { return Vec::new() };
     let answer =
         |allowed: Option<bool>| allowed.map(|yes| (if yes { "yes" } else { "no" }).to_owned());
@@ -281,9 +281,9 @@ fn outcome(document: Document) -> Outcome {
 
 /// The end of the line.
 struct Writer<'a> {
-    begin: &'a dyn Fn() -> Result<Ingest, LedgerError>,
+    begin: &'a dyn Fn() -> Result<Box<dyn Ingest>, LedgerError>,
     /// Begun with the first item: it keeps other writers away, and input may be long in coming.
-    ingest: Option<Ingest>,
+    ingest: Option<Box<dyn Ingest>>,
     update: StageUpdate,
     /// Those that were read, accepted or not.
     documents: u64,

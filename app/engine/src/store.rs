@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use stella_depot::Depot;
-use stella_ledger::SqliteLedger;
+use stella_ledger::{Ledger, SqliteLedger};
 use stella_model::TenantId;
 
 use crate::EngineError;
@@ -27,12 +27,20 @@ impl Store {
         &self.dir
     }
 
-    /// The ledger, for reading and for the operations on feeds and quarantine.
+    /// The ledger that is there.
     ///
     /// # Errors
     /// [`EngineError`] if there is none yet or it cannot be opened.
-    pub fn ledger(&self) -> Result<SqliteLedger, EngineError> {
-        Ok(SqliteLedger::open_existing(&self.dir, TenantId::local())?)
+    pub fn ledger(&self) -> Result<Box<dyn Ledger>, EngineError> {
+        Ok(Box::new(SqliteLedger::open_existing(&self.dir, TenantId::local())?))
+    }
+
+    /// The ledger, which is made if there is none yet.
+    ///
+    /// # Errors
+    /// [`EngineError`] if it cannot be opened or made.
+    pub(crate) fn new_ledger(&self) -> Result<Box<dyn Ledger>, EngineError> {
+        Ok(Box::new(SqliteLedger::open(&self.dir, TenantId::local())?))
     }
 
     /// The depot.

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use stella_depot::{Depot, SpoolFile};
 use stella_engine::BoltTree;
-use stella_ledger::{IdRange, Ledger as _, LiveSet, SqliteLedger};
+use stella_ledger::{Feeds as _, IdRange, LiveSet, Snapshots as _, SqliteLedger};
 use stella_model::json::Tape;
 use stella_model::{Instant, Limits, TenantId};
 use stella_pack::trivy_db::{Mapper, Options, Spools, TRIVY_DB, assemble};

@@ -10,6 +10,7 @@
 mod apt;
 mod golang;
 mod install;
+mod postgres;
 mod table;
 mod wheel;
 
@@ -19,6 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 pub use install::install;
+pub use postgres::Postgres;
 pub use table::{COSIGN_VERSIONS, PEERS, TRIVY_VERSIONS};
 
 /// Versions of Trivy to try, oldest first: those of every run of the tests, or all that can be had.

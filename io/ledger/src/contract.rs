@@ -1,6 +1,7 @@
-//! What every ledger must do, as tests that each implementation runs.
-//!
-//! An implementation provides a [`Subject`] and expands [`contract_tests!`](crate::contract_tests).
+//! What every ledger must do, as tests that each implementation runs: [`CASES`], each on a new,
+//! empty ledger, and [`model`].
+
+pub(crate) mod model;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -9,54 +10,91 @@ use stella_model::{Digest, FeedName, Instant, Kind, RecordId, SetKey};
 use stella_records::{Draft, Facets, Format, Revision, RevisionOrder};
 
 use crate::{
-    Block, FeedInfo, FeedSpec, IdRange, IngestMode, IngestSummary, Ledger, LedgerError, LiveSet,
-    Prepared, PreparedDocument, Quarantined, Seq, SetState, WithFacets, prepare,
+    Block, FeedInfo, FeedSpec, IdRange, Ingest, IngestMode, IngestSummary, Ledger, LedgerError,
+    LiveSet, PreparedDocument, QuarantineFilter, Quarantined, Seq, SetState, WithFacets, prepare,
 };
 
-/// A ledger under test with its writing side.
-pub trait Subject {
-    /// The ledger.
-    fn ledger(&self) -> &dyn Ledger;
+/// A ledger under test.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'l>(pub(crate) &'l dyn Ledger);
+
+impl<'l> Subject<'l> {
+    fn ledger(self) -> &'l dyn Ledger {
+        self.0
+    }
+
     /// Runs one ingest.
     ///
     /// # Errors
-    /// As the implementation.
-    fn ingest(
-        &self,
+    /// Of the ledger.
+    pub(crate) fn ingest(
+        self,
         feed: &FeedSpec,
         mode: IngestMode,
         input: &[Item],
-    ) -> Result<IngestSummary, LedgerError>;
+    ) -> Result<IngestSummary, LedgerError> {
+        let mut ingest = self.0.ingest(feed, mode, now())?;
+        fill(&mut *ingest, input)?;
+        ingest.commit()
+    }
+
     /// Blocks an id.
     ///
     /// # Errors
-    /// As the implementation.
-    fn block(&self, set: &SetKey, id: &RecordId) -> Result<bool, LedgerError>;
+    /// Of the ledger.
+    pub(crate) fn block(self, set: &SetKey, id: &RecordId) -> Result<bool, LedgerError> {
+        self.0.block(set, id, "a test", now())
+    }
+
     /// Unblocks an id.
     ///
     /// # Errors
-    /// As the implementation.
-    fn unblock(&self, set: &SetKey, id: &RecordId) -> Result<(), LedgerError>;
-    /// The blocked ids.
-    ///
-    /// # Errors
-    /// As the implementation.
-    fn blocks(&self, feed: &FeedName) -> Result<Vec<Block>, LedgerError>;
+    /// Of the ledger.
+    pub(crate) fn unblock(self, set: &SetKey, id: &RecordId) -> Result<(), LedgerError> {
+        self.0.unblock(set, id)
+    }
+
+    fn blocks(self, feed: &FeedName) -> Result<Vec<Block>, LedgerError> {
+        self.0.blocks(feed)
+    }
+
     /// Removes a feed.
     ///
     /// # Errors
-    /// As the implementation.
-    fn remove(&self, feed: &FeedName) -> Result<u64, LedgerError>;
+    /// Of the ledger.
+    pub(crate) fn remove(self, feed: &FeedName) -> Result<u64, LedgerError> {
+        self.0.remove_feed(feed)
+    }
+
     /// Paths and reasons in quarantine, sorted.
-    ///
-    /// # Errors
-    /// As the implementation.
-    fn quarantine(&self, feed: &FeedName) -> Result<Vec<(String, String)>, LedgerError>;
+    fn quarantine(self, feed: &FeedName) -> Result<Vec<(String, String)>, LedgerError> {
+        let filter = QuarantineFilter { feed: Some(feed.clone()), ..QuarantineFilter::default() };
+        let entries = self.0.quarantine(&filter)?.into_iter();
+        let mut entries: Vec<_> = entries.map(|e| (e.document.path, e.document.reason)).collect();
+        entries.sort();
+        Ok(entries)
+    }
+}
+
+/// Gives an ingest its input.
+///
+/// # Errors
+/// Of the ledger.
+pub(crate) fn fill(ingest: &mut dyn Ingest, input: &[Item]) -> Result<(), LedgerError> {
+    for (number, item) in input.iter().enumerate() {
+        match (item, rejection(item)) {
+            (Item::Record(record), _) => ingest.put(&record.document(&format!("in:{number}")))?,
+            (Item::Unreadable(_), Some(document)) => ingest.read_error(&document)?,
+            (_, Some(document)) => ingest.quarantine(&document)?,
+            (_, None) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Something an input has.
 #[derive(Debug, Clone)]
-pub enum Item {
+pub(crate) enum Item {
     /// A document with one record.
     Record(Rec),
     /// A document that is rejected.
@@ -67,29 +105,29 @@ pub enum Item {
 
 /// A record of a test: id, revision and what tells one content from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rec {
+pub(crate) struct Rec {
     /// Kind, such as `advisory`.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Id.
-    pub id: String,
+    pub(crate) id: String,
     /// Day of the revision time; `None` for no time.
-    pub day: Option<u8>,
+    pub(crate) day: Option<u8>,
     /// Dotted version.
-    pub version: Option<&'static str>,
+    pub(crate) version: Option<&'static str>,
     /// Tells contents of one revision apart.
-    pub body: u8,
+    pub(crate) body: u8,
 }
 
 impl Rec {
     /// An advisory.
     #[must_use]
-    pub fn new(id: &str, day: u8, body: u8) -> Rec {
+    pub(crate) fn new(id: &str, day: u8, body: u8) -> Rec {
         Rec { kind: "advisory", id: id.to_owned(), day: Some(day), version: None, body }
     }
 
     /// The canonical content.
     #[must_use]
-    pub fn content(&self) -> Vec<u8> {
+    pub(crate) fn content(&self) -> Vec<u8> {
         let padding = "evidence ".repeat(usize::from(self.body) * 40);
         let Rec { id, day, version, body, .. } = self;
         format!(
@@ -100,32 +138,32 @@ impl Rec {
 
     /// Its digest.
     #[must_use]
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest::of(&self.content())
     }
 
     /// Its revision.
     #[must_use]
-    pub fn revision(&self) -> Revision {
+    pub(crate) fn revision(&self) -> Revision {
         let time = self.day.map(|day| format!("2026-01-{day:02}T00:00:00.5Z"));
         Revision::new(RevisionOrder::TimeFirst, time.as_deref(), self.version)
     }
 
     /// Kind and feed.
     #[must_use]
-    pub fn set(&self, feed: &FeedName) -> SetKey {
+    pub(crate) fn set(&self, feed: &FeedName) -> SetKey {
         SetKey { kind: Kind::new(self.kind).expect("a kind"), feed: feed.clone() }
     }
 
     /// The document as received: not canonical, so that the ledger has to keep it.
     #[must_use]
-    pub fn received(&self) -> Vec<u8> {
+    pub(crate) fn received(&self) -> Vec<u8> {
         [b" ", &*self.content(), b"\n"].concat()
     }
 
     /// The document as the writing side takes it.
     #[must_use]
-    pub fn document(&self, path: &str) -> PreparedDocument {
+    pub(crate) fn document(&self, path: &str) -> PreparedDocument {
         let content = self.content();
         let draft = Draft {
             kind: Kind::new(self.kind).expect("a kind"),
@@ -142,11 +180,11 @@ impl Rec {
 }
 
 /// What a snapshot holds.
-pub type State = BTreeMap<(SetKey, String), Digest>;
+pub(crate) type State = BTreeMap<(SetKey, String), Digest>;
 
 /// Reads a whole snapshot in every way there is, and checks that all ways agree.
 #[must_use]
-pub fn state(ledger: &dyn Ledger, at: Seq) -> State {
+pub(crate) fn state(ledger: &dyn Ledger, at: Seq) -> State {
     let mut state = State::new();
     let sets = ledger.sets(at).expect("sets");
     assert!(sets.is_sorted_by(|a, b| a.set < b.set), "sets come in export order");
@@ -183,7 +221,7 @@ pub fn state(ledger: &dyn Ledger, at: Seq) -> State {
 
 /// A replacement that lets everything vanish.
 #[must_use]
-pub fn replace() -> IngestMode {
+pub(crate) fn replace() -> IngestMode {
     IngestMode::Replace { max_drop_percent: 100.0, accept: None }
 }
 
@@ -195,11 +233,11 @@ fn items(records: &[Rec]) -> Vec<Item> {
     records.iter().cloned().map(Item::Record).collect()
 }
 
-fn merge(subject: &dyn Subject, name: &str, records: &[Rec]) -> IngestSummary {
+fn merge(subject: Subject<'_>, name: &str, records: &[Rec]) -> IngestSummary {
     subject.ingest(&feed(name), IngestMode::Merge, &items(records)).expect("ingest")
 }
 
-fn holds(subject: &dyn Subject, name: &str, records: &[&Rec]) {
+fn holds(subject: Subject<'_>, name: &str, records: &[&Rec]) {
     let name = FeedName::new(name).expect("a feed");
     let expected: State =
         records.iter().map(|r| ((r.set(&name), r.id.clone()), r.digest())).collect();
@@ -220,7 +258,7 @@ fn counts(summary: &IngestSummary) -> [u64; 7] {
 }
 
 /// A new ledger has nothing, and says so without failing.
-pub fn an_empty_ledger_reads_as_empty(subject: &dyn Subject) {
+pub(crate) fn an_empty_ledger_reads_as_empty(subject: Subject<'_>) {
     let ledger = subject.ledger();
     assert_eq!(ledger.head().expect("head"), Seq(0));
     assert!(state(ledger, Seq(0)).is_empty());
@@ -232,7 +270,7 @@ pub fn an_empty_ledger_reads_as_empty(subject: &dyn Subject) {
 }
 
 /// What a set holds is told apart from what it held, and only from that.
-pub fn a_set_has_one_state_until_it_changes(subject: &dyn Subject) {
+pub(crate) fn a_set_has_one_state_until_it_changes(subject: Subject<'_>) {
     let states = |at: u64| -> BTreeMap<String, Option<SetState>> {
         let sets = subject.ledger().sets(Seq(at)).expect("sets").into_iter();
         sets.map(|live| (live.set.to_string(), live.state)).collect()
@@ -268,7 +306,7 @@ pub fn a_set_has_one_state_until_it_changes(subject: &dyn Subject) {
 }
 
 /// Re-ingesting the same input takes no sequence and changes nothing.
-pub fn the_same_input_again_changes_nothing(subject: &dyn Subject) {
+pub(crate) fn the_same_input_again_changes_nothing(subject: Subject<'_>) {
     let records: Vec<Rec> = (0..50).map(|n| Rec::new(&format!("id-{n}"), 1, n)).collect();
     let first = merge(subject, "npm", &records);
     assert_eq!((first.seq_from, first.seq_to), (Seq(0), Seq(1)));
@@ -286,7 +324,7 @@ pub fn the_same_input_again_changes_nothing(subject: &dyn Subject) {
 }
 
 /// Across ingests the newer revision wins; an older one is ignored and counted.
-pub fn the_newer_revision_wins_across_ingests(subject: &dyn Subject) {
+pub(crate) fn the_newer_revision_wins_across_ingests(subject: Subject<'_>) {
     let old = Rec::new("a", 1, 1);
     let new = Rec::new("a", 2, 2);
     assert_eq!(counts(&merge(subject, "f", std::slice::from_ref(&old))), [1, 0, 0, 0, 0, 0, 0]);
@@ -305,7 +343,7 @@ pub fn the_newer_revision_wins_across_ingests(subject: &dyn Subject) {
 }
 
 /// Equal revisions are decided by the greater digest, in either order.
-pub fn equal_revisions_are_decided_by_digest(subject: &dyn Subject) {
+pub(crate) fn equal_revisions_are_decided_by_digest(subject: Subject<'_>) {
     let pair = [Rec::new("a", 1, 1), Rec::new("a", 1, 2)];
     let winner = pair.iter().max_by_key(|r| r.digest()).expect("two");
     let loser = pair.iter().min_by_key(|r| r.digest()).expect("two");
@@ -318,7 +356,7 @@ pub fn equal_revisions_are_decided_by_digest(subject: &dyn Subject) {
 }
 
 /// Of several versions in one ingest one wins whatever their order; the others go to quarantine.
-pub fn rivals_in_one_ingest_do_not_depend_on_order(subject: &dyn Subject) {
+pub(crate) fn rivals_in_one_ingest_do_not_depend_on_order(subject: Subject<'_>) {
     let versions = [Rec::new("a", 1, 1), Rec::new("a", 3, 2), Rec::new("a", 2, 3)];
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     for (number, order) in orders.into_iter().enumerate() {
@@ -360,7 +398,7 @@ pub fn rivals_in_one_ingest_do_not_depend_on_order(subject: &dyn Subject) {
 }
 
 /// The same document twice in one input is counted, not quarantined.
-pub fn equal_documents_are_only_counted(subject: &dyn Subject) {
+pub(crate) fn equal_documents_are_only_counted(subject: Subject<'_>) {
     let record = Rec::new("a", 1, 1);
     let summary = merge(subject, "f", &[record.clone(), record.clone(), record.clone()]);
     assert_eq!(counts(&summary), [1, 0, 0, 0, 0, 0, 2]);
@@ -382,7 +420,7 @@ pub fn equal_documents_are_only_counted(subject: &dyn Subject) {
 }
 
 /// A replacement makes the feed equal to its input: rollbacks and vanished records included.
-pub fn a_replacement_makes_the_feed_equal_to_the_input(subject: &dyn Subject) {
+pub(crate) fn a_replacement_makes_the_feed_equal_to_the_input(subject: Subject<'_>) {
     let (a2, b1, c1) = (Rec::new("a", 2, 1), Rec::new("b", 1, 1), Rec::new("c", 1, 1));
     let vex = Rec { kind: "vex", ..Rec::new("v", 1, 1) };
     merge(subject, "f", &[a2.clone(), b1.clone(), c1.clone(), vex.clone()]);
@@ -405,7 +443,7 @@ pub fn a_replacement_makes_the_feed_equal_to_the_input(subject: &dyn Subject) {
 }
 
 /// Too great a drop, or an input that was not read whole, changes nothing unless accepted.
-pub fn a_replacement_that_drops_too_much_changes_nothing(subject: &dyn Subject) {
+pub(crate) fn a_replacement_that_drops_too_much_changes_nothing(subject: Subject<'_>) {
     let records: Vec<Rec> = (0..100).map(|n| Rec::new(&format!("r{n:03}"), 1, 1)).collect();
     merge(subject, "f", &records);
     let head = subject.ledger().head().expect("head");
@@ -436,7 +474,7 @@ pub fn a_replacement_that_drops_too_much_changes_nothing(subject: &dyn Subject) 
 }
 
 /// A read error of a merge is only noted.
-pub fn a_merge_goes_on_after_read_errors(subject: &dyn Subject) {
+pub(crate) fn a_merge_goes_on_after_read_errors(subject: Subject<'_>) {
     let record = Rec::new("a", 1, 1);
     let input = [Item::Unreadable("x.tar"), Item::Record(record.clone()), Item::Bad("b.json")];
     let summary = subject.ingest(&feed("f"), IngestMode::Merge, &input).expect("ingest");
@@ -458,7 +496,7 @@ pub fn a_merge_goes_on_after_read_errors(subject: &dyn Subject) {
 }
 
 /// A blocked id stays out whatever a feed brings, until it is unblocked.
-pub fn a_blocked_id_stays_out(subject: &dyn Subject) {
+pub(crate) fn a_blocked_id_stays_out(subject: Subject<'_>) {
     let (a, b) = (Rec::new("a", 1, 1), Rec::new("b", 1, 1));
     let set: SetKey = "advisory/f".parse().expect("a set");
     assert!(matches!(subject.block(&set, &id("a")), Err(LedgerError::NotFound { .. })));
@@ -488,7 +526,7 @@ pub fn a_blocked_id_stays_out(subject: &dyn Subject) {
 }
 
 /// A removed feed is gone from now on, not from the past, and can begin anew.
-pub fn a_removed_feed_is_gone_but_not_from_the_past(subject: &dyn Subject) {
+pub(crate) fn a_removed_feed_is_gone_but_not_from_the_past(subject: Subject<'_>) {
     let (a, b) = (Rec::new("a", 1, 1), Rec::new("b", 1, 1));
     merge(subject, "f", &[a.clone(), b.clone()]);
     merge(subject, "g", std::slice::from_ref(&a));
@@ -500,7 +538,7 @@ pub fn a_removed_feed_is_gone_but_not_from_the_past(subject: &dyn Subject) {
     holds(subject, "g", &[&a]);
     assert_eq!(state(subject.ledger(), before).len(), 3);
     let feeds =
-        |subject: &dyn Subject| -> Vec<FeedInfo> { subject.ledger().feeds().expect("feeds") };
+        |subject: Subject<'_>| -> Vec<FeedInfo> { subject.ledger().feeds().expect("feeds") };
     assert_eq!(feeds(subject).len(), 1);
     assert_eq!(merge(subject, "f", std::slice::from_ref(&b)).added, 1);
     holds(subject, "f", &[&b]);
@@ -508,7 +546,7 @@ pub fn a_removed_feed_is_gone_but_not_from_the_past(subject: &dyn Subject) {
 }
 
 /// What is said of a feed stays until something else is said.
-pub fn feeds_tell_what_was_said_of_them(subject: &dyn Subject) {
+pub(crate) fn feeds_tell_what_was_said_of_them(subject: Subject<'_>) {
     let spec = FeedSpec {
         publisher: Some("Acme".into()),
         licence: Some("CC-BY-4.0".into()),
@@ -531,7 +569,7 @@ pub fn feeds_tell_what_was_said_of_them(subject: &dyn Subject) {
 }
 
 /// Ranges include both ends and compare bytes; reading stops when told to.
-pub fn ranges_include_their_ends(subject: &dyn Subject) {
+pub(crate) fn ranges_include_their_ends(subject: Subject<'_>) {
     let names = ["A", "a", "a\0", "a\u{1}", "aa", "b", "\u{e9}", "\u{ffff}", "\u{1f980}"];
     let records: Vec<Rec> = names.iter().map(|name| Rec::new(name, 1, 1)).collect();
     merge(subject, "f", &records);
@@ -568,7 +606,7 @@ pub fn ranges_include_their_ends(subject: &dyn Subject) {
 }
 
 /// A snapshot of more records than a page stays exact while later ingests change every record.
-pub fn a_snapshot_stands_still_while_ingests_go_on(subject: &dyn Subject) {
+pub(crate) fn a_snapshot_stands_still_while_ingests_go_on(subject: Subject<'_>) {
     let records = |day: u8| -> Vec<Rec> {
         (0..5000).map(|n| Rec::new(&format!("{n:05}"), day, day)).collect()
     };
@@ -590,15 +628,9 @@ pub fn a_snapshot_stands_still_while_ingests_go_on(subject: &dyn Subject) {
     assert_eq!([counts(0), counts(1), counts(2), counts(3)], [0, 5000, 5000, 0]);
 }
 
-/// The records of a prepared document, for tests of writing sides.
-#[must_use]
-pub fn records_of(document: &PreparedDocument) -> &[Prepared] {
-    &document.records
-}
-
 /// The entry of the quarantine that stands for an item.
 #[must_use]
-pub fn rejection(item: &Item) -> Option<Quarantined> {
+pub(crate) fn rejection(item: &Item) -> Option<Quarantined> {
     let (path, reason) = match item {
         Item::Record(_) => return None,
         Item::Bad(path) => (path, "invalid-json"),
@@ -610,33 +642,32 @@ pub fn rejection(item: &Item) -> Option<Quarantined> {
 
 /// The time that tests give.
 #[must_use]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::from_unix_seconds(1_800_000_000).expect("a time")
 }
 
-/// Expands to one test for each rule; the argument makes a new, empty [`Subject`].
-#[macro_export]
-macro_rules! contract_tests {
-    ($fresh:expr) => {
-        $crate::contract_tests!($fresh;
-            an_empty_ledger_reads_as_empty
-            a_set_has_one_state_until_it_changes
-            the_same_input_again_changes_nothing
-            the_newer_revision_wins_across_ingests
-            equal_revisions_are_decided_by_digest
-            rivals_in_one_ingest_do_not_depend_on_order
-            equal_documents_are_only_counted
-            a_replacement_makes_the_feed_equal_to_the_input
-            a_replacement_that_drops_too_much_changes_nothing
-            a_merge_goes_on_after_read_errors
-            a_blocked_id_stays_out
-            a_removed_feed_is_gone_but_not_from_the_past
-            feeds_tell_what_was_said_of_them
-            ranges_include_their_ends
-            a_snapshot_stands_still_while_ingests_go_on
-        );
-    };
-    ($fresh:expr; $($case:ident)*) => {
-        $(#[test] fn $case() { $crate::contract::$case(&$fresh()); })*
-    };
+/// A rule by its name.
+pub(crate) type Case = (&'static str, fn(Subject<'_>));
+
+macro_rules! cases {
+    ($($case:ident)*) => { &[$((stringify!($case), $case)),*] };
 }
+
+/// All rules.
+pub(crate) const CASES: &[Case] = cases! {
+    an_empty_ledger_reads_as_empty
+    a_set_has_one_state_until_it_changes
+    the_same_input_again_changes_nothing
+    the_newer_revision_wins_across_ingests
+    equal_revisions_are_decided_by_digest
+    rivals_in_one_ingest_do_not_depend_on_order
+    equal_documents_are_only_counted
+    a_replacement_makes_the_feed_equal_to_the_input
+    a_replacement_that_drops_too_much_changes_nothing
+    a_merge_goes_on_after_read_errors
+    a_blocked_id_stays_out
+    a_removed_feed_is_gone_but_not_from_the_past
+    feeds_tell_what_was_said_of_them
+    ranges_include_their_ends
+    a_snapshot_stands_still_while_ingests_go_on
+};

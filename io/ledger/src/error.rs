@@ -1,79 +1,77 @@
 //! What can go wrong with a ledger.
 
-use std::path::PathBuf;
-
 use stella_model::ErrorCode;
 
 /// Why an operation on a ledger failed. Nothing was changed by an operation that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// There is no ledger yet.
-    #[error("there is no ledger at {}", path.display())]
+    #[error("there is no ledger at {place}")]
     Missing {
-        /// The file that was looked for.
-        path: PathBuf,
+        /// The file or database that was looked for.
+        place: String,
     },
     /// The file is not a ledger of this product.
-    #[error("{} is not a ledger: {found}", path.display())]
+    #[error("{place} is not a ledger: {found}")]
     NotALedger {
-        /// The file.
-        path: PathBuf,
+        /// The file or database.
+        place: String,
         /// What it is instead.
         found: String,
     },
     /// A newer version of the product wrote it.
-    #[error("{} has schema {found}; this version reads up to {known}", path.display())]
+    #[error("{place} has schema {found}; this version reads up to {known}")]
     NewerSchema {
-        /// The file.
-        path: PathBuf,
+        /// The file or database.
+        place: String,
         /// The schema it has.
         found: i64,
         /// The newest schema that is known here.
         known: i64,
     },
     /// Another process is writing.
-    #[error("another process is writing to {}", path.display())]
+    #[error("another process is writing to {place}")]
     Busy {
-        /// The file.
-        path: PathBuf,
+        /// The file or database.
+        place: String,
     },
     /// The file is there and cannot be read.
-    #[error("{} cannot be read: {reason}", path.display())]
+    #[error("{place} cannot be read: {reason}")]
     Unreadable {
-        /// The file.
-        path: PathBuf,
+        /// The file or database.
+        place: String,
         /// What the system says.
         reason: String,
     },
     /// The file or its folder cannot be written.
-    #[error("{} cannot be written: {reason}", path.display())]
+    #[error("{place} cannot be written: {reason}")]
     ReadOnly {
-        /// The file.
-        path: PathBuf,
+        /// The file or database.
+        place: String,
         /// What the system says.
         reason: String,
     },
     /// No space is left.
-    #[error("no space is left for {}", path.display())]
+    #[error("no space is left for {place}")]
     Full {
-        /// The file.
-        path: PathBuf,
+        /// The file or database.
+        place: String,
     },
     /// The file is damaged.
-    #[error("{} is damaged: {detail}", path.display())]
+    #[error("{place} is damaged: {detail}")]
     Damaged {
-        /// The file.
-        path: PathBuf,
+        /// The file or database.
+        place: String,
         /// What was found.
         detail: String,
     },
     /// The system or SQLite failed in some other way.
-    #[error("cannot {action} in {}", path.display())]
+    #[error("cannot {action} in {place}")]
     Storage {
         /// What was attempted.
         action: &'static str,
-        /// The file.
-        path: PathBuf,
+        /// The file or database.
+        place: String,
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },

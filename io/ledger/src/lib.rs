@@ -15,23 +15,27 @@
 //! - the same input again changes nothing and takes no sequence.
 
 mod error;
+mod ledger;
+mod postgres;
 mod prepare;
 mod sqlite;
+mod stored;
 
-#[cfg(any(test, feature = "contract"))]
-pub mod contract;
+#[cfg(test)]
+mod contract;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 use stella_model::{Digest, FeedName, Instant, Kind, RecordId, SetKey};
 use stella_records::{Facets, Format};
 
 pub use error::LedgerError;
+pub use ledger::{Feeds, Ingest, Ledger, Snapshots, Upkeep};
+pub use postgres::PostgresLedger;
 pub use prepare::{Prepared, PreparedDocument, prepare};
-pub use sqlite::{Changes, Compacted, Ingest, SqliteLedger};
+pub use sqlite::SqliteLedger;
 
 /// A position in the history of one ledger: the count of changing transactions. Means nothing in
 /// another ledger and is never part of a bundle.
@@ -299,53 +303,24 @@ pub struct Block {
     pub at: Instant,
 }
 
-/// The reading side of a ledger, bound to one tenant (INV-TENANT).
-///
-/// All methods may be called from several threads at once and while an ingest is under way.
-pub trait Ledger: Send + Sync {
-    /// The newest sequence; 0 if nothing was ever ingested.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if storage fails.
-    fn head(&self) -> Result<Seq, LedgerError>;
+/// Records of a set by what became of them between two snapshots.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// Not there before.
+    pub added: u64,
+    /// There before and after with another content.
+    pub changed: u64,
+    /// No longer there.
+    pub removed: u64,
+}
 
-    /// The sets that hold records at a snapshot, in export order. Costs nothing for those that did
-    /// not change since.
-    ///
-    /// # Errors
-    /// [`LedgerError::OutOfReach`] for a snapshot that cannot be read, else if storage fails.
-    fn sets(&self, at: Seq) -> Result<Vec<LiveSet>, LedgerError>;
-
-    /// The feeds by name, as they are now.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if storage fails.
-    fn feeds(&self) -> Result<Vec<FeedInfo>, LedgerError>;
-
-    /// Gives the records of a set at a snapshot, bytewise by id, until `row` breaks. Pages by key:
-    /// no transaction is held while `row` runs for long.
-    ///
-    /// # Errors
-    /// [`LedgerError::OutOfReach`] for a snapshot that cannot be read, else if storage fails.
-    fn scan(
-        &self,
-        at: Seq,
-        set: &SetKey,
-        range: &IdRange,
-        facets: WithFacets,
-        row: &mut dyn FnMut(IndexRow) -> ControlFlow<()>,
-    ) -> Result<(), LedgerError>;
-
-    /// As [`scan`](Ledger::scan), with the contents. The record lies in memory that the next one
-    /// takes over.
-    ///
-    /// # Errors
-    /// As [`scan`](Ledger::scan); [`LedgerError::Damaged`] if a content cannot be decompressed.
-    fn read(
-        &self,
-        at: Seq,
-        set: &SetKey,
-        range: &IdRange,
-        record: &mut dyn FnMut(&StoredRecord) -> ControlFlow<()>,
-    ) -> Result<(), LedgerError>;
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Versions forgotten.
+    pub versions: u64,
+    /// Length of what is stored before, in bytes.
+    pub bytes_before: u64,
+    /// Length of what is stored after, in bytes.
+    pub bytes_after: u64,
 }

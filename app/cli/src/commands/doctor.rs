@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde_json::json;
 use stella_keys::{KeyStore, TrustStore};
-use stella_ledger::Ledger as _;
 use stella_model::ErrorCode;
 
 use super::Exit;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stella_engine::EngineError;
-use stella_ledger::{Block, FeedInfo, Ledger as _, LedgerError};
+use stella_ledger::{Block, FeedInfo, LedgerError};
 use stella_model::screen::Safe;
 use stella_model::{FeedName, SetKey};
 

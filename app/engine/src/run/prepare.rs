@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use stella_ledger::{FeedInfo, IdRange, Ledger as _, LiveSet, Seq, SqliteLedger, StoredRecord};
+use stella_ledger::{FeedInfo, IdRange, Ledger, LiveSet, Seq, StoredRecord};
 use stella_model::screen::Safe;
 use stella_model::{
     Digest, DigestBuilder, ErrorCode, FeedName, Instant, Kind, PRODUCT_VERSION, SetKey, TenantId,
@@ -35,7 +35,7 @@ pub(super) struct Prepared {
     /// What is kept of the sets for the next run.
     pub(super) kept: KeptSets,
     pub(super) rules: RuleSet,
-    pub(super) ledger: SqliteLedger,
+    pub(super) ledger: Box<dyn Ledger>,
     pub(super) ledger_id: String,
     pub(super) sequence: u64,
     pub(super) selectors: Selectors,
@@ -71,7 +71,7 @@ pub(super) fn prepare(
     let codec = codec::codec(profile.level);
     let known = KeptSets::load(store, &kin(&profile), &selectors);
     let scan = Scan {
-        ledger: &ledger,
+        ledger: &*ledger,
         head,
         selectors: &selectors,
         profile: &profile,

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use stella_ledger::{IdRange, Ledger as _, LiveSet, Seq, SqliteLedger, WithFacets};
+use stella_ledger::{IdRange, Ledger, LiveSet, Seq, WithFacets};
 use stella_model::{Digest, SetKey};
 use stella_plan::{PlannedRecord, Profile, Selectors, SetPlan, SetSummary, Unmatched};
 
@@ -11,7 +11,7 @@ use crate::{Cancel, EngineError, Progress, Stage, StageUpdate};
 
 /// The sets of a snapshot, and how they are planned.
 pub(super) struct Scan<'a> {
-    pub(super) ledger: &'a SqliteLedger,
+    pub(super) ledger: &'a dyn Ledger,
     pub(super) head: Seq,
     pub(super) selectors: &'a Selectors,
     pub(super) profile: &'a Profile,

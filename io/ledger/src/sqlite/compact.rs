@@ -2,28 +2,13 @@
 
 use rusqlite::{Connection, params};
 
-use crate::{Ledger as _, LedgerError, Seq};
+use crate::{Compacted, LedgerError, Seq, Snapshots as _, Upkeep};
 
 use super::ingest::release_original;
 use super::{SqliteLedger, head, values};
 
-/// What a compaction did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Compacted {
-    /// Versions forgotten.
-    pub versions: u64,
-    /// Length of the file before, in bytes.
-    pub bytes_before: u64,
-    /// Length of the file after, in bytes.
-    pub bytes_after: u64,
-}
-
-impl SqliteLedger {
-    /// Keeps a snapshot from being compacted away. A pin of the same name is moved.
-    ///
-    /// # Errors
-    /// [`LedgerError::OutOfReach`] if it cannot be read now; else if storage fails.
-    pub fn pin(&self, name: &str, at: Seq) -> Result<(), LedgerError> {
+impl Upkeep for SqliteLedger {
+    fn pin(&self, name: &str, at: Seq) -> Result<(), LedgerError> {
         self.sets(at)?;
         self.with_writer("pin a snapshot", |db| {
             let sql = "INSERT INTO snapshot_pin(name, seq) VALUES(?1, ?2)
@@ -33,23 +18,14 @@ impl SqliteLedger {
         })
     }
 
-    /// Lets a snapshot go. It is no fault if it is not pinned.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if storage fails.
-    pub fn unpin(&self, name: &str) -> Result<(), LedgerError> {
+    fn unpin(&self, name: &str) -> Result<(), LedgerError> {
         self.with_writer("unpin a snapshot", |db| {
             let result = db.execute("DELETE FROM snapshot_pin WHERE name = ?1", [name]);
             result.map(|_| ()).map_err(|error| self.error("unpin a snapshot", error))
         })
     }
 
-    /// Forgets versions that neither the newest snapshot nor a pinned one has, and gives their
-    /// space back to the file system. Tombstones stay.
-    ///
-    /// # Errors
-    /// [`LedgerError::Busy`] if another writer is at work; else if storage fails.
-    pub fn compact(&self) -> Result<Compacted, LedgerError> {
+    fn compact(&self) -> Result<Compacted, LedgerError> {
         let length = || std::fs::metadata(&*self.path).map_or(0, |metadata| metadata.len());
         let bytes_before = length();
         let versions = self.with_writer("compact", |db| {

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use stella_model::{FeedName, Instant, RecordId, SetKey};
 
-use crate::{Block, FeedInfo, LedgerError, Seq};
+use crate::{Block, FeedInfo, Feeds, LedgerError, QuarantineEntry, QuarantineFilter, Seq};
 
 use super::ingest::{bury, set_number, supersede};
-use super::{SqliteLedger, advance, head, values};
+use super::{SqliteLedger, advance, head, quarantine, values};
 
-impl SqliteLedger {
-    /// One feed as it is now.
-    ///
-    /// # Errors
-    /// [`LedgerError::NotFound`] if there is none; else if storage fails.
-    pub fn feed(&self, name: &FeedName) -> Result<FeedInfo, LedgerError> {
+impl Feeds for SqliteLedger {
+    fn feeds(&self) -> Result<Vec<FeedInfo>, LedgerError> {
+        self.with_reader("list the feeds", |db| self.list_feeds(db))
+    }
+
+    fn feed(&self, name: &FeedName) -> Result<FeedInfo, LedgerError> {
         let found = self.with_reader("read a feed", |db| {
             let sql = format!("{FEED} AND name = ?2");
             let feed = db
@@ -26,13 +26,7 @@ impl SqliteLedger {
         found.ok_or_else(|| no_feed(name))
     }
 
-    /// Keeps an id out of its feed, now and whatever later ingests bring. Gives whether the feed
-    /// held it.
-    ///
-    /// # Errors
-    /// [`LedgerError::NotFound`] if there is no such feed, or it holds the id as another kind: the
-    /// block would not do what it seems to; else if storage fails.
-    pub fn block(
+    fn block(
         &self,
         set: &SetKey,
         id: &RecordId,
@@ -63,11 +57,7 @@ impl SqliteLedger {
         })
     }
 
-    /// Lets an id in again: the next ingest that brings it takes it.
-    ///
-    /// # Errors
-    /// [`LedgerError::NotFound`] if it is not blocked; else if storage fails.
-    pub fn unblock(&self, set: &SetKey, id: &RecordId) -> Result<(), LedgerError> {
+    fn unblock(&self, set: &SetKey, id: &RecordId) -> Result<(), LedgerError> {
         self.with_writer("unblock an id", |db| {
             let change = || -> rusqlite::Result<usize> {
                 let Some(number) = self.find_set(db, set)? else { return Ok(0) };
@@ -81,11 +71,7 @@ impl SqliteLedger {
         })
     }
 
-    /// The blocked ids of a feed, by kind and id.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if storage fails.
-    pub fn blocks(&self, feed: &FeedName) -> Result<Vec<Block>, LedgerError> {
+    fn blocks(&self, feed: &FeedName) -> Result<Vec<Block>, LedgerError> {
         self.with_reader("list the blocked ids", |db| {
             let sql = "SELECT r.kind, b.id, b.reason, b.at FROM block AS b
                        JOIN record_set AS r ON r.number = b.record_set
@@ -106,12 +92,7 @@ impl SqliteLedger {
         })
     }
 
-    /// Removes a feed: its records become tombstones, its quarantine and blocks are forgotten.
-    /// Earlier snapshots still have it. Gives how many records it held.
-    ///
-    /// # Errors
-    /// [`LedgerError::NotFound`] if there is none; else if storage fails.
-    pub fn remove_feed(&self, name: &FeedName) -> Result<u64, LedgerError> {
+    fn remove_feed(&self, name: &FeedName) -> Result<u64, LedgerError> {
         self.with_writer("remove a feed", |db| {
             let feed = self.existing_feed(db, name)?;
             let change = || -> rusqlite::Result<u64> {
@@ -131,7 +112,20 @@ impl SqliteLedger {
         })
     }
 
-    pub(super) fn list_feeds(&self, db: &Connection) -> rusqlite::Result<Vec<FeedInfo>> {
+    fn quarantine(&self, filter: &QuarantineFilter) -> Result<Vec<QuarantineEntry>, LedgerError> {
+        self.with_reader("list the quarantine", |db| quarantine::list(db, &self.tenant, filter))
+    }
+
+    fn quarantine_entry(&self, number: u64) -> Result<QuarantineEntry, LedgerError> {
+        let found = self.with_reader("read an entry of the quarantine", |db| {
+            quarantine::find(db, &self.tenant, number)
+        })?;
+        found.ok_or_else(|| LedgerError::NotFound { what: format!("quarantine entry {number}") })
+    }
+}
+
+impl SqliteLedger {
+    fn list_feeds(&self, db: &Connection) -> rusqlite::Result<Vec<FeedInfo>> {
         let mut statement = db.prepare_cached(&format!("{FEED} ORDER BY name"))?;
         let feeds = statement.query_map([self.tenant.as_str()], feed_row)?;
         feeds.map(|feed| feed.and_then(|(number, info)| complete(db, number, info))).collect()

@@ -9,7 +9,7 @@ use stella_model::{Digest, FeedName, Instant, Kind, TenantId};
 use stella_records::{FACETS_VERSION, Format, RejectReason, Revision};
 
 use crate::prepare::{Blob, Prepared, PreparedDocument};
-use crate::{FeedSpec, IngestMode, IngestSummary, LedgerError, Quarantined, Seq};
+use crate::{FeedSpec, Ingest, IngestMode, IngestSummary, LedgerError, Quarantined, Seq};
 
 use super::{SqliteLedger, advance, feed_number, head, storage_error, values};
 
@@ -28,8 +28,8 @@ CREATE TEMP TABLE loser(
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// An ingest under way. Dropping it takes everything back.
-pub struct Ingest {
+/// An ingest under way: a transaction that is taken back unless it is committed.
+pub(super) struct Running {
     db: Connection,
     file: Arc<Path>,
     feed: Feed,
@@ -98,17 +98,13 @@ enum Outcome {
 }
 
 impl SqliteLedger {
-    /// Begins an ingest into a feed, which is made if it is new. `at` is the time that the ledger
-    /// notes for it.
-    ///
-    /// # Errors
-    /// [`LedgerError::Busy`] if another writer is not done in time; else if storage fails.
-    pub fn ingest(
+    /// Begins an ingest.
+    pub(super) fn begin_ingest(
         &self,
         feed: &FeedSpec,
         mode: IngestMode,
         at: Instant,
-    ) -> Result<Ingest, LedgerError> {
+    ) -> Result<Running, LedgerError> {
         let db = self.writer()?;
         let begin = |db: &Connection| -> rusqlite::Result<_> {
             db.execute_batch(SEEN)?;
@@ -123,7 +119,7 @@ impl SqliteLedger {
         };
         let (before, feed_number, number, last, had_quarantine) =
             begin(&db).map_err(|error| self.error("begin an ingest", error))?;
-        Ok(Ingest {
+        Ok(Running {
             db,
             file: Arc::clone(&self.path),
             feed: Feed { number: feed_number, name: feed.name.clone() },
@@ -141,29 +137,16 @@ impl SqliteLedger {
     }
 }
 
-impl Ingest {
-    /// Stores the records of a document as far as they win.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if storage fails; the ingest can then only be dropped.
-    pub fn put(&mut self, document: &PreparedDocument) -> Result<(), LedgerError> {
+impl Ingest for Running {
+    fn put(&mut self, document: &PreparedDocument) -> Result<(), LedgerError> {
         self.put_document(document).map_err(|error| self.error("store a document", error))
     }
 
-    /// Notes a document that is not taken in.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if storage fails.
-    pub fn quarantine(&mut self, document: &Quarantined) -> Result<(), LedgerError> {
+    fn quarantine(&mut self, document: &Quarantined) -> Result<(), LedgerError> {
         self.put_quarantine(document).map_err(|error| self.error("note a rejection", error))
     }
 
-    /// Notes a part of the input that could not be read, so that the input is not the whole feed:
-    /// with [`IngestMode::Replace`], [`commit`](Ingest::commit) fails unless that was accepted.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if storage fails.
-    pub fn read_error(&mut self, document: &Quarantined) -> Result<(), LedgerError> {
+    fn read_error(&mut self, document: &Quarantined) -> Result<(), LedgerError> {
         self.read_errors += 1;
         if self.first_read_error.is_none() {
             self.first_read_error = Some(format!("{}: {}", document.path, document.detail));
@@ -171,28 +154,15 @@ impl Ingest {
         self.quarantine(document)
     }
 
-    /// Counts a file that accompanies documents.
-    pub fn count_companion(&mut self) {
+    fn count_companion(&mut self) {
         self.summary.companions += 1;
     }
 
-    /// Counts a file that is no evidence.
-    pub fn count_ignored(&mut self) {
+    fn count_ignored(&mut self) {
         self.summary.ignored += 1;
     }
 
-    /// What was done so far.
-    #[must_use]
-    pub fn summary(&self) -> &IngestSummary {
-        &self.summary
-    }
-
-    /// Makes the ingest part of the ledger, all of it or nothing.
-    ///
-    /// # Errors
-    /// With [`IngestMode::Replace`], [`LedgerError::MaxDrop`] and [`LedgerError::ReadErrors`];
-    /// else if storage fails.
-    pub fn commit(mut self) -> Result<IngestSummary, LedgerError> {
+    fn commit(mut self: Box<Self>) -> Result<IngestSummary, LedgerError> {
         self.finish()?;
         self.db.execute_batch("COMMIT").map_err(|error| self.error("commit an ingest", error))?;
         // The log of a large ingest is as large as the ingest: written back and cut off now. A
@@ -202,15 +172,13 @@ impl Ingest {
         Ok(self.summary)
     }
 
-    /// What a commit would do, without doing it.
-    ///
-    /// # Errors
-    /// As [`commit`](Ingest::commit).
-    pub fn preview(mut self) -> Result<IngestSummary, LedgerError> {
+    fn preview(mut self: Box<Self>) -> Result<IngestSummary, LedgerError> {
         self.finish()?;
         Ok(self.summary)
     }
+}
 
+impl Running {
     fn error(&self, action: &'static str, error: rusqlite::Error) -> LedgerError {
         storage_error(&self.file, action, error)
     }
@@ -552,7 +520,12 @@ impl Ingest {
 }
 
 #[cfg(test)]
-impl Ingest {
+impl Running {
+    /// What was done so far.
+    pub(super) fn summary(&self) -> &IngestSummary {
+        &self.summary
+    }
+
     /// Makes every page go to the file at once.
     pub(super) fn shrink_cache(&self) {
         self.db.pragma_update(None, "cache_size", 4).expect("a pragma");

@@ -23,11 +23,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode as Sqlite, OptionalExtension as _, params};
 use stella_model::TenantId;
 
-use crate::{LedgerError, Seq};
-
-pub use changes::Changes;
-pub use compact::Compacted;
-pub use ingest::Ingest;
+use crate::{FeedSpec, Ingest, IngestMode, Ledger, LedgerError, Seq};
 
 /// Name of the file in the store's folder.
 const FILE_NAME: &str = "ledger.sqlite";
@@ -78,11 +74,11 @@ impl SqliteLedger {
             Ok(true) => match fs::File::open(&ledger.path) {
                 Ok(_) => ledger.open_as_can_be(),
                 Err(error) => {
-                    let path = ledger.path.to_path_buf();
-                    Err(LedgerError::Unreadable { path, reason: error.to_string() })
+                    let place = ledger.place();
+                    Err(LedgerError::Unreadable { place, reason: error.to_string() })
                 }
             },
-            Ok(false) => Err(LedgerError::Missing { path: ledger.path.to_path_buf() }),
+            Ok(false) => Err(LedgerError::Missing { place: ledger.place() }),
             Err(error) => Err(ledger.io_error("look for the ledger", error)),
         }
     }
@@ -100,19 +96,6 @@ impl SqliteLedger {
         &self.path
     }
 
-    /// What tells this ledger's sequences from those of another: its id, 32 hex digits, and its
-    /// epoch, which a restore from a copy raises.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if storage fails.
-    pub fn identity(&self) -> Result<(String, u64), LedgerError> {
-        self.with_reader("read the ledger's identity", |db| {
-            db.query_row("SELECT lower(hex(id)), epoch FROM ledger", [], |row| {
-                Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
-            })
-        })
-    }
-
     fn at(dir: &Path, tenant: TenantId) -> SqliteLedger {
         let path: PathBuf = dir.join(FILE_NAME);
         SqliteLedger {
@@ -122,6 +105,10 @@ impl SqliteLedger {
             access: access::Access::Write,
             idle: Mutex::default(),
         }
+    }
+
+    fn place(&self) -> String {
+        self.path.display().to_string()
     }
 
     fn prepare_file(&self) -> Result<(), LedgerError> {
@@ -212,32 +199,51 @@ impl SqliteLedger {
     }
 
     fn io_error(&self, action: &'static str, error: std::io::Error) -> LedgerError {
-        let path = self.path.to_path_buf();
+        let place = self.place();
         match error.kind() {
             std::io::ErrorKind::PermissionDenied
             | std::io::ErrorKind::ReadOnlyFilesystem
             | std::io::ErrorKind::NotADirectory => {
-                LedgerError::ReadOnly { path, reason: error.to_string() }
+                LedgerError::ReadOnly { place, reason: error.to_string() }
             }
-            std::io::ErrorKind::StorageFull => LedgerError::Full { path },
-            _ => LedgerError::Storage { action, path, source: error.into() },
+            std::io::ErrorKind::StorageFull => LedgerError::Full { place },
+            _ => LedgerError::Storage { action, place, source: error.into() },
         }
     }
 }
 
+impl Ledger for SqliteLedger {
+    fn identity(&self) -> Result<(String, u64), LedgerError> {
+        self.with_reader("read the ledger's identity", |db| {
+            db.query_row("SELECT lower(hex(id)), epoch FROM ledger", [], |row| {
+                Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
+            })
+        })
+    }
+
+    fn ingest(
+        &self,
+        feed: &FeedSpec,
+        mode: IngestMode,
+        at: stella_model::Instant,
+    ) -> Result<Box<dyn Ingest>, LedgerError> {
+        Ok(Box::new(self.begin_ingest(feed, mode, at)?))
+    }
+}
+
 fn storage_error(path: &Path, action: &'static str, error: rusqlite::Error) -> LedgerError {
-    let path = path.to_path_buf();
+    let place = path.display().to_string();
     match error.sqlite_error_code() {
-        Some(Sqlite::DatabaseBusy | Sqlite::DatabaseLocked) => LedgerError::Busy { path },
+        Some(Sqlite::DatabaseBusy | Sqlite::DatabaseLocked) => LedgerError::Busy { place },
         Some(Sqlite::ReadOnly | Sqlite::CannotOpen | Sqlite::PermissionDenied) => {
-            LedgerError::ReadOnly { path, reason: error.to_string() }
+            LedgerError::ReadOnly { place, reason: error.to_string() }
         }
-        Some(Sqlite::DiskFull) => LedgerError::Full { path },
+        Some(Sqlite::DiskFull) => LedgerError::Full { place },
         Some(Sqlite::NotADatabase) => {
-            LedgerError::NotALedger { path, found: "no SQLite file".into() }
+            LedgerError::NotALedger { place, found: "no SQLite file".into() }
         }
-        Some(Sqlite::DatabaseCorrupt) => LedgerError::Damaged { path, detail: error.to_string() },
-        _ => LedgerError::Storage { action, path, source: error.into() },
+        Some(Sqlite::DatabaseCorrupt) => LedgerError::Damaged { place, detail: error.to_string() },
+        _ => LedgerError::Storage { action, place, source: error.into() },
     }
 }
 

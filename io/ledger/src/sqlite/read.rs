@@ -1,19 +1,18 @@
 //! Reading snapshots.
 
-use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use stella_model::{Digest, Kind, Limits, RecordId, SetKey};
-use stella_records::view::Evidence;
-use stella_records::{FACETS_VERSION, Facets, Format};
+use stella_model::{Digest, Kind, RecordId, SetKey};
+use stella_records::{FACETS_VERSION, Facets};
 
 use crate::prepare::Encoding;
+use crate::stored::{self, Damage};
 use crate::{
-    FeedInfo, IdRange, IndexRow, Ledger, LedgerError, LiveSet, Seq, StoredRecord, WithFacets,
+    Changes, IdRange, IndexRow, LedgerError, LiveSet, Seq, Snapshots, StoredRecord, WithFacets,
 };
 
-use super::{SqliteLedger, feed_number, head, values};
+use super::{SqliteLedger, changes, feed_number, head, values};
 
 /// Rows of one statement, after which the read transaction ends and another begins.
 const PAGE_ROWS: usize = 4096;
@@ -21,10 +20,7 @@ const PAGE_ROWS: usize = 4096;
 /// Contents of one statement.
 const PAGE_CONTENTS: usize = 512;
 
-/// No stored document is longer: a size above it in the file is damage.
-const MAX_BYTES: u64 = 1 << 31;
-
-impl Ledger for SqliteLedger {
+impl Snapshots for SqliteLedger {
     fn head(&self) -> Result<Seq, LedgerError> {
         self.with_reader("read the newest sequence", head)
     }
@@ -32,10 +28,6 @@ impl Ledger for SqliteLedger {
     fn sets(&self, at: Seq) -> Result<Vec<LiveSet>, LedgerError> {
         self.check_reach(at)?;
         self.with_reader("list the sets", |db| self.list_sets(db, at))
-    }
-
-    fn feeds(&self) -> Result<Vec<FeedInfo>, LedgerError> {
-        self.with_reader("list the feeds", |db| self.list_feeds(db))
     }
 
     fn scan(
@@ -84,7 +76,7 @@ impl Ledger for SqliteLedger {
             let index = index_row(row)?;
             let bytes = row.get_ref(6)?.as_blob()?;
             let encoding: i64 = row.get(5)?;
-            decode_into(encoding, index.size, bytes, &mut content)?;
+            stored::decode_into(encoding, index.size, bytes, &mut content).map_err(broken)?;
             // What is compressed has a checksum of its own; hashing that again would cost more
             // than reading it.
             let checked = encoding != Encoding::Plain.number();
@@ -101,14 +93,8 @@ impl Ledger for SqliteLedger {
         self.put_back(db);
         result
     }
-}
 
-impl SqliteLedger {
-    /// The bytes of a record's document as they were received; of a finding those of its report.
-    ///
-    /// # Errors
-    /// As [`Ledger::read`].
-    pub fn received(
+    fn received(
         &self,
         at: Seq,
         set: &SetKey,
@@ -124,14 +110,26 @@ impl SqliteLedger {
                        AND (v.superseded_by IS NULL OR v.superseded_by > ?3)";
             db.query_row(sql, params![number, id.as_str(), values::integer(at.0)], |row| {
                 let size: i64 = row.get(0)?;
-                decode(row.get(1)?, size.unsigned_abs(), row.get_ref(2)?.as_blob()?)
+                stored::decode(row.get(1)?, size.unsigned_abs(), row.get_ref(2)?.as_blob()?)
+                    .map_err(broken)
             })
             .optional()
         })
     }
 
+    fn changes(&self, set: &SetKey, from: Seq, to: Seq) -> Result<Changes, LedgerError> {
+        self.check_reach(from)?;
+        self.check_reach(to)?;
+        self.with_reader("compare two snapshots", |db| match self.find_set(db, set)? {
+            Some(number) => changes::between(db, number, from, to),
+            None => Ok(Changes::default()),
+        })
+    }
+}
+
+impl SqliteLedger {
     /// Refuses a snapshot that is not there, or not there any more.
-    pub(super) fn check_reach(&self, at: Seq) -> Result<(), LedgerError> {
+    fn check_reach(&self, at: Seq) -> Result<(), LedgerError> {
         let reach = self.with_reader("look for the snapshot", |db| {
             let sql = "SELECT head, oldest, EXISTS(SELECT 1 FROM snapshot_pin WHERE seq = ?1) FROM ledger";
             let mut statement = db.prepare_cached(sql)?;
@@ -205,8 +203,9 @@ impl SqliteLedger {
         let index = index_row(row)?;
         let sql = "SELECT encoding, bytes FROM content WHERE number = ?1";
         db.prepare_cached(sql)?.query_row([row.get::<_, i64>(7)?], |content| {
-            let bytes = decode(content.get(0)?, index.size, content.get_ref(1)?.as_blob()?)?;
-            derive_facets(index.format, &index.id, &bytes)
+            let bytes = stored::decode(content.get(0)?, index.size, content.get_ref(1)?.as_blob()?)
+                .map_err(broken)?;
+            stored::derive_facets(index.format, &index.id, &bytes).map_err(broken)
         })
     }
 }
@@ -281,52 +280,8 @@ fn index_row(row: &Row<'_>) -> rusqlite::Result<IndexRow> {
     })
 }
 
-thread_local! {
-    static DECODER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
-}
-
-fn decode(encoding: i64, size: u64, stored: &[u8]) -> rusqlite::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    decode_into(encoding, size, stored, &mut bytes)?;
-    Ok(bytes)
-}
-
-/// Puts the bytes as they were before [`prepare`](crate::prepare) stored them in place of what
-/// `out` holds.
-fn decode_into(encoding: i64, size: u64, stored: &[u8], out: &mut Vec<u8>) -> rusqlite::Result<()> {
-    if size > MAX_BYTES {
-        return Err(damaged("a stored document has an impossible length"));
-    }
-    out.clear();
-    match Encoding::from_number(encoding) {
-        Some(Encoding::Plain) => out.extend_from_slice(stored),
-        Some(Encoding::Zstd) => DECODER
-            .with_borrow_mut(|decoder| {
-                let decoder = match decoder {
-                    Some(decoder) => decoder,
-                    None => decoder.insert(zstd::bulk::Decompressor::new()?),
-                };
-                out.reserve(usize::try_from(size).unwrap_or(0));
-                decoder.decompress_to_buffer(stored, out)
-            })
-            .map(|_| ())
-            .map_err(|error| damaged(&format!("a stored document does not decompress: {error}")))?,
-        None => return Err(damaged("a stored document has an unknown encoding")),
-    }
-    if out.len() as u64 == size {
-        Ok(())
-    } else {
-        Err(damaged("a stored document has another length than noted"))
-    }
-}
-
-/// Facets as this version of the product sees them. What was recognised once can be read again.
-fn derive_facets(format: Format, id: &RecordId, content: &[u8]) -> rusqlite::Result<Facets> {
-    // No limit: the content passed those of its time.
-    let limits = Limits { document_bytes: MAX_BYTES, json_values: u64::MAX, ..Limits::DEFAULT };
-    let evidence = Evidence::open(format, content, &limits)
-        .map_err(|rejection| damaged(&format!("a stored document is not readable: {rejection}")))?;
-    Ok(Facets::of(id, &evidence))
+fn broken(damage: Damage) -> rusqlite::Error {
+    damaged(&damage.0)
 }
 
 fn damaged(problem: &str) -> rusqlite::Error {

@@ -114,13 +114,17 @@ pub(super) fn prepare(db: &Connection, path: &Path) -> Result<(), LedgerError> {
     match (application, version) {
         (APPLICATION_ID, version) if version == known => return Ok(()),
         (APPLICATION_ID, version) if version > known || version < 0 => {
-            return Err(LedgerError::NewerSchema { path: path.into(), found: version, known });
+            return Err(LedgerError::NewerSchema {
+                place: path.display().to_string(),
+                found: version,
+                known,
+            });
         }
         (APPLICATION_ID, _) => {}
         _ if fresh => create(db).map_err(failed)?,
         _ => {
             let found = "a SQLite file of another program".to_owned();
-            return Err(LedgerError::NotALedger { path: path.into(), found });
+            return Err(LedgerError::NotALedger { place: path.display().to_string(), found });
         }
     }
     migrate(db).map_err(failed)

@@ -1,16 +1,16 @@
-//! The contract suite over SQLite, the rules against a model, and what only a file can suffer.
+//! The contract over SQLite, and what only a file can suffer.
 
 mod file;
-mod model;
 
 use std::time::Duration;
 
 use stella_model::{FeedName, RecordId, SetKey};
 
 use super::*;
-use crate::contract::{Item, Subject, now, rejection};
+use crate::contract::{CASES, Item, Subject, fill, model, now};
 use crate::{
-    Block, FeedSpec, IngestMode, IngestSummary, Ledger, LiveSet, QuarantineFilter, SetState,
+    Changes, FeedSpec, Feeds as _, IngestMode, IngestSummary, LiveSet, QuarantineFilter,
+    Snapshots as _, Upkeep as _,
 };
 
 /// A ledger in a folder that is removed with it.
@@ -29,60 +29,32 @@ fn spec(name: &str) -> FeedSpec {
     FeedSpec::named(FeedName::new(name).expect("a feed"))
 }
 
-fn fill(ingest: &mut Ingest, input: &[Item]) -> Result<(), LedgerError> {
-    for (number, item) in input.iter().enumerate() {
-        match (item, rejection(item)) {
-            (Item::Record(record), _) => ingest.put(&record.document(&format!("in:{number}")))?,
-            (Item::Unreadable(_), Some(document)) => ingest.read_error(&document)?,
-            (_, Some(document)) => ingest.quarantine(&document)?,
-            (_, None) => {}
-        }
-    }
-    Ok(())
-}
-
-impl Subject for Fresh {
-    fn ledger(&self) -> &dyn Ledger {
-        &self.ledger
-    }
-
+impl Fresh {
     fn ingest(
         &self,
         feed: &FeedSpec,
         mode: IngestMode,
         input: &[Item],
     ) -> Result<IngestSummary, LedgerError> {
-        let mut ingest = self.ledger.ingest(feed, mode, now())?;
-        fill(&mut ingest, input)?;
-        ingest.commit()
-    }
-
-    fn block(&self, set: &SetKey, id: &RecordId) -> Result<bool, LedgerError> {
-        self.ledger.block(set, id, "a test", now())
-    }
-
-    fn unblock(&self, set: &SetKey, id: &RecordId) -> Result<(), LedgerError> {
-        self.ledger.unblock(set, id)
-    }
-
-    fn blocks(&self, feed: &FeedName) -> Result<Vec<Block>, LedgerError> {
-        self.ledger.blocks(feed)
-    }
-
-    fn remove(&self, feed: &FeedName) -> Result<u64, LedgerError> {
-        self.ledger.remove_feed(feed)
-    }
-
-    fn quarantine(&self, feed: &FeedName) -> Result<Vec<(String, String)>, LedgerError> {
-        let filter = QuarantineFilter { feed: Some(feed.clone()), ..QuarantineFilter::default() };
-        let entries = self.ledger.quarantine(&filter)?.into_iter();
-        let mut entries: Vec<_> = entries.map(|e| (e.document.path, e.document.reason)).collect();
-        entries.sort();
-        Ok(entries)
+        Subject(&self.ledger).ingest(feed, mode, input)
     }
 }
 
-mod contract_suite {
-    use super::fresh;
-    crate::contract_tests!(fresh);
+#[test]
+fn every_rule_of_the_contract_holds() {
+    for (name, rule) in CASES {
+        println!("{name}");
+        rule(Subject(&fresh().ledger));
+    }
+}
+
+#[test]
+fn random_histories_are_exact() {
+    let histories = u32::try_from(stella_testkit::rounds(24, 2_000)).unwrap_or(24);
+    model::every_snapshot_of_a_random_history_is_exact(
+        histories,
+        fresh,
+        |fresh| &fresh.ledger,
+        |fresh| file::assert_sound(&fresh.ledger),
+    );
 }

@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use stella_model::Digest;
-use stella_records::Revision;
+use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::contract::{Rec, State, replace, state};
 
 /// One step of a history.
 #[derive(Debug, Clone)]
@@ -161,14 +159,14 @@ fn key(feed: usize, id: usize) -> Key {
     (set, IDS[id].to_owned())
 }
 
-fn run(step: &Step, model: &mut Model, subject: &Fresh) {
-    let ledger = &subject.ledger;
+fn run(step: &Step, model: &mut Model, ledger: &dyn Ledger) {
+    let subject = Subject(ledger);
     match step {
         Step::Ingest { feed, replace: whole, records } => {
             model.ingest(*feed, *whole, records);
             let mode = if *whole { replace() } else { IngestMode::Merge };
             let input: Vec<Item> = records.iter().cloned().map(Item::Record).collect();
-            subject.ingest(&spec(FEEDS[*feed]), mode, &input).expect("ingest");
+            subject.ingest(&super::feed(FEEDS[*feed]), mode, &input).expect("ingest");
         }
         Step::Block { feed, id } => {
             let (set, id) = key(*feed, *id);
@@ -200,34 +198,43 @@ fn run(step: &Step, model: &mut Model, subject: &Fresh) {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: u32::try_from(stella_testkit::rounds(24, 2_000)).unwrap_or(24),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn every_snapshot_of_a_random_history_is_exact(steps in prop::collection::vec(step(), 1..14)) {
+/// Holds random histories against the model. `fresh` makes a new, empty ledger and what it needs,
+/// `ledger` takes it out of that, `sound` looks at it in the end.
+pub(crate) fn every_snapshot_of_a_random_history_is_exact<F>(
+    histories: u32,
+    fresh: impl Fn() -> F,
+    ledger: impl Fn(&F) -> &dyn Ledger,
+    sound: impl Fn(&F),
+) {
+    let config =
+        ProptestConfig { cases: histories, failure_persistence: None, ..ProptestConfig::default() };
+    let outcome = TestRunner::new(config).run(&prop::collection::vec(step(), 1..14), |steps| {
         let subject = fresh();
-        let mut model = Model::new();
-        let mut states = States::default();
-        for step in &steps {
-            run(step, &mut model, &subject);
-            let head = subject.ledger.head().expect("head");
-            prop_assert_eq!(head.0 as usize, model.snapshots.len() - 1);
-            for (seq, expected) in model.snapshots.iter().enumerate() {
-                match subject.ledger.sets(Seq(seq as u64)) {
-                    Ok(sets) => {
-                        let found = state(&subject.ledger, Seq(seq as u64));
-                        prop_assert_eq!(&found, expected);
-                        states.see(&sets, &found, Seq(seq as u64) == head);
-                    }
-                    Err(LedgerError::OutOfReach { .. }) => prop_assert!(seq < model.oldest),
-                    Err(error) => return Err(TestCaseError::fail(error.to_string())),
+        check(&steps, ledger(&subject))?;
+        sound(&subject);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn check(steps: &[Step], ledger: &dyn Ledger) -> Result<(), TestCaseError> {
+    let mut model = Model::new();
+    let mut states = States::default();
+    for step in steps {
+        run(step, &mut model, ledger);
+        let head = ledger.head().expect("head");
+        prop_assert_eq!(head.0 as usize, model.snapshots.len() - 1);
+        for (seq, expected) in model.snapshots.iter().enumerate() {
+            match ledger.sets(Seq(seq as u64)) {
+                Ok(sets) => {
+                    let found = state(ledger, Seq(seq as u64));
+                    prop_assert_eq!(&found, expected);
+                    states.see(&sets, &found, Seq(seq as u64) == head);
                 }
+                Err(LedgerError::OutOfReach { .. }) => prop_assert!(seq < model.oldest),
+                Err(error) => return Err(TestCaseError::fail(error.to_string())),
             }
         }
-        file::assert_sound(&subject.ledger);
     }
+    Ok(())
 }

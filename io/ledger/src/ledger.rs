@@ -1,0 +1,218 @@
+//! What can be done with a ledger, wherever it lies.
+
+use std::ops::ControlFlow;
+
+use stella_model::{FeedName, Instant, RecordId, SetKey};
+
+use crate::{
+    Block, Changes, Compacted, FeedInfo, FeedSpec, IdRange, IndexRow, IngestMode, IngestSummary,
+    LedgerError, LiveSet, PreparedDocument, QuarantineEntry, QuarantineFilter, Quarantined, Seq,
+    StoredRecord, WithFacets,
+};
+
+/// A ledger, bound to one tenant (INV-TENANT).
+///
+/// All methods may be called from several threads at once and while an ingest is under way.
+pub trait Ledger: Snapshots + Feeds + Upkeep {
+    /// What tells this ledger's sequences from those of another: its id, 32 hex digits, and its
+    /// epoch, which a restore from a copy raises.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn identity(&self) -> Result<(String, u64), LedgerError>;
+
+    /// Begins an ingest into a feed, which is made if it is new. `at` is the time that the ledger
+    /// notes for it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Busy`] if another writer is not done in time; else if storage fails.
+    fn ingest(
+        &self,
+        feed: &FeedSpec,
+        mode: IngestMode,
+        at: Instant,
+    ) -> Result<Box<dyn Ingest>, LedgerError>;
+}
+
+/// Reading what the ledger holds, and what it held.
+pub trait Snapshots: Send + Sync {
+    /// The newest sequence; 0 if nothing was ever ingested.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn head(&self) -> Result<Seq, LedgerError>;
+
+    /// The sets that hold records at a snapshot, in export order. Costs nothing for those that did
+    /// not change since.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfReach`] for a snapshot that cannot be read, else if storage fails.
+    fn sets(&self, at: Seq) -> Result<Vec<LiveSet>, LedgerError>;
+
+    /// Gives the records of a set at a snapshot, bytewise by id, until `row` breaks. Pages by key:
+    /// no transaction is held while `row` runs for long.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfReach`] for a snapshot that cannot be read, else if storage fails.
+    fn scan(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        range: &IdRange,
+        facets: WithFacets,
+        row: &mut dyn FnMut(IndexRow) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError>;
+
+    /// As [`scan`](Snapshots::scan), with the contents. The record lies in memory that the next one
+    /// takes over.
+    ///
+    /// # Errors
+    /// As [`scan`](Snapshots::scan); [`LedgerError::Damaged`] if a content cannot be decompressed.
+    fn read(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        range: &IdRange,
+        record: &mut dyn FnMut(&StoredRecord) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError>;
+
+    /// The bytes of a record's document as they were received; of a finding those of its report.
+    ///
+    /// # Errors
+    /// As [`read`](Snapshots::read).
+    fn received(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        id: &RecordId,
+    ) -> Result<Option<Vec<u8>>, LedgerError>;
+
+    /// How a set at `to` differs from what it was at `from`. Reads the index of the set once.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfReach`] if one of the two can no longer be read, or if storage fails.
+    fn changes(&self, set: &SetKey, from: Seq, to: Seq) -> Result<Changes, LedgerError>;
+}
+
+/// Feeds: what they hold, what stays out of them, what was rejected, and their removal.
+pub trait Feeds {
+    /// The feeds by name, as they are now.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn feeds(&self) -> Result<Vec<FeedInfo>, LedgerError>;
+
+    /// One feed as it is now.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`] if there is none; else if storage fails.
+    fn feed(&self, name: &FeedName) -> Result<FeedInfo, LedgerError>;
+
+    /// Keeps an id out of its feed, now and whatever later ingests bring. Gives whether the feed
+    /// held it.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`] if there is no such feed, or it holds the id as another kind: the
+    /// block would not do what it seems to; else if storage fails.
+    fn block(
+        &self,
+        set: &SetKey,
+        id: &RecordId,
+        reason: &str,
+        at: Instant,
+    ) -> Result<bool, LedgerError>;
+
+    /// Lets an id in again: the next ingest that brings it takes it.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`] if it is not blocked; else if storage fails.
+    fn unblock(&self, set: &SetKey, id: &RecordId) -> Result<(), LedgerError>;
+
+    /// The blocked ids of a feed, by kind and id.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn blocks(&self, feed: &FeedName) -> Result<Vec<Block>, LedgerError>;
+
+    /// Removes a feed: its records become tombstones, its quarantine and blocks are forgotten.
+    /// Earlier snapshots still have it. Gives how many records it held.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`] if there is none; else if storage fails.
+    fn remove_feed(&self, name: &FeedName) -> Result<u64, LedgerError>;
+
+    /// The entries of the quarantine that a filter lets through, in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn quarantine(&self, filter: &QuarantineFilter) -> Result<Vec<QuarantineEntry>, LedgerError>;
+
+    /// One entry of the quarantine by its number.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`] if there is none; else if storage fails.
+    fn quarantine_entry(&self, number: u64) -> Result<QuarantineEntry, LedgerError>;
+}
+
+/// What keeps a ledger from growing for ever, and snapshots from being forgotten.
+pub trait Upkeep {
+    /// Keeps a snapshot from being compacted away. A pin of the same name is moved.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfReach`] if it cannot be read now; else if storage fails.
+    fn pin(&self, name: &str, at: Seq) -> Result<(), LedgerError>;
+
+    /// Lets a snapshot go. It is no fault if it is not pinned.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn unpin(&self, name: &str) -> Result<(), LedgerError>;
+
+    /// Forgets versions that neither the newest snapshot nor a pinned one has, and gives their
+    /// space back. Tombstones stay.
+    ///
+    /// # Errors
+    /// [`LedgerError::Busy`] if another writer is at work; else if storage fails.
+    fn compact(&self) -> Result<Compacted, LedgerError>;
+}
+
+/// An ingest under way. Dropping it takes everything back.
+pub trait Ingest {
+    /// Stores the records of a document as far as they win.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails; the ingest can then only be dropped.
+    fn put(&mut self, document: &PreparedDocument) -> Result<(), LedgerError>;
+
+    /// Notes a document that is not taken in.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn quarantine(&mut self, document: &Quarantined) -> Result<(), LedgerError>;
+
+    /// Notes a part of the input that could not be read, so that the input is not the whole feed:
+    /// with [`IngestMode::Replace`], [`commit`](Ingest::commit) fails unless that was accepted.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn read_error(&mut self, document: &Quarantined) -> Result<(), LedgerError>;
+
+    /// Counts a file that accompanies documents.
+    fn count_companion(&mut self);
+
+    /// Counts a file that is no evidence.
+    fn count_ignored(&mut self);
+
+    /// Makes the ingest part of the ledger, all of it or nothing.
+    ///
+    /// # Errors
+    /// With [`IngestMode::Replace`], [`LedgerError::MaxDrop`] and [`LedgerError::ReadErrors`];
+    /// else if storage fails.
+    fn commit(self: Box<Self>) -> Result<IngestSummary, LedgerError>;
+
+    /// What a commit would do, without doing it.
+    ///
+    /// # Errors
+    /// As [`commit`](Ingest::commit).
+    fn preview(self: Box<Self>) -> Result<IngestSummary, LedgerError>;
+}

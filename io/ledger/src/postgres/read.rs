@@ -1,0 +1,318 @@
+//! Reading snapshots.
+
+use std::ops::ControlFlow;
+
+use postgres::Row;
+use postgres::fallible_iterator::FallibleIterator as _;
+use postgres::types::ToSql;
+use stella_model::{Digest, RecordId, SetKey};
+use stella_records::{FACETS_VERSION, Facets};
+
+use crate::prepare::Encoding;
+use crate::stored;
+use crate::{
+    Changes, IdRange, IndexRow, LedgerError, LiveSet, Seq, SetState, Snapshots, StoredRecord,
+    WithFacets,
+};
+
+use super::{Failure, Outcome, PostgresLedger, Session, values};
+
+/// Rows of one statement, after which another begins.
+const PAGE_ROWS: usize = 4096;
+
+/// Contents of one statement.
+const PAGE_CONTENTS: usize = 512;
+
+impl Snapshots for PostgresLedger {
+    fn head(&self) -> Result<Seq, LedgerError> {
+        self.reading("read the newest sequence", Session::head)
+    }
+
+    fn sets(&self, at: Seq) -> Result<Vec<LiveSet>, LedgerError> {
+        self.check_reach(at)?;
+        self.reading("list the sets", |session| {
+            let sql = "SELECT r.kind, f.name, r.number, r.live, r.changed, uuid_send(r.state)
+                       FROM ledger.record_set AS r JOIN ledger.feed AS f ON f.number = r.feed
+                       WHERE f.tenant = $1 ORDER BY r.kind COLLATE \"C\", f.name COLLATE \"C\"";
+            let seq = values::integer(at.0);
+            let mut live = Vec::new();
+            for row in session.query(sql, &[&self.tenant.as_str()])? {
+                let set =
+                    SetKey { kind: values::to_name(&row, 0)?, feed: values::to_name(&row, 1)? };
+                let changed: i64 = row.get(4);
+                let (records, state) = if changed <= seq {
+                    (row.get(3), Some(to_state(&row, 5)?))
+                } else {
+                    (count_at(session, row.get(2), seq)?, None)
+                };
+                live.push(LiveSet { set, records: records.unsigned_abs(), state });
+            }
+            live.retain(|set| set.records > 0);
+            Ok(live)
+        })
+    }
+
+    fn scan(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        range: &IdRange,
+        facets: WithFacets,
+        row: &mut dyn FnMut(IndexRow) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError> {
+        self.check_reach(at)?;
+        let (columns, join) = match facets {
+            WithFacets::No => ("", ""),
+            WithFacets::Yes => (
+                ", f.facets_version, f.facets, v.content",
+                "LEFT JOIN ledger.facet AS f ON f.content = v.content",
+            ),
+        };
+        let query = Query::new(range, PAGE_ROWS, columns, join);
+        self.pages(at, set, query, &mut |found| {
+            let index = index_row(found)?;
+            let facets = match facets {
+                WithFacets::No => None,
+                WithFacets::Yes => match known_facets(found) {
+                    Some(facets) => Some(facets),
+                    None => Some(self.derive_facets(&index, found.get(7))?),
+                },
+            };
+            Ok(row(IndexRow { facets, ..index }))
+        })
+    }
+
+    fn read(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        range: &IdRange,
+        record: &mut dyn FnMut(&StoredRecord) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError> {
+        self.check_reach(at)?;
+        let columns = ", c.encoding, c.bytes";
+        let join = "JOIN ledger.content AS c ON c.number = v.content";
+        let query = Query::new(range, PAGE_CONTENTS, columns, join);
+        let mut content = Vec::new();
+        self.pages(at, set, query, &mut |row| {
+            let IndexRow { id, content_digest, modified, format, size, .. } = index_row(row)?;
+            let encoding = i64::from(row.get::<_, i16>(5));
+            stored::decode_into(encoding, size, row.get(6), &mut content)?;
+            // What is compressed has a checksum of its own.
+            let checked = encoding != Encoding::Plain.number();
+            if !checked && Digest::of(&content) != content_digest {
+                let detail = "a stored document has another digest than noted";
+                return Err(Failure::Damage(detail.to_owned()));
+            }
+            let buffer = std::mem::take(&mut content);
+            let stored = StoredRecord { id, content_digest, modified, format, content: buffer };
+            let flow = record(&stored);
+            content = stored.content;
+            Ok(flow)
+        })
+    }
+
+    fn received(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        id: &RecordId,
+    ) -> Result<Option<Vec<u8>>, LedgerError> {
+        self.check_reach(at)?;
+        self.reading("read a received document", |session| {
+            let Some(number) = self.find_set(session, set)? else { return Ok(None) };
+            let sql = "SELECT coalesce(o.size, v.size), coalesce(o.encoding, c.encoding),
+                         coalesce(o.bytes, c.bytes)
+                       FROM ledger.version AS v JOIN ledger.content AS c ON c.number = v.content
+                       LEFT JOIN ledger.original AS o ON o.number = c.original
+                       WHERE v.record_set = $1 AND v.id = $2 AND v.seq <= $3
+                       AND (v.superseded_by IS NULL OR v.superseded_by > $3)";
+            let seq = values::integer(at.0);
+            let found = session.query_opt(sql, &[&number, &id.as_str().as_bytes(), &seq])?;
+            let Some(row) = found else { return Ok(None) };
+            let size: i64 = row.get(0);
+            let encoding = i64::from(row.get::<_, i16>(1));
+            Ok(Some(stored::decode(encoding, size.unsigned_abs(), row.get(2))?))
+        })
+    }
+
+    fn changes(&self, set: &SetKey, from: Seq, to: Seq) -> Result<Changes, LedgerError> {
+        self.check_reach(from)?;
+        self.check_reach(to)?;
+        self.reading("compare two snapshots", |session| {
+            let Some(number) = self.find_set(session, set)? else { return Ok(Changes::default()) };
+            let (from, to) = (values::integer(from.0), values::integer(to.0));
+            let row = session.query_one(CHANGES, &[&number, &from, &to])?;
+            let count = |at: usize| row.get::<_, i64>(at).unsigned_abs();
+            Ok(Changes { added: count(0), changed: count(1), removed: count(2) })
+        })
+    }
+}
+
+/// One row a record: its digest in each of the two snapshots, if it was there.
+const CHANGES: &str = "
+SELECT count(*) FILTER (WHERE was IS NULL AND now IS NOT NULL),
+       count(*) FILTER (WHERE was <> now),
+       count(*) FILTER (WHERE was IS NOT NULL AND now IS NULL)
+FROM (
+  SELECT
+    max(encode(content_digest, 'hex'))
+      FILTER (WHERE seq <= $2 AND (superseded_by IS NULL OR superseded_by > $2)) AS was,
+    max(encode(content_digest, 'hex'))
+      FILTER (WHERE seq <= $3 AND (superseded_by IS NULL OR superseded_by > $3)) AS now
+  FROM ledger.version WHERE record_set = $1 AND gone = 0 GROUP BY id
+) AS both";
+
+impl PostgresLedger {
+    /// Refuses a snapshot that is not there, or not there any more.
+    pub(super) fn check_reach(&self, at: Seq) -> Result<(), LedgerError> {
+        let (to, from, pinned) = self.reading("look for the snapshot", |session| {
+            let sql = "SELECT head, oldest,
+                         EXISTS(SELECT 1 FROM ledger.snapshot_pin WHERE seq = $1)
+                       FROM ledger.ledger";
+            let row = session.query_one(sql, &[&values::integer(at.0)])?;
+            let number = |at: usize| row.get::<_, i64>(at).unsigned_abs();
+            Ok((number(0), number(1), row.get::<_, bool>(2)))
+        })?;
+        if at.0 <= to && (at.0 >= from || pinned) {
+            Ok(())
+        } else {
+            Err(LedgerError::OutOfReach { at: at.0, from, to })
+        }
+    }
+
+    pub(super) fn find_set(&self, session: &mut Session, set: &SetKey) -> Outcome<Option<i64>> {
+        let sql = "SELECT r.number FROM ledger.record_set AS r
+                   JOIN ledger.feed AS f ON f.number = r.feed
+                   WHERE f.tenant = $1 AND f.name = $2 AND r.kind = $3";
+        let names: [&(dyn ToSql + Sync); 3] =
+            [&self.tenant.as_str(), &set.feed.as_str(), &set.kind.as_str()];
+        Ok(session.query_opt(sql, &names)?.map(|row| row.get(0)))
+    }
+
+    /// Runs a query page by page.
+    fn pages(
+        &self,
+        at: Seq,
+        set: &SetKey,
+        mut query: Query,
+        each: &mut EachRow<'_>,
+    ) -> Result<(), LedgerError> {
+        let Some(number) = self.reading("look for a set", |db| self.find_set(db, set))? else {
+            return Ok(());
+        };
+        while self.reading("read a set", |session| query.page(session, number, at, each))? {}
+        Ok(())
+    }
+
+    /// The facets of a row whose content another version of the product, which saw them otherwise,
+    /// has stored.
+    fn derive_facets(&self, index: &IndexRow, content: i64) -> Outcome<Facets> {
+        let read = self.shared.session_for_writing();
+        let mut session = read?;
+        let sql = "SELECT encoding, bytes FROM ledger.content WHERE number = $1";
+        let row = session.query_one(sql, &[&content]);
+        self.shared.put_back(session);
+        let row = row?;
+        let bytes = stored::decode(i64::from(row.get::<_, i16>(0)), index.size, row.get(1))?;
+        Ok(stored::derive_facets(index.format, &index.id, &bytes)?)
+    }
+}
+
+fn to_state(row: &Row, at: usize) -> Outcome<SetState> {
+    let bytes: &[u8] = row.get(at);
+    let state = bytes.try_into().map(SetState);
+    state.map_err(|_| Failure::Damage("a column does not hold the state of a set".to_owned()))
+}
+
+/// The facets of a row, if this version of the product has stored them.
+fn known_facets(row: &Row) -> Option<Facets> {
+    let version: Option<i64> = row.get(5);
+    let facets: Option<&[u8]> = row.get(6);
+    if version? != i64::from(FACETS_VERSION) {
+        return None;
+    }
+    serde_json::from_slice(facets?).ok()
+}
+
+/// How many records a set held at a snapshot.
+fn count_at(session: &mut Session, set: i64, at: i64) -> Outcome<i64> {
+    let sql = "SELECT count(*) FROM ledger.version WHERE record_set = $1 AND seq <= $2
+               AND (superseded_by IS NULL OR superseded_by > $2) AND gone = 0";
+    Ok(session.query_one(sql, &[&set, &at])?.get(0))
+}
+
+/// A statement over the records of a set in the order of their ids, and where it stands.
+struct Query {
+    sql: String,
+    rows: usize,
+    first: Vec<u8>,
+    last: Option<Vec<u8>>,
+}
+
+impl Query {
+    fn new(range: &IdRange, rows: usize, columns: &str, join: &str) -> Query {
+        let bytes = |id: &Option<RecordId>| id.as_ref().map(|id| id.as_str().as_bytes().to_vec());
+        let last = bytes(&range.last);
+        let bound = if last.is_some() { "AND id <= $4" } else { "AND $4::bytea IS NULL" };
+        // The page is cut before anything is joined, and its length is known to the planner.
+        let sql = format!(
+            "SELECT v.id, v.content_digest, v.size, v.modified, v.format{columns} FROM (
+               SELECT id, content_digest, size, modified, format, content FROM ledger.version
+               WHERE record_set = $1 AND id >= $2 AND seq <= $3
+               AND (superseded_by IS NULL OR superseded_by > $3) AND gone = 0 {bound}
+               ORDER BY id LIMIT {rows}
+             ) AS v {join} ORDER BY v.id"
+        );
+        Query { sql, rows, first: bytes(&range.first).unwrap_or_default(), last }
+    }
+
+    /// Runs the next page; `false` once there is none. Rows are taken as they come.
+    fn page(
+        &mut self,
+        session: &mut Session,
+        set: i64,
+        at: Seq,
+        each: &mut EachRow<'_>,
+    ) -> Outcome<bool> {
+        let statement = session.statement(&self.sql)?;
+        let seq = values::integer(at.0);
+        let parameters: [&(dyn ToSql + Sync); 4] = [&set, &self.first, &seq, &self.last];
+        let mut rows = session.client.query_raw(&statement, parameters)?;
+        let (mut count, mut next) = (0, None);
+        while let Some(row) = rows.next()? {
+            count += 1;
+            if count == self.rows {
+                // The least id that is greater than the last of the page.
+                let mut id = row.get::<_, &[u8]>(0).to_vec();
+                id.push(0);
+                next = Some(id);
+            }
+            if each(&row)?.is_break() {
+                return Ok(false);
+            }
+        }
+        drop(rows);
+        Ok(match next {
+            Some(id) => {
+                self.first = id;
+                true
+            }
+            None => false,
+        })
+    }
+}
+
+/// Takes one row; tells whether to go on.
+type EachRow<'e> = dyn FnMut(&Row) -> Outcome<ControlFlow<()>> + 'e;
+
+fn index_row(row: &Row) -> Outcome<IndexRow> {
+    Ok(IndexRow {
+        id: values::to_id(row, 0)?,
+        content_digest: values::to_digest(row, 1)?,
+        size: row.get::<_, i64>(2).unsigned_abs(),
+        modified: values::to_time(row, 3)?,
+        format: values::to_format(row, 4)?,
+        facets: None,
+    })
+}
