@@ -180,7 +180,10 @@ impl<'a> PartBuilder<'a> {
             limits,
             tools,
             planned,
-            frame: Vec::new(),
+            // Evidence comes down to a tenth and less.
+            frame: Vec::with_capacity(
+                usize::try_from(planned.unwrap_or(0) / 8).unwrap_or(0) + 1024,
+            ),
             length: 0,
             counts: RedactionCounts::default(),
             records: 0,

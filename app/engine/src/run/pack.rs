@@ -1,6 +1,6 @@
 //! Stage pack: every planned part, from the depot or built anew, on several threads.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use stella_depot::{Depot, PartRecord, StoredPart};
@@ -16,10 +16,6 @@ use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate};
 ///
 /// A part takes about twice its size while it is built; two parts of the largest usual size fit.
 const BYTES_IN_FLIGHT: u64 = 40 << 20;
-
-/// From here on a part is large. While there are others, only the first thread packs large ones: the
-/// compressor of each thread takes memory for the largest part that it meets.
-const LARGE: u64 = 6 << 20;
 
 /// How many times its size a part weighs when it is redacted: a document is taken apart for that,
 /// and written again.
@@ -59,17 +55,14 @@ pub(crate) fn pack(
     // for them is enough for all that follow.
     let mut order: Vec<usize> = (0..tasks.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(tasks[*index].part.bytes));
-    let (large, others) =
-        order.split_at(order.partition_point(|index| tasks[*index].part.bytes >= LARGE));
     let shop = Shop {
         prepared,
         depot,
         cancel,
         progress,
         tasks: &tasks,
-        large: Lane { order: large, next: AtomicUsize::new(0) },
-        others: Lane { order: others, next: AtomicUsize::new(0) },
-        failed: AtomicBool::new(false),
+        order: &order,
+        next: AtomicUsize::new(0),
         budget: Budget::new(BYTES_IN_FLIGHT),
         done: tasks.iter().map(|_| Mutex::new(None)).collect(),
         records: AtomicU64::new(0),
@@ -79,16 +72,11 @@ pub(crate) fn pack(
     };
     let failure = Mutex::new(None);
     std::thread::scope(|scope| {
-        for thread in 0..threads.clamp(1, tasks.len().max(1)) {
-            let (shop, failure) = (&shop, &failure);
-            scope.spawn(move || {
-                let lanes = match thread {
-                    0 => [&shop.large, &shop.others],
-                    _ => [&shop.others, &shop.large],
-                };
-                if let Err(error) = shop.work(lanes) {
+        for _ in 0..threads.clamp(1, tasks.len().max(1)) {
+            scope.spawn(|| {
+                if let Err(error) = shop.work() {
                     // Other threads stop at their next task.
-                    shop.failed.store(true, Ordering::Relaxed);
+                    shop.next.store(tasks.len(), Ordering::Relaxed);
                     failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 }
             });
@@ -107,19 +95,6 @@ struct Task<'a> {
     part: &'a PartPlan,
 }
 
-/// Tasks that are done one after the other, by whoever is free.
-struct Lane<'a> {
-    /// Indices of tasks.
-    order: &'a [usize],
-    next: AtomicUsize,
-}
-
-impl Lane<'_> {
-    fn take(&self) -> Option<usize> {
-        self.order.get(self.next.fetch_add(1, Ordering::Relaxed)).copied()
-    }
-}
-
 /// What all packing threads share.
 struct Shop<'a> {
     prepared: &'a Prepared,
@@ -127,9 +102,9 @@ struct Shop<'a> {
     cancel: &'a Cancel,
     progress: &'a dyn Progress,
     tasks: &'a [Task<'a>],
-    large: Lane<'a>,
-    others: Lane<'a>,
-    failed: AtomicBool,
+    /// The order in which they are done.
+    order: &'a [usize],
+    next: AtomicUsize,
     budget: Budget,
     done: Vec<Mutex<Option<PartRecord>>>,
     records: AtomicU64,
@@ -139,12 +114,13 @@ struct Shop<'a> {
 }
 
 impl Shop<'_> {
-    /// Does what is left of two lanes, one after the other.
-    fn work(&self, lanes: [&Lane<'_>; 2]) -> Result<(), EngineError> {
+    fn work(&self) -> Result<(), EngineError> {
         let mut tools = None;
-        while let Some(index) = lanes[0].take().or_else(|| lanes[1].take()) {
+        loop {
+            let place = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(&index) = self.order.get(place) else { return Ok(()) };
             let task = &self.tasks[index];
-            if self.cancel.is_set() || self.failed.load(Ordering::Relaxed) {
+            if self.cancel.is_set() {
                 return Ok(());
             }
             let record = match self.reuse(task.part) {
@@ -154,7 +130,6 @@ impl Shop<'_> {
             self.tell(task.part);
             *self.done[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
         }
-        Ok(())
     }
 
     /// The part as the depot has it. Its bytes are hashed once, when the bundle is read back.
