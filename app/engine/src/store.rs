@@ -1,24 +1,45 @@
-//! Where everything of one embedded installation lives.
+//! Where everything of one installation lives.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use stella_depot::Depot;
-use stella_ledger::{Ledger, SqliteLedger};
+use stella_ledger::{Ledger, PostgresLedger, SqliteLedger};
 use stella_model::TenantId;
 
 use crate::EngineError;
 
-/// A data directory: ledger, depot, keys, trust store and run records.
+/// A data directory: ledger, depot, keys, trust store and run records. The ledger may be elsewhere.
 #[derive(Debug, Clone)]
 pub struct Store {
     dir: PathBuf,
+    /// The database of the ledger; none for a file in the directory.
+    database: Option<Secret>,
+}
+
+/// A connection string, which may have a password in it.
+#[derive(Clone)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(not shown)")
+    }
 }
 
 impl Store {
     /// The store in a directory, which is made when something is first written.
     #[must_use]
     pub fn at(dir: impl Into<PathBuf>) -> Store {
-        Store { dir: dir.into() }
+        Store { dir: dir.into(), database: None }
+    }
+
+    /// The same store with its ledger in a PostgreSQL database. `url` is a connection string or URL
+    /// as libpq has it.
+    #[must_use]
+    pub fn with_database(mut self, url: &str) -> Store {
+        self.database = Some(Secret(url.to_owned()));
+        self
     }
 
     /// The directory.
@@ -32,7 +53,11 @@ impl Store {
     /// # Errors
     /// [`EngineError`] if there is none yet or it cannot be opened.
     pub fn ledger(&self) -> Result<Box<dyn Ledger>, EngineError> {
-        Ok(Box::new(SqliteLedger::open_existing(&self.dir, TenantId::local())?))
+        let tenant = TenantId::local();
+        Ok(match &self.database {
+            Some(Secret(url)) => Box::new(PostgresLedger::open(url, tenant)?),
+            None => Box::new(SqliteLedger::open_existing(&self.dir, tenant)?),
+        })
     }
 
     /// The ledger, which is made if there is none yet.
@@ -40,7 +65,10 @@ impl Store {
     /// # Errors
     /// [`EngineError`] if it cannot be opened or made.
     pub(crate) fn new_ledger(&self) -> Result<Box<dyn Ledger>, EngineError> {
-        Ok(Box::new(SqliteLedger::open(&self.dir, TenantId::local())?))
+        match &self.database {
+            Some(_) => self.ledger(),
+            None => Ok(Box::new(SqliteLedger::open(&self.dir, TenantId::local())?)),
+        }
     }
 
     /// The depot.

@@ -197,7 +197,8 @@ impl PostgresLedger {
         })?;
         let place = place(&config);
         let shared = Arc::new(Shared { config, place, idle: Mutex::default() });
-        let mut session = shared.connect()?;
+        let mut session =
+            shared.session().map_err(|failure| failure.of(&shared.place, "reach the ledger"))?;
         schema::prepare(&mut session.client, &shared.place)?;
         shared.put_back(session);
         Ok(PostgresLedger { shared, tenant, busy: BUSY })
@@ -216,9 +217,11 @@ impl PostgresLedger {
         action: &'static str,
         read: impl FnOnce(&mut Session) -> Outcome<T>,
     ) -> Result<T, LedgerError> {
-        let mut session = self.shared.session()?;
-        let outcome = read(&mut session);
-        self.shared.put_back(session);
+        let outcome = self.shared.session().and_then(|mut session| {
+            let outcome = read(&mut session);
+            self.shared.put_back(session);
+            outcome
+        });
         outcome.map_err(|failure| failure.of(&self.shared.place, action))
     }
 
@@ -239,7 +242,7 @@ impl PostgresLedger {
 
     /// A connection that has begun to write.
     fn begin(&self) -> Outcome<Session> {
-        let mut session = self.shared.session_for_writing()?;
+        let mut session = self.shared.session()?;
         let wait = self.busy.as_millis().max(1);
         session.client.batch_execute(&format!("BEGIN; SET LOCAL lock_timeout = {wait}"))?;
         Ok(session)
@@ -247,15 +250,17 @@ impl PostgresLedger {
 }
 
 impl Shared {
-    fn connect(&self) -> Result<Session, LedgerError> {
-        self.try_connect().map_err(|failure| failure.of(&self.place, "reach the ledger"))
-    }
-
-    fn try_connect(&self) -> Outcome<Session> {
-        let client = self.config.connect(postgres::NoTls)?;
-        let mut session = Session { client, statements: HashMap::new() };
-        session.client.batch_execute(SETTINGS)?;
-        Ok(session)
+    /// A connection that nobody uses, or a new one.
+    fn session(&self) -> Outcome<Session> {
+        match self.take_idle() {
+            Some(session) => Ok(session),
+            None => {
+                let client = self.config.connect(postgres::NoTls)?;
+                let mut session = Session { client, statements: HashMap::new() };
+                session.client.batch_execute(SETTINGS)?;
+                Ok(session)
+            }
+        }
     }
 
     fn take_idle(&self) -> Option<Session> {
@@ -263,20 +268,6 @@ impl Shared {
         // A server that was restarted has forgotten its connections.
         idle.retain(|session| !session.client.is_closed());
         idle.pop()
-    }
-
-    fn session(&self) -> Result<Session, LedgerError> {
-        match self.take_idle() {
-            Some(session) => Ok(session),
-            None => self.connect(),
-        }
-    }
-
-    fn session_for_writing(&self) -> Outcome<Session> {
-        match self.take_idle() {
-            Some(session) => Ok(session),
-            None => self.try_connect(),
-        }
     }
 
     fn put_back(&self, session: Session) {

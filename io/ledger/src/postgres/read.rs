@@ -208,8 +208,7 @@ impl PostgresLedger {
     /// The facets of a row whose content another version of the product, which saw them otherwise,
     /// has stored.
     fn derive_facets(&self, index: &IndexRow, content: i64) -> Outcome<Facets> {
-        let read = self.shared.session_for_writing();
-        let mut session = read?;
+        let mut session = self.shared.session()?;
         let sql = "SELECT encoding, bytes FROM ledger.content WHERE number = $1";
         let row = session.query_one(sql, &[&content]);
         self.shared.put_back(session);
