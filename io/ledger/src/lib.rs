@@ -14,6 +14,7 @@
 //! - a blocked id stays out;
 //! - the same input again changes nothing and takes no sequence.
 
+mod account;
 mod error;
 mod ledger;
 mod postgres;

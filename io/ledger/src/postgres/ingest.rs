@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use postgres::Row;
-use stella_model::{Digest, DigestBuilder, FeedName, Instant, Kind, TenantId};
+use stella_model::{Digest, DigestBuilder, Instant, Kind, TenantId};
 use stella_records::{FACETS_VERSION, Format, RejectReason, Revision};
 
+use crate::account::{Account, Fate};
 use crate::prepare::{Prepared, PreparedDocument};
 use crate::{FeedSpec, Ingest, IngestMode, IngestSummary, LedgerError, Quarantined, Seq};
 
-use super::{Outcome, PostgresLedger, Session, Shared, values};
+use super::{Failure, Outcome, PostgresLedger, Session, Shared, values};
 
 /// What this ingest has met and what becomes of it, so that memory does not grow with the records.
 /// `held` is the sequence of the newest row that was there before.
@@ -38,23 +39,15 @@ const BATCH_BYTES: usize = 4 << 20;
 pub(super) struct Running {
     session: Option<Session>,
     shared: Arc<Shared>,
-    feed: Feed,
-    mode: IngestMode,
+    feed: i64,
     at: Instant,
     number: i64,
     sets: BTreeMap<Kind, Set>,
     had_quarantine: bool,
-    read_errors: u64,
-    first_read_error: Option<String>,
     batch: Vec<PreparedDocument>,
     batch_records: usize,
     batch_bytes: usize,
-    summary: IngestSummary,
-}
-
-struct Feed {
-    number: i64,
-    name: FeedName,
+    account: Account,
 }
 
 /// What an ingest knows of a set from its beginning.
@@ -66,39 +59,11 @@ struct Set {
 }
 
 /// The newest row of an identity.
-#[derive(Clone)]
 struct Held {
     seq: i64,
     digest: Digest,
     /// `None` for a tombstone.
     revision: Option<Revision>,
-}
-
-/// What becomes of a record.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Added,
-    Updated,
-    Unchanged,
-    Older,
-    Blocked,
-}
-
-impl Fate {
-    const ALL: [Fate; 5] =
-        [Fate::Added, Fate::Updated, Fate::Unchanged, Fate::Older, Fate::Blocked];
-
-    fn number(self) -> i16 {
-        Fate::ALL.iter().zip(0..).find(|(fate, _)| **fate == self).map_or(0, |(_, number)| number)
-    }
-
-    fn of_number(number: i16) -> Option<Fate> {
-        Fate::ALL.get(usize::try_from(number).ok()?).copied()
-    }
-
-    fn is_stored(self) -> bool {
-        matches!(self, Fate::Added | Fate::Updated)
-    }
 }
 
 /// A record of a batch on its way.
@@ -142,27 +107,22 @@ impl PostgresLedger {
         Ok(Running {
             session: Some(session),
             shared: Arc::clone(&self.shared),
-            feed: Feed { number: number_of_feed, name: feed.name.clone() },
-            mode,
+            feed: number_of_feed,
             at,
             number,
             sets: BTreeMap::new(),
             had_quarantine,
-            read_errors: 0,
-            first_read_error: None,
             batch: Vec::new(),
             batch_records: 0,
             batch_bytes: 0,
-            summary: IngestSummary { seq_from: before, seq_to: before, ..IngestSummary::default() },
+            account: Account::new(feed.name.clone(), mode, before),
         })
     }
 }
 
 impl Ingest for Running {
     fn put(&mut self, document: &PreparedDocument) -> Result<(), LedgerError> {
-        self.summary.documents += 1;
-        self.summary.bytes += document.received_bytes;
-        self.summary.byte_order_marks += u64::from(document.byte_order_mark);
+        self.account.count_document(document);
         self.batch_records += document.records.len() + 1;
         self.batch_bytes += document.weight();
         self.batch.push(document.clone());
@@ -177,19 +137,16 @@ impl Ingest for Running {
     }
 
     fn read_error(&mut self, document: &Quarantined) -> Result<(), LedgerError> {
-        self.read_errors += 1;
-        if self.first_read_error.is_none() {
-            self.first_read_error = Some(format!("{}: {}", document.path, document.detail));
-        }
+        self.account.count_read_error(document);
         self.quarantine(document)
     }
 
     fn count_companion(&mut self) {
-        self.summary.companions += 1;
+        self.account.summary.companions += 1;
     }
 
     fn count_ignored(&mut self) {
-        self.summary.ignored += 1;
+        self.account.summary.ignored += 1;
     }
 
     fn commit(mut self: Box<Self>) -> Result<IngestSummary, LedgerError> {
@@ -198,12 +155,12 @@ impl Ingest for Running {
         if let Some(session) = self.session.take() {
             self.shared.put_back(session);
         }
-        Ok(self.summary)
+        Ok(self.account.summary)
     }
 
     fn preview(mut self: Box<Self>) -> Result<IngestSummary, LedgerError> {
         self.finish()?;
-        Ok(self.summary)
+        Ok(self.account.summary)
     }
 }
 
@@ -241,7 +198,7 @@ impl Running {
             let paths: Vec<&[u8]> = batch.iter().map(|document| document.path.as_bytes()).collect();
             let sql = "DELETE FROM ledger.quarantine
                        WHERE feed = $1 AND path = ANY($2) AND ingest < $3";
-            session.execute(sql, &[&self.feed.number, &paths, &self.number])?;
+            session.execute(sql, &[&self.feed, &paths, &self.number])?;
         }
         let mut entries = Vec::new();
         for (document, from) in batch.iter().enumerate() {
@@ -262,10 +219,7 @@ impl Running {
                 rivals.push(entry);
                 continue;
             }
-            *self.counter(entry.fate) += 1;
-            if entry.fate != Fate::Blocked {
-                *self.summary.records.entry(entry.record.kind.clone()).or_default() += 1;
-            }
+            self.account.count_first(&entry.record.kind, entry.fate);
             if entry.fate.is_stored() {
                 stored.push(entry);
             }
@@ -298,7 +252,12 @@ impl Running {
             entry.held = held.map(|held| held.seq);
             entry.fate = match set.blocked.contains(entry.record.id.as_str().as_bytes()) {
                 true => Fate::Blocked,
-                false => self.fate(entry.record, held),
+                false => {
+                    let held = held.and_then(|held| Some((held.digest, held.revision.as_ref()?)));
+                    let revision =
+                        || held.map(|(_, revision)| revision.clone()).ok_or_else(damaged);
+                    self.account.fate(entry.record, held.map(|(digest, _)| digest), revision)?
+                }
             };
             stored += i64::from(entry.fate.is_stored());
         }
@@ -307,19 +266,6 @@ impl Running {
             entry.content = numbers.next();
         }
         Ok(())
-    }
-
-    fn fate(&self, record: &Prepared, held: Option<&Held>) -> Fate {
-        let Some(Held { digest, revision: Some(revision), .. }) = held else { return Fate::Added };
-        if *digest == record.content_digest {
-            Fate::Unchanged
-        } else if self.mode == IngestMode::Merge
-            && (&record.revision, record.content_digest) <= (revision, *digest)
-        {
-            Fate::Older
-        } else {
-            Fate::Updated
-        }
     }
 
     /// Records whose identity this ingest has met before.
@@ -343,7 +289,7 @@ impl Running {
         for (row, entry) in known.iter().zip(open) {
             // Most documents that come twice are equal.
             if values::to_digest(row, 1)? == entry.record.content_digest {
-                self.summary.repeated += 1;
+                self.account.summary.repeated += 1;
             } else {
                 self.put_rival(session, entry, originals)?;
             }
@@ -365,7 +311,7 @@ impl Running {
         let row = session.query_one(sql, &[&set, &id])?;
         let digest = values::to_digest(&row, 0)?;
         if digest == record.content_digest {
-            self.summary.repeated += 1;
+            self.account.summary.repeated += 1;
             return Ok(());
         }
         let revision = to_revision(&row, 1)?;
@@ -376,7 +322,7 @@ impl Running {
         };
         let sql = "INSERT INTO pg_temp.loser VALUES($1, $2, $3) ON CONFLICT DO NOTHING";
         if session.execute(sql, &[&set, &id, &&lost.as_bytes()[..]])? == 0 {
-            self.summary.repeated += 1;
+            self.account.summary.repeated += 1;
             return Ok(());
         }
         self.put_quarantine(
@@ -389,8 +335,8 @@ impl Running {
             },
         )?;
         if wins {
-            let fate = Fate::of_number(row.get(5)).unwrap_or(Fate::Older);
-            *self.counter(fate) -= 1;
+            let fate = Fate::of_number(row.get(5)).ok_or_else(damaged)?;
+            *self.account.counter(fate) -= 1;
             if let Some(content) = row.get::<_, Option<i64>>(6) {
                 forget_content(session, content)?;
             }
@@ -406,18 +352,8 @@ impl Running {
         entry: &Entry<'_>,
         originals: &mut Originals<'_>,
     ) -> Outcome<()> {
-        let Entry { document, path, record, set, held, .. } = *entry;
-        let held = match held {
-            Some(_) => {
-                let row =
-                    session.query_opt(HELD, &[&vec![set], &vec![record.id.as_str().as_bytes()]])?;
-                row.map(|row| to_held(&row, 1)).transpose()?
-            }
-            None => None,
-        };
-        let fate = self.fate(record, held.as_ref());
-        *self.counter(fate) += 1;
-        let content = if fate.is_stored() { content_numbers(session, 1)?.pop() } else { None };
+        let Entry { path, record, set, fate, content, .. } = *entry;
+        *self.account.counter(fate) += 1;
         let sql = "UPDATE pg_temp.seen SET content_digest = $3, modified = $4,
                      revision_version = $5, format = $6, path = $7, size = $8, fate = $9,
                      content = $10 WHERE record_set = $1 AND id = $2";
@@ -436,23 +372,11 @@ impl Running {
                 &content,
             ],
         )?;
-        let seq = held.map(|held| held.seq);
-        let entry = Entry { document, path, record, set, fate, held: seq, content };
         if fate.is_stored() {
-            originals.store(session, &[&entry])?;
-            store_contents(session, &[&entry], originals)?;
+            originals.store(session, &[entry])?;
+            store_contents(session, &[entry], originals)?;
         }
         Ok(())
-    }
-
-    fn counter(&mut self, fate: Fate) -> &mut u64 {
-        match fate {
-            Fate::Added => &mut self.summary.added,
-            Fate::Updated => &mut self.summary.updated,
-            Fate::Unchanged => &mut self.summary.unchanged,
-            Fate::Older => &mut self.summary.older,
-            Fate::Blocked => &mut self.summary.blocked,
-        }
     }
 
     /// Looks a set up when its first record comes.
@@ -460,7 +384,7 @@ impl Running {
         if self.sets.contains_key(kind) {
             return Ok(());
         }
-        let number = session.set_number(self.feed.number, kind.as_str())?;
+        let number = session.set_number(self.feed, kind.as_str())?;
         let held = "SELECT NOT EXISTS(SELECT 1 FROM ledger.version WHERE record_set = $1)";
         let fresh = session.query_one(held, &[&number])?.get(0);
         let sql = "SELECT id FROM ledger.block WHERE record_set = $1";
@@ -484,7 +408,7 @@ impl Running {
         session.execute(
             sql,
             &[
-                &self.feed.number,
+                &self.feed,
                 &&identity.finish().as_bytes()[..],
                 &document.path.as_bytes(),
                 &offset,
@@ -494,39 +418,20 @@ impl Running {
                 &values::time(Some(self.at)),
             ],
         )?;
-        *self.summary.quarantined.entry(document.reason.clone()).or_default() += 1;
+        self.account.count_rejection(document);
         Ok(())
     }
 
     /// Everything of a commit but the commit.
     fn finish(&mut self) -> Result<(), LedgerError> {
         self.flush()?;
-        let mut accepted = None;
-        if let IngestMode::Replace { max_drop_percent, accept } = self.mode.clone() {
-            if self.read_errors > 0 && accept.is_none() {
-                return Err(LedgerError::ReadErrors {
-                    feed: self.feed.name.to_string(),
-                    count: self.read_errors,
-                    first: self.first_read_error.take().unwrap_or_default(),
-                });
-            }
+        if self.account.replaces() {
+            self.account.check_whole()?;
             let (held, vanished) =
                 self.with("count what vanishes", |running, session| running.vanished(session))?;
-            // Exact for counts below 2^53.
-            if vanished as f64 * 100.0 > held as f64 * max_drop_percent && accept.is_none() {
-                return Err(LedgerError::MaxDrop {
-                    feed: self.feed.name.to_string(),
-                    vanished,
-                    held,
-                    max_percent: max_drop_percent,
-                });
-            }
-            self.summary.vanished = vanished;
-            accepted = accept;
+            self.account.count_vanished(held, vanished)?;
         }
-        self.with("end an ingest", |running, session| {
-            running.write_end(session, accepted.as_deref())
-        })
+        self.with("end an ingest", Running::write_end)
     }
 
     /// Records that the feed holds, and how many of them the input did not have.
@@ -536,37 +441,36 @@ impl Running {
                       WHERE s.record_set = v.record_set AND s.id = v.id))
                    FROM ledger.version AS v WHERE superseded_by IS NULL AND gone = 0
                    AND record_set IN (SELECT number FROM ledger.record_set WHERE feed = $1)";
-        let row = session.query_one(sql, &[&self.feed.number])?;
+        let row = session.query_one(sql, &[&self.feed])?;
         let count = |at: usize| row.get::<_, i64>(at).unsigned_abs();
         Ok((count(0), count(1)))
     }
 
-    fn write_end(&mut self, session: &mut Session, accepted: Option<&str>) -> Outcome<()> {
-        let feed = self.feed.number;
-        if matches!(self.mode, IngestMode::Replace { .. }) {
+    fn write_end(&mut self, session: &mut Session) -> Outcome<()> {
+        let feed = self.feed;
+        if self.account.replaces() {
             // The input is the whole feed, so what it did not reject is no longer in quarantine.
             let sql = "DELETE FROM ledger.quarantine WHERE feed = $1 AND ingest < $2";
             session.execute(sql, &[&feed, &self.number])?;
         }
-        let changed = self.summary.added + self.summary.updated + self.summary.vanished > 0;
-        // From here on others wait.
-        let next = if changed { session.next()? } else { Seq(session.head()?.0 + 1) };
-        self.summary.seq_from = Seq(next.0 - 1);
-        self.summary.seq_to = self.summary.seq_from;
-        if changed {
+        let (before, after) = if self.account.changes() {
+            // From here on others wait.
+            let next = session.next()?;
             self.put_in_place(session, next)?;
             session.advance(feed, next)?;
-            self.summary.seq_to = next;
-        }
-        let mode = match self.mode {
-            IngestMode::Merge => "merge",
-            IngestMode::Replace { .. } => "replace",
+            (Seq(next.0 - 1), next)
+        } else {
+            let head = session.head()?;
+            (head, head)
         };
+        let summary = &mut self.account.summary;
+        (summary.seq_from, summary.seq_to) = (before, after);
         // A summary is names and numbers.
-        let summary = serde_json::to_string(&self.summary).unwrap_or_default();
+        let summary = serde_json::to_string(summary).unwrap_or_default();
         let sql = "INSERT INTO ledger.ingest(number, feed, at, mode, accepted, summary)
                    VALUES($1, $2, $3, $4, $5, $6)";
-        let at = values::time(Some(self.at));
+        let (at, account) = (values::time(Some(self.at)), &self.account);
+        let (mode, accepted) = (account.mode_name(), account.accepted());
         session.execute(sql, &[&self.number, &feed, &at, &mode, &accepted, &summary])?;
         Ok(())
     }
@@ -584,10 +488,10 @@ impl Running {
                    WHERE s.content IS NOT NULL AND s.held IS NOT NULL
                    AND v.record_set = s.record_set AND v.id = s.id AND v.seq = s.held";
         session.execute(sql, &[&seq])?;
-        if self.summary.vanished > 0 {
+        if self.account.summary.vanished > 0 {
             let unseen = "AND NOT EXISTS (SELECT 1 FROM pg_temp.seen AS s
                             WHERE s.record_set = v.record_set AND s.id = v.id)";
-            session.bury(self.feed.number, next, unseen)?;
+            session.bury(self.feed, next, unseen)?;
         }
         Ok(())
     }
@@ -749,6 +653,10 @@ impl Originals<'_> {
         session.execute(sql, &[&numbers, &counts, &sizes, &encodings, &bytes])?;
         Ok(())
     }
+}
+
+fn damaged() -> Failure {
+    Failure::Damage("what an ingest has met is not what it noted".to_owned())
 }
 
 /// The number of a feed, which is made if it is new. No other writer changes it until the end of the

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use stella_model::{Digest, FeedName, Instant, Kind, TenantId};
+use stella_model::{Digest, Instant, Kind, TenantId};
 use stella_records::{FACETS_VERSION, Format, RejectReason, Revision};
 
+use crate::account::{Account, Fate};
 use crate::prepare::{Blob, Prepared, PreparedDocument};
 use crate::{FeedSpec, Ingest, IngestMode, IngestSummary, LedgerError, Quarantined, Seq};
 
@@ -32,8 +33,7 @@ CREATE TEMP TABLE loser(
 pub(super) struct Running {
     db: Connection,
     file: Arc<Path>,
-    feed: Feed,
-    mode: IngestMode,
+    feed: i64,
     at: Instant,
     /// The sequence that this ingest gets if it changes anything.
     next: Seq,
@@ -41,14 +41,7 @@ pub(super) struct Running {
     sets: BTreeMap<Kind, Set>,
     original: Original,
     had_quarantine: bool,
-    read_errors: u64,
-    first_read_error: Option<String>,
-    summary: IngestSummary,
-}
-
-struct Feed {
-    number: i64,
-    name: FeedName,
+    account: Account,
 }
 
 /// What an ingest knows of a set from its beginning.
@@ -88,15 +81,6 @@ struct Candidate {
     path: String,
 }
 
-/// What became of a record.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Added,
-    Updated,
-    Unchanged,
-    Older,
-}
-
 impl SqliteLedger {
     /// Begins an ingest.
     pub(super) fn begin_ingest(
@@ -122,17 +106,14 @@ impl SqliteLedger {
         Ok(Running {
             db,
             file: Arc::clone(&self.path),
-            feed: Feed { number: feed_number, name: feed.name.clone() },
-            mode,
+            feed: feed_number,
             at,
             next: Seq(before.0 + 1),
             number,
             sets: BTreeMap::new(),
             original: Original { last, uses: 0 },
             had_quarantine,
-            read_errors: 0,
-            first_read_error: None,
-            summary: IngestSummary { seq_from: before, seq_to: before, ..IngestSummary::default() },
+            account: Account::new(feed.name.clone(), mode, before),
         })
     }
 }
@@ -147,19 +128,16 @@ impl Ingest for Running {
     }
 
     fn read_error(&mut self, document: &Quarantined) -> Result<(), LedgerError> {
-        self.read_errors += 1;
-        if self.first_read_error.is_none() {
-            self.first_read_error = Some(format!("{}: {}", document.path, document.detail));
-        }
+        self.account.count_read_error(document);
         self.quarantine(document)
     }
 
     fn count_companion(&mut self) {
-        self.summary.companions += 1;
+        self.account.summary.companions += 1;
     }
 
     fn count_ignored(&mut self) {
-        self.summary.ignored += 1;
+        self.account.summary.ignored += 1;
     }
 
     fn commit(mut self: Box<Self>) -> Result<IngestSummary, LedgerError> {
@@ -169,12 +147,12 @@ impl Ingest for Running {
         // reader at work may keep that from happening; the next commit then does it.
         let checkpoint = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         checkpoint.ok();
-        Ok(self.summary)
+        Ok(self.account.summary)
     }
 
     fn preview(mut self: Box<Self>) -> Result<IngestSummary, LedgerError> {
         self.finish()?;
-        Ok(self.summary)
+        Ok(self.account.summary)
     }
 }
 
@@ -184,14 +162,12 @@ impl Running {
     }
 
     fn put_document(&mut self, document: &PreparedDocument) -> rusqlite::Result<()> {
-        self.summary.documents += 1;
-        self.summary.bytes += document.received_bytes;
-        self.summary.byte_order_marks += u64::from(document.byte_order_mark);
+        self.account.count_document(document);
         if self.had_quarantine {
             // Mended since: an entry of an earlier ingest is no longer true.
             let sql = "DELETE FROM quarantine WHERE feed = ?1 AND path = ?2 AND ingest < ?3";
             let mut statement = self.db.prepare_cached(sql)?;
-            statement.execute(params![self.feed.number, document.path, self.number])?;
+            statement.execute(params![self.feed, document.path, self.number])?;
         }
         self.original.uses = 0;
         for record in &document.records {
@@ -225,13 +201,12 @@ impl Running {
             path
         ])? == 1;
         if blocked {
-            self.summary.blocked += u64::from(first);
+            self.account.summary.blocked += u64::from(first);
             return Ok(());
         }
         if first {
-            *self.summary.records.entry(record.kind.clone()).or_default() += 1;
-            let outcome = self.store(record)?;
-            *self.counter(outcome) += 1;
+            let fate = self.store(record)?;
+            self.account.count_first(&record.kind, fate);
             return Ok(());
         }
         self.put_rival(path, record, set_number)
@@ -241,7 +216,7 @@ impl Running {
     fn put_rival(&mut self, path: &str, record: &Prepared, set: i64) -> rusqlite::Result<()> {
         let candidate = self.candidate(set, record.id.as_str())?;
         if candidate.digest == record.content_digest {
-            self.summary.repeated += 1;
+            self.account.summary.repeated += 1;
             return Ok(());
         }
         let wins =
@@ -253,7 +228,7 @@ impl Running {
         let sql = "INSERT INTO temp.loser VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING";
         let key = params![set, record.id.as_str(), &digest.as_bytes()[..]];
         if self.db.prepare_cached(sql)?.execute(key)? == 0 {
-            self.summary.repeated += 1;
+            self.account.summary.repeated += 1;
             return Ok(());
         }
         self.put_quarantine(&Quarantined {
@@ -272,8 +247,8 @@ impl Running {
         set: i64,
         candidate: &Candidate,
     ) -> rusqlite::Result<()> {
-        let outcome = self.undo(set, record.id.as_str(), candidate)?;
-        *self.counter(outcome) -= 1;
+        let fate = self.undo(set, record.id.as_str(), candidate)?;
+        *self.account.counter(fate) -= 1;
         let sql = "UPDATE temp.seen SET content_digest = ?3, modified = ?4, revision_version = ?5,
                    format = ?6, path = ?7 WHERE record_set = ?1 AND id = ?2";
         self.db.prepare_cached(sql)?.execute(params![
@@ -285,40 +260,26 @@ impl Running {
             record.format.as_str(),
             path
         ])?;
-        let outcome = self.store(record)?;
-        *self.counter(outcome) += 1;
+        let fate = self.store(record)?;
+        *self.account.counter(fate) += 1;
         Ok(())
     }
 
-    fn counter(&mut self, outcome: Outcome) -> &mut u64 {
-        match outcome {
-            Outcome::Added => &mut self.summary.added,
-            Outcome::Updated => &mut self.summary.updated,
-            Outcome::Unchanged => &mut self.summary.unchanged,
-            Outcome::Older => &mut self.summary.older,
-        }
-    }
-
     /// Stores a record if it wins against what the feed holds.
-    fn store(&mut self, record: &Prepared) -> rusqlite::Result<Outcome> {
+    fn store(&mut self, record: &Prepared) -> rusqlite::Result<Fate> {
         let set = &self.sets[&record.kind];
         let (number, fresh) = (set.number, set.fresh);
         let held = if fresh { None } else { held(&self.db, number, record.id.as_str())? };
-        let outcome = match &held {
-            None => Outcome::Added,
-            Some(Held { content: None, .. }) => Outcome::Added,
-            Some(held) if held.digest == record.content_digest => Outcome::Unchanged,
-            Some(Held { content: Some(content), modified, digest, .. })
-                if self.mode == IngestMode::Merge =>
-            {
-                let revision = revision(&self.db, content, *modified)?;
-                let newer = (&record.revision, record.content_digest) > (&revision, *digest);
-                if newer { Outcome::Updated } else { Outcome::Older }
+        let there = held.as_ref().and_then(|held| Some((held, held.content.as_ref()?)));
+        let fate = match there {
+            None => Fate::Added,
+            Some((held, content)) => {
+                let revision = || revision(&self.db, content, held.modified);
+                self.account.fate(record, Some(held.digest), revision)?
             }
-            Some(_) => Outcome::Updated,
         };
-        if matches!(outcome, Outcome::Unchanged | Outcome::Older) {
-            return Ok(outcome);
+        if !fate.is_stored() {
+            return Ok(fate);
         }
         if let Some(held) = held {
             supersede(&self.db, number, record.id.as_str(), held.seq, self.next)?;
@@ -337,7 +298,7 @@ impl Running {
             record.format.as_str(),
             content
         ])?;
-        Ok(outcome)
+        Ok(fate)
     }
 
     fn insert_content(&mut self, record: &Prepared) -> rusqlite::Result<i64> {
@@ -363,7 +324,7 @@ impl Running {
     }
 
     /// Takes back what this ingest did with an identity, and tells what that was.
-    fn undo(&mut self, set: i64, id: &str, candidate: &Candidate) -> rusqlite::Result<Outcome> {
+    fn undo(&mut self, set: i64, id: &str, candidate: &Candidate) -> rusqlite::Result<Fate> {
         let next = values::integer(self.next.0);
         let sql =
             "DELETE FROM version WHERE record_set = ?1 AND id = ?2 AND seq = ?3 RETURNING content";
@@ -375,7 +336,7 @@ impl Running {
         let Some(content) = content else {
             let held = held(&self.db, set, id)?;
             let same = held.is_some_and(|held| held.digest == candidate.digest);
-            return Ok(if same { Outcome::Unchanged } else { Outcome::Older });
+            return Ok(if same { Fate::Unchanged } else { Fate::Older });
         };
         let sql = "DELETE FROM content WHERE number = ?1 RETURNING original";
         let mut statement = self.db.prepare_cached(sql)?;
@@ -395,7 +356,7 @@ impl Running {
         let mut statement = self.db.prepare_cached(sql)?;
         let gone: Option<i64> =
             statement.query_row(params![set, id, next], |row| row.get(0)).optional()?;
-        Ok(if gone == Some(0) { Outcome::Updated } else { Outcome::Added })
+        Ok(if gone == Some(0) { Fate::Updated } else { Fate::Added })
     }
 
     fn candidate(&self, set: i64, id: &str) -> rusqlite::Result<Candidate> {
@@ -419,7 +380,7 @@ impl Running {
         if self.sets.contains_key(kind) {
             return Ok(());
         }
-        let number = set_number(&self.db, self.feed.number, kind)?;
+        let number = set_number(&self.db, self.feed, kind)?;
         let held = "SELECT NOT EXISTS(SELECT 1 FROM version WHERE record_set = ?1)";
         let fresh = self.db.query_row(held, [number], |row| row.get(0))?;
         let mut statement = self.db.prepare("SELECT id FROM block WHERE record_set = ?1")?;
@@ -434,43 +395,26 @@ impl Running {
                    VALUES(?1, ?2, ?3, ?4, ?5, ?6)
                    ON CONFLICT(feed, path, offset, reason, detail) DO UPDATE SET ingest = excluded.ingest";
         self.db.prepare_cached(sql)?.execute(params![
-            self.feed.number,
+            self.feed,
             document.path,
             document.offset.map_or(-1, values::integer),
             document.reason,
             document.detail,
             self.number
         ])?;
-        *self.summary.quarantined.entry(document.reason.clone()).or_default() += 1;
+        self.account.count_rejection(document);
         Ok(())
     }
 
     /// Everything of a commit but the commit.
     fn finish(&mut self) -> Result<(), LedgerError> {
-        let mut accepted = None;
-        if let IngestMode::Replace { max_drop_percent, accept } = self.mode.clone() {
-            if self.read_errors > 0 && accept.is_none() {
-                return Err(LedgerError::ReadErrors {
-                    feed: self.feed.name.to_string(),
-                    count: self.read_errors,
-                    first: self.first_read_error.take().unwrap_or_default(),
-                });
-            }
+        if self.account.replaces() {
+            self.account.check_whole()?;
             let (held, vanished) =
                 self.count_vanished().map_err(|error| self.error("count what vanishes", error))?;
-            // Exact for counts below 2^53.
-            if vanished as f64 * 100.0 > held as f64 * max_drop_percent && accept.is_none() {
-                return Err(LedgerError::MaxDrop {
-                    feed: self.feed.name.to_string(),
-                    vanished,
-                    held,
-                    max_percent: max_drop_percent,
-                });
-            }
-            self.summary.vanished = vanished;
-            accepted = accept;
+            self.account.count_vanished(held, vanished)?;
         }
-        self.write_end(accepted.as_deref()).map_err(|error| self.error("end an ingest", error))
+        self.write_end().map_err(|error| self.error("end an ingest", error))
     }
 
     /// Records that the feed held before, and how many of them the input did not have.
@@ -479,42 +423,37 @@ impl Running {
         let held = "SELECT count(*) FROM version WHERE record_set IN
                       (SELECT number FROM record_set WHERE feed = ?1)
                     AND seq < ?2 AND gone = 0 AND (superseded_by IS NULL OR superseded_by = ?2)";
-        let held: i64 =
-            self.db.query_row(held, params![self.feed.number, next], |row| row.get(0))?;
+        let held: i64 = self.db.query_row(held, params![self.feed, next], |row| row.get(0))?;
         let vanished = "SELECT count(*) FROM version AS v WHERE record_set IN
                           (SELECT number FROM record_set WHERE feed = ?1)
                         AND superseded_by IS NULL AND gone = 0 AND NOT EXISTS
                           (SELECT 1 FROM temp.seen AS s WHERE s.record_set = v.record_set AND s.id = v.id)";
-        let vanished: i64 = self.db.query_row(vanished, [self.feed.number], |row| row.get(0))?;
+        let vanished: i64 = self.db.query_row(vanished, [self.feed], |row| row.get(0))?;
         Ok((held.unsigned_abs(), vanished.unsigned_abs()))
     }
 
-    fn write_end(&mut self, accepted: Option<&str>) -> rusqlite::Result<()> {
-        if matches!(self.mode, IngestMode::Replace { .. }) {
+    fn write_end(&mut self) -> rusqlite::Result<()> {
+        if self.account.replaces() {
             // The input is the whole feed, so what it did not reject is no longer in quarantine.
             let sql = "DELETE FROM quarantine WHERE feed = ?1 AND ingest < ?2";
-            self.db.execute(sql, params![self.feed.number, self.number])?;
+            self.db.execute(sql, params![self.feed, self.number])?;
         }
-        if self.summary.vanished > 0 {
+        if self.account.summary.vanished > 0 {
             let unseen = "AND NOT EXISTS (SELECT 1 FROM temp.seen AS s
                             WHERE s.record_set = v.record_set AND s.id = v.id)";
-            bury(&self.db, self.feed.number, self.next, unseen)?;
+            bury(&self.db, self.feed, self.next, unseen)?;
         }
-        if self.summary.added + self.summary.updated + self.summary.vanished > 0 {
-            advance(&self.db, self.feed.number, self.next)?;
-            self.summary.seq_to = self.next;
+        if self.account.changes() {
+            advance(&self.db, self.feed, self.next)?;
+            self.account.summary.seq_to = self.next;
         }
-        let mode = match self.mode {
-            IngestMode::Merge => "merge",
-            IngestMode::Replace { .. } => "replace",
-        };
-        let summary = serde_json::to_string(&self.summary)
+        let (mode, accepted) = (self.account.mode_name(), self.account.accepted());
+        let summary = serde_json::to_string(&self.account.summary)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         let sql = "INSERT INTO ingest(number, feed, at, mode, accepted, summary)
                    VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
         let at = values::time(Some(self.at));
-        self.db
-            .execute(sql, params![self.number, self.feed.number, at, mode, accepted, summary])?;
+        self.db.execute(sql, params![self.number, self.feed, at, mode, accepted, summary])?;
         Ok(())
     }
 }
@@ -523,7 +462,7 @@ impl Running {
 impl Running {
     /// What was done so far.
     pub(super) fn summary(&self) -> &IngestSummary {
-        &self.summary
+        &self.account.summary
     }
 
     /// Makes every page go to the file at once.
