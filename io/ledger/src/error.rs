@@ -1,6 +1,8 @@
 //! What can go wrong with a ledger.
 
-use stella_model::ErrorCode;
+use stella_model::{ErrorCode, FeedName, RecordId, SetKey};
+
+use crate::Seq;
 
 /// Why an operation on a ledger failed. Nothing was changed by an operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +120,39 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    pub(crate) fn no_feed(name: &FeedName) -> LedgerError {
+        LedgerError::NotFound { what: format!("feed {name}") }
+    }
+
+    pub(crate) fn no_quarantine_entry(number: u64) -> LedgerError {
+        LedgerError::NotFound { what: format!("quarantine entry {number}") }
+    }
+
+    pub(crate) fn not_blocked(set: &SetKey, id: &RecordId) -> LedgerError {
+        LedgerError::NotFound { what: format!("block of {set} {id}") }
+    }
+
+    /// A block of an id that its feed holds as another kind.
+    pub(crate) fn held_elsewhere(set: &SetKey, id: &RecordId, kind: &str) -> LedgerError {
+        let what = format!("record {id} of {set}; feed {} holds it as {kind}", set.feed);
+        LedgerError::NotFound { what }
+    }
+
+    /// Refuses a snapshot that is not there, or not there any more: a ledger reads all from its oldest to
+    /// its newest, and older ones that are pinned.
+    pub(crate) fn unless_in_reach(
+        at: Seq,
+        from: u64,
+        to: u64,
+        pinned: bool,
+    ) -> Result<(), LedgerError> {
+        if at.0 <= to && (at.0 >= from || pinned) {
+            Ok(())
+        } else {
+            Err(LedgerError::OutOfReach { at: at.0, from, to })
+        }
+    }
+
     /// The code, from which exit code and HTTP status follow.
     #[must_use]
     pub fn code(&self) -> ErrorCode {

@@ -1,8 +1,8 @@
-//! Documents as they lie in a ledger.
+//! Numbers and documents as they lie in a ledger.
 
 use std::cell::RefCell;
 
-use stella_model::{Limits, RecordId};
+use stella_model::{Digest, Limits, RecordId};
 use stella_records::view::Evidence;
 use stella_records::{Facets, Format};
 
@@ -18,6 +18,29 @@ thread_local! {
     static DECODER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
+/// A count or length as a database's integer. What is stored is far below 2^63.
+pub(crate) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The bytes of a record's content, in place of what `out` holds.
+pub(crate) fn content_into(
+    encoding: i64,
+    size: u64,
+    stored: &[u8],
+    digest: &Digest,
+    out: &mut Vec<u8>,
+) -> Result<(), Damage> {
+    decode_into(encoding, size, stored, out)?;
+    // What is compressed has a checksum of its own; hashing that again would cost more than reading
+    // it.
+    let checked = encoding != Encoding::Plain.number();
+    if !checked && Digest::of(out) != *digest {
+        return Err(Damage("a stored document has another digest than noted".to_owned()));
+    }
+    Ok(())
+}
+
 /// The bytes as they were before [`prepare`](crate::prepare()) stored them.
 pub(crate) fn decode(encoding: i64, size: u64, stored: &[u8]) -> Result<Vec<u8>, Damage> {
     let mut bytes = Vec::new();
@@ -26,12 +49,7 @@ pub(crate) fn decode(encoding: i64, size: u64, stored: &[u8]) -> Result<Vec<u8>,
 }
 
 /// As [`decode`], in place of what `out` holds.
-pub(crate) fn decode_into(
-    encoding: i64,
-    size: u64,
-    stored: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), Damage> {
+fn decode_into(encoding: i64, size: u64, stored: &[u8], out: &mut Vec<u8>) -> Result<(), Damage> {
     let damage = |problem: &str| Err(Damage(format!("a stored document {problem}")));
     if size > MAX_BYTES {
         return damage("has an impossible length");

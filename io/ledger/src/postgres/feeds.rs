@@ -7,7 +7,7 @@ use stella_model::{FeedName, Instant, RecordId, SetKey};
 
 use crate::{Block, FeedInfo, Feeds, LedgerError, QuarantineEntry, QuarantineFilter, Quarantined};
 
-use super::{Failure, Outcome, PostgresLedger, Session, values};
+use super::{Outcome, PostgresLedger, Session, values};
 
 impl Feeds for PostgresLedger {
     fn feeds(&self) -> Result<Vec<FeedInfo>, LedgerError> {
@@ -16,7 +16,7 @@ impl Feeds for PostgresLedger {
 
     fn feed(&self, name: &FeedName) -> Result<FeedInfo, LedgerError> {
         let found = self.reading("read a feed", |session| self.list(session, Some(name)))?;
-        found.into_iter().next().ok_or_else(|| no_feed(name))
+        found.into_iter().next().ok_or_else(|| LedgerError::no_feed(name))
     }
 
     fn block(
@@ -26,53 +26,40 @@ impl Feeds for PostgresLedger {
         reason: &str,
         at: Instant,
     ) -> Result<bool, LedgerError> {
-        let outcome = self.changing("block an id", |session| {
-            let feed = match self.existing_feed(session, &set.feed) {
-                Ok(Some(feed)) => feed,
-                Ok(None) => return Err(no_feed(&set.feed)),
-                Err(failure) => return Ok(Err(failure)),
-            };
-            let mut change = || -> Outcome<(bool, Option<String>)> {
-                let number = session.set_number(feed, set.kind.as_str())?;
-                let key = id.as_str().as_bytes();
-                let sql = "INSERT INTO ledger.block(record_set, id, reason, at)
-                           VALUES($1, $2, $3, $4) ON CONFLICT(record_set, id)
-                           DO UPDATE SET reason = excluded.reason, at = excluded.at";
-                session.execute(sql, &[&number, &key, &reason, &values::time(Some(at))])?;
-                if tombstone(session, feed, number, key)? {
-                    return Ok((true, None));
-                }
-                let sql = "SELECT r.kind FROM ledger.record_set AS r
-                           JOIN ledger.version AS v ON v.record_set = r.number
-                           WHERE r.feed = $1 AND v.id = $2 AND v.superseded_by IS NULL
-                           AND v.gone = 0 LIMIT 1";
-                let elsewhere = session.query_opt(sql, &[&feed, &key])?;
-                Ok((false, elsewhere.map(|row| row.get(0))))
-            };
-            match change() {
-                Ok((_, Some(kind))) => Err(LedgerError::NotFound {
-                    what: format!("record {id} of {set}; feed {} holds it as {kind}", set.feed),
-                }),
-                Ok((held, None)) => Ok(Ok(held)),
-                Err(failure) => Ok(Err(failure)),
+        self.changing("block an id", |session| {
+            let feed = self.existing_feed(session, &set.feed)?;
+            let number = session.set_number(feed, set.kind.as_str())?;
+            let key = id.as_str().as_bytes();
+            let sql = "INSERT INTO ledger.block(record_set, id, reason, at)
+                       VALUES($1, $2, $3, $4) ON CONFLICT(record_set, id)
+                       DO UPDATE SET reason = excluded.reason, at = excluded.at";
+            session.execute(sql, &[&number, &key, &reason, &values::time(Some(at))])?;
+            if tombstone(session, feed, number, key)? {
+                return Ok(true);
             }
-        })?;
-        Ok(outcome)
+            let sql = "SELECT r.kind FROM ledger.record_set AS r
+                       JOIN ledger.version AS v ON v.record_set = r.number
+                       WHERE r.feed = $1 AND v.id = $2 AND v.superseded_by IS NULL
+                       AND v.gone = 0 LIMIT 1";
+            match session.query_opt(sql, &[&feed, &key])? {
+                Some(row) => Err(LedgerError::held_elsewhere(set, id, row.get(0)).into()),
+                None => Ok(false),
+            }
+        })
     }
 
     fn unblock(&self, set: &SetKey, id: &RecordId) -> Result<(), LedgerError> {
-        let removed = self.changing("unblock an id", |session| {
-            let mut change = || -> Outcome<u64> {
-                let Some(number) = self.find_set(session, set)? else { return Ok(0) };
-                let sql = "DELETE FROM ledger.block WHERE record_set = $1 AND id = $2";
-                session.execute(sql, &[&number, &id.as_str().as_bytes()])
+        self.changing("unblock an id", |session| {
+            let sql = "DELETE FROM ledger.block WHERE record_set = $1 AND id = $2";
+            let removed = match self.find_set(session, set)? {
+                Some(number) => session.execute(sql, &[&number, &id.as_str().as_bytes()])?,
+                None => 0,
             };
-            Ok(change())
-        })?;
-        match removed {
-            0 => Err(LedgerError::NotFound { what: format!("block of {set} {id}") }),
-            _ => Ok(()),
-        }
+            match removed {
+                0 => Err(LedgerError::not_blocked(set, id).into()),
+                _ => Ok(()),
+            }
+        })
     }
 
     fn blocks(&self, feed: &FeedName) -> Result<Vec<Block>, LedgerError> {
@@ -87,7 +74,7 @@ impl Feeds for PostgresLedger {
                     set: SetKey { kind: values::to_name(row, 0)?, feed: feed.clone() },
                     id: values::to_id(row, 1)?,
                     reason: row.get(2),
-                    at: values::to_time(row, 3)?.ok_or_else(no_time)?,
+                    at: values::to_known_time(row, 3)?,
                 })
             };
             rows.iter().map(block).collect()
@@ -96,26 +83,18 @@ impl Feeds for PostgresLedger {
 
     fn remove_feed(&self, name: &FeedName) -> Result<u64, LedgerError> {
         self.changing("remove a feed", |session| {
-            let feed = match self.existing_feed(session, name) {
-                Ok(Some(feed)) => feed,
-                Ok(None) => return Err(no_feed(name)),
-                Err(failure) => return Ok(Err(failure)),
-            };
-            let mut change = || -> Outcome<u64> {
-                let next = session.next()?;
-                let buried = session.bury(feed, next, "")?;
-                if buried > 0 {
-                    session.advance(feed, next)?;
-                }
-                session
-                    .execute("UPDATE ledger.feed SET removed = true WHERE number = $1", &[&feed])?;
-                session.execute("DELETE FROM ledger.quarantine WHERE feed = $1", &[&feed])?;
-                let sql = "DELETE FROM ledger.block WHERE record_set IN
-                           (SELECT number FROM ledger.record_set WHERE feed = $1)";
-                session.execute(sql, &[&feed])?;
-                Ok(buried)
-            };
-            Ok(change())
+            let feed = self.existing_feed(session, name)?;
+            let next = session.next()?;
+            let buried = session.bury(feed, next, "")?;
+            if buried > 0 {
+                session.advance(feed, next)?;
+            }
+            session.execute("UPDATE ledger.feed SET removed = true WHERE number = $1", &[&feed])?;
+            session.execute("DELETE FROM ledger.quarantine WHERE feed = $1", &[&feed])?;
+            let sql = "DELETE FROM ledger.block WHERE record_set IN
+                       (SELECT number FROM ledger.record_set WHERE feed = $1)";
+            session.execute(sql, &[&feed])?;
+            Ok(buried)
         })
     }
 
@@ -140,7 +119,7 @@ impl Feeds for PostgresLedger {
             let row = session.query_opt(&sql, &[&self.tenant.as_str(), &number])?;
             row.as_ref().map(entry).transpose()
         })?;
-        found.ok_or_else(|| LedgerError::NotFound { what: format!("quarantine entry {number}") })
+        found.ok_or_else(|| LedgerError::no_quarantine_entry(number))
     }
 }
 
@@ -196,20 +175,12 @@ impl PostgresLedger {
     }
 
     /// The number of a feed, which no other writer changes until the end of the transaction.
-    fn existing_feed(&self, session: &mut Session, name: &FeedName) -> Outcome<Option<i64>> {
+    fn existing_feed(&self, session: &mut Session, name: &FeedName) -> Outcome<i64> {
         let sql = "SELECT number FROM ledger.feed WHERE tenant = $1 AND name = $2 AND NOT removed
                    FOR UPDATE";
         let row = session.query_opt(sql, &[&self.tenant.as_str(), &name.as_str()])?;
-        Ok(row.map(|row| row.get(0)))
+        row.map(|row| row.get(0)).ok_or_else(|| LedgerError::no_feed(name).into())
     }
-}
-
-fn no_feed(name: &FeedName) -> LedgerError {
-    LedgerError::NotFound { what: format!("feed {name}") }
-}
-
-fn no_time() -> Failure {
-    Failure::Damage("a column does not hold a time".to_owned())
 }
 
 /// Puts a tombstone over a live record.
@@ -236,7 +207,7 @@ fn entry(row: &Row) -> Outcome<QuarantineEntry> {
     Ok(QuarantineEntry {
         number: row.get::<_, i64>(0).unsigned_abs(),
         feed: values::to_name(row, 1)?,
-        at: values::to_time(row, 2)?.ok_or_else(no_time)?,
+        at: values::to_known_time(row, 2)?,
         document: Quarantined {
             path: values::to_text(row, 3)?,
             reason: row.get(4),

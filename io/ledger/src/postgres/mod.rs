@@ -56,11 +56,19 @@ struct Session {
 enum Failure {
     Sql(postgres::Error),
     Damage(String),
+    /// What was asked for cannot be: an answer, not a fault.
+    Refused(LedgerError),
 }
 
 impl From<postgres::Error> for Failure {
     fn from(error: postgres::Error) -> Failure {
         Failure::Sql(error)
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Failure {
+        Failure::Refused(error)
     }
 }
 
@@ -76,6 +84,7 @@ impl Failure {
         let place = place.to_owned();
         let error = match self {
             Failure::Damage(detail) => return LedgerError::Damaged { place, detail },
+            Failure::Refused(error) => return error,
             Failure::Sql(error) => error,
         };
         let code = error.code().cloned();
@@ -229,12 +238,12 @@ impl PostgresLedger {
     fn changing<T>(
         &self,
         action: &'static str,
-        change: impl FnOnce(&mut Session) -> Result<Outcome<T>, LedgerError>,
+        change: impl FnOnce(&mut Session) -> Outcome<T>,
     ) -> Result<T, LedgerError> {
         let failed = |failure: Failure| failure.of(&self.shared.place, action);
         // One that is not committed is taken back with its connection.
         let mut session = self.begin().map_err(failed)?;
-        let result = change(&mut session)?.map_err(failed)?;
+        let result = change(&mut session).map_err(failed)?;
         session.client.batch_execute("COMMIT").map_err(|error| failed(error.into()))?;
         self.shared.put_back(session);
         Ok(result)

@@ -5,17 +5,15 @@ use std::ops::ControlFlow;
 use postgres::Row;
 use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::ToSql;
-use stella_model::{Digest, RecordId, SetKey};
+use stella_model::{RecordId, SetKey};
 use stella_records::{FACETS_VERSION, Facets};
 
-use crate::prepare::Encoding;
 use crate::stored;
 use crate::{
-    Changes, IdRange, IndexRow, LedgerError, LiveSet, Seq, SetState, Snapshots, StoredRecord,
-    WithFacets,
+    Changes, IdRange, IndexRow, LedgerError, LiveSet, Seq, Snapshots, StoredRecord, WithFacets,
 };
 
-use super::{Failure, Outcome, PostgresLedger, Session, values};
+use super::{Outcome, PostgresLedger, Session, values};
 
 /// Rows of one statement, after which another begins.
 const PAGE_ROWS: usize = 4096;
@@ -41,7 +39,7 @@ impl Snapshots for PostgresLedger {
                     SetKey { kind: values::to_name(&row, 0)?, feed: values::to_name(&row, 1)? };
                 let changed: i64 = row.get(4);
                 let (records, state) = if changed <= seq {
-                    (row.get(3), Some(to_state(&row, 5)?))
+                    (row.get(3), Some(values::to_state(&row, 5)?))
                 } else {
                     (count_at(session, row.get(2), seq)?, None)
                 };
@@ -97,13 +95,7 @@ impl Snapshots for PostgresLedger {
         self.pages(at, set, query, &mut |row| {
             let IndexRow { id, content_digest, modified, format, size, .. } = index_row(row)?;
             let encoding = i64::from(row.get::<_, i16>(5));
-            stored::decode_into(encoding, size, row.get(6), &mut content)?;
-            // What is compressed has a checksum of its own.
-            let checked = encoding != Encoding::Plain.number();
-            if !checked && Digest::of(&content) != content_digest {
-                let detail = "a stored document has another digest than noted";
-                return Err(Failure::Damage(detail.to_owned()));
-            }
+            stored::content_into(encoding, size, row.get(6), &content_digest, &mut content)?;
             let buffer = std::mem::take(&mut content);
             let stored = StoredRecord { id, content_digest, modified, format, content: buffer };
             let flow = record(&stored);
@@ -174,11 +166,7 @@ impl PostgresLedger {
             let number = |at: usize| row.get::<_, i64>(at).unsigned_abs();
             Ok((number(0), number(1), row.get::<_, bool>(2)))
         })?;
-        if at.0 <= to && (at.0 >= from || pinned) {
-            Ok(())
-        } else {
-            Err(LedgerError::OutOfReach { at: at.0, from, to })
-        }
+        LedgerError::unless_in_reach(at, from, to, pinned)
     }
 
     pub(super) fn find_set(&self, session: &mut Session, set: &SetKey) -> Outcome<Option<i64>> {
@@ -216,12 +204,6 @@ impl PostgresLedger {
         let bytes = stored::decode(i64::from(row.get::<_, i16>(0)), index.size, row.get(1))?;
         Ok(stored::derive_facets(index.format, &index.id, &bytes)?)
     }
-}
-
-fn to_state(row: &Row, at: usize) -> Outcome<SetState> {
-    let bytes: &[u8] = row.get(at);
-    let state = bytes.try_into().map(SetState);
-    state.map_err(|_| Failure::Damage("a column does not hold the state of a set".to_owned()))
 }
 
 /// The facets of a row, if this version of the product has stored them.

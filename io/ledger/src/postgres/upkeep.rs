@@ -10,20 +10,20 @@ impl Upkeep for PostgresLedger {
         self.changing("pin a snapshot", |session| {
             let sql = "INSERT INTO ledger.snapshot_pin(name, seq) VALUES($1, $2)
                        ON CONFLICT(name) DO UPDATE SET seq = excluded.seq";
-            Ok(session.execute(sql, &[&name, &values::integer(at.0)]).map(|_| ()))
+            session.execute(sql, &[&name, &values::integer(at.0)]).map(|_| ())
         })
     }
 
     fn unpin(&self, name: &str) -> Result<(), LedgerError> {
         self.changing("unpin a snapshot", |session| {
             let sql = "DELETE FROM ledger.snapshot_pin WHERE name = $1";
-            Ok(session.execute(sql, &[&name]).map(|_| ()))
+            session.execute(sql, &[&name]).map(|_| ())
         })
     }
 
     fn compact(&self) -> Result<Compacted, LedgerError> {
         let bytes_before = self.reading("measure the tables", size)?;
-        let versions = self.changing("forget old versions", |session| Ok(forget(session)))?;
+        let versions = self.changing("forget old versions", forget)?;
         self.reading("give back space", |session| {
             // One by one: no transaction may hold them.
             for table in ["version", "content", "facet", "original"] {

@@ -5,11 +5,9 @@ use stella_model::{Digest, Instant, NameError};
 use stella_records::Format;
 
 use super::{Failure, Outcome};
+use crate::SetState;
 
-/// A count or length as an integer of the database. What is stored is far below 2^63.
-pub(super) fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
+pub(super) use crate::stored::integer;
 
 /// A time as text.
 pub(super) fn time(time: Option<Instant>) -> Option<String> {
@@ -24,6 +22,17 @@ fn damaged(what: &str) -> Failure {
 pub(super) fn to_time(row: &Row, at: usize) -> Outcome<Option<Instant>> {
     let text: Option<&str> = row.get(at);
     text.map(Instant::parse).transpose().map_err(|_| damaged("a time"))
+}
+
+/// The time in a column that always has one.
+pub(super) fn to_known_time(row: &Row, at: usize) -> Outcome<Instant> {
+    to_time(row, at)?.ok_or_else(|| damaged("a time"))
+}
+
+/// The state of a set in a column.
+pub(super) fn to_state(row: &Row, at: usize) -> Outcome<SetState> {
+    let bytes: &[u8] = row.get(at);
+    bytes.try_into().map(SetState).map_err(|_| damaged("the state of a set"))
 }
 
 /// The digest in a column.

@@ -23,7 +23,7 @@ impl Feeds for SqliteLedger {
                 .optional()?;
             feed.map(|(number, info)| complete(db, number, info)).transpose()
         })?;
-        found.ok_or_else(|| no_feed(name))
+        found.ok_or_else(|| LedgerError::no_feed(name))
     }
 
     fn block(
@@ -49,9 +49,7 @@ impl Feeds for SqliteLedger {
                     .map_err(|error| self.error("look for the id", error))?,
             };
             match elsewhere {
-                Some(kind) => Err(LedgerError::NotFound {
-                    what: format!("record {id} of {set}; feed {} holds it as {kind}", set.feed),
-                }),
+                Some(kind) => Err(LedgerError::held_elsewhere(set, id, &kind)),
                 None => Ok(held),
             }
         })
@@ -65,7 +63,7 @@ impl Feeds for SqliteLedger {
                 db.execute(sql, params![number, id.as_str()])
             };
             match change().map_err(|error| self.error("unblock an id", error))? {
-                0 => Err(LedgerError::NotFound { what: format!("block of {set} {id}") }),
+                0 => Err(LedgerError::not_blocked(set, id)),
                 _ => Ok(()),
             }
         })
@@ -120,7 +118,7 @@ impl Feeds for SqliteLedger {
         let found = self.with_reader("read an entry of the quarantine", |db| {
             quarantine::find(db, &self.tenant, number)
         })?;
-        found.ok_or_else(|| LedgerError::NotFound { what: format!("quarantine entry {number}") })
+        found.ok_or_else(|| LedgerError::no_quarantine_entry(number))
     }
 }
 
@@ -136,16 +134,14 @@ impl SqliteLedger {
         let found = db
             .query_row(sql, params![self.tenant.as_str(), name.as_str()], |row| row.get(0))
             .optional();
-        found.map_err(|error| self.error("look for a feed", error))?.ok_or_else(|| no_feed(name))
+        found
+            .map_err(|error| self.error("look for a feed", error))?
+            .ok_or_else(|| LedgerError::no_feed(name))
     }
 }
 
 const FEED: &str = "SELECT number, name, publisher, licence, attribution, redistribution
                     FROM feed WHERE tenant = ?1 AND removed = 0";
-
-fn no_feed(name: &FeedName) -> LedgerError {
-    LedgerError::NotFound { what: format!("feed {name}") }
-}
 
 fn feed_row(row: &Row<'_>) -> rusqlite::Result<(i64, FeedInfo)> {
     let info = FeedInfo {

@@ -3,10 +3,9 @@
 use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use stella_model::{Digest, Kind, RecordId, SetKey};
+use stella_model::{Kind, RecordId, SetKey};
 use stella_records::{FACETS_VERSION, Facets};
 
-use crate::prepare::Encoding;
 use crate::stored::{self, Damage};
 use crate::{
     Changes, IdRange, IndexRow, LedgerError, LiveSet, Seq, Snapshots, StoredRecord, WithFacets,
@@ -76,13 +75,8 @@ impl Snapshots for SqliteLedger {
             let index = index_row(row)?;
             let bytes = row.get_ref(6)?.as_blob()?;
             let encoding: i64 = row.get(5)?;
-            stored::decode_into(encoding, index.size, bytes, &mut content).map_err(broken)?;
-            // What is compressed has a checksum of its own; hashing that again would cost more
-            // than reading it.
-            let checked = encoding != Encoding::Plain.number();
-            if !checked && Digest::of(&content) != index.content_digest {
-                return Err(damaged("a stored document has another digest than noted"));
-            }
+            stored::content_into(encoding, index.size, bytes, &index.content_digest, &mut content)
+                .map_err(broken)?;
             let IndexRow { id, content_digest, modified, format, .. } = index;
             let buffer = std::mem::take(&mut content);
             let stored = StoredRecord { id, content_digest, modified, format, content: buffer };
@@ -138,11 +132,7 @@ impl SqliteLedger {
             })
         })?;
         let (to, from, pinned) = (reach.0.unsigned_abs(), reach.1.unsigned_abs(), reach.2);
-        if at.0 <= to && (at.0 >= from || pinned) {
-            Ok(())
-        } else {
-            Err(LedgerError::OutOfReach { at: at.0, from, to })
-        }
+        LedgerError::unless_in_reach(at, from, to, pinned)
     }
 
     pub(super) fn find_set(&self, db: &Connection, set: &SetKey) -> rusqlite::Result<Option<i64>> {

@@ -6,10 +6,7 @@ use stella_records::Format;
 
 use crate::SetState;
 
-/// A count or length as SQLite's integer. What is stored is far below 2^63.
-pub(crate) fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
+pub(crate) use crate::stored::integer;
 
 /// A time: whole seconds as a number, others as their text.
 pub(crate) fn time(time: Option<Instant>) -> Value {
