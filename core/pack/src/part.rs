@@ -161,16 +161,17 @@ impl<'a> PartBuilder<'a> {
     ) -> Result<PartBuilder<'a>, PackError> {
         tools.lines.clear();
         tools.index.clear();
+        let (Length::Exactly(expected) | Length::Unknown(expected)) = length;
+        let expected = usize::try_from(expected).unwrap_or(0);
         let planned = match length {
             Length::Exactly(size) => {
                 let begun = tools.compressor.begin(size);
                 begun.map_err(|source| PackError::Compress { set: set.clone(), source })?;
                 Some(size)
             }
-            Length::Unknown(documents) => {
-                let documents = usize::try_from(documents).unwrap_or(0);
+            Length::Unknown(_) => {
                 // An eighth more for the members before each document.
-                tools.lines.reserve(documents + documents / 8 + 4096);
+                tools.lines.reserve(expected + expected / 8 + 4096);
                 None
             }
         };
@@ -181,9 +182,7 @@ impl<'a> PartBuilder<'a> {
             tools,
             planned,
             // Evidence comes down to a tenth and less.
-            frame: Vec::with_capacity(
-                usize::try_from(planned.unwrap_or(0) / 8).unwrap_or(0) + 1024,
-            ),
+            frame: Vec::with_capacity(expected / 8 + 1024),
             length: 0,
             counts: RedactionCounts::default(),
             records: 0,
@@ -300,16 +299,15 @@ impl<'a> PartBuilder<'a> {
     pub fn finish(mut self) -> Result<(Option<Part>, RedactionCounts), PackError> {
         let Some(ids) = self.ids.take() else { return Ok((None, self.counts)) };
         self.check_length(|planned, found| planned == found)?;
-        if self.planned.is_some() {
-            self.compress_lines()?;
+        let set = self.set;
+        let failed = |source| PackError::Compress { set: set.clone(), source };
+        if self.planned.is_none() {
+            // All lines are gathered, so the length is known now.
+            self.tools.compressor.begin(self.length).map_err(failed)?;
         }
-        let PartBuilder { tools: Tools { compressor, lines, index, .. }, mut frame, .. } = self;
-        let failed = |source| PackError::Compress { set: self.set.clone(), source };
-        let data = match self.planned {
-            Some(_) => compressor.end(&mut frame).map(|()| frame),
-            None => compressor.frame(lines),
-        };
-        let data = data.map_err(failed)?;
+        self.compress_lines()?;
+        let PartBuilder { tools: Tools { compressor, index, .. }, frame: mut data, .. } = self;
+        compressor.end(&mut data).map_err(failed)?;
         let index_uncompressed = index.len() as u64;
         let index = compressor.frame(index).map_err(failed)?;
         let limit = self.limits.part_bytes;

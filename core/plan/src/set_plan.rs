@@ -22,6 +22,8 @@ pub struct SetPlan<'a> {
     newest: Option<Instant>,
     parts: Vec<PartPlan>,
     open: Option<OpenPart>,
+    /// Whether documents are carried as they are, so that lines are as long as they tell.
+    unredacted: bool,
     /// The head of the line at hand.
     head: Vec<u8>,
 }
@@ -63,7 +65,7 @@ pub struct PartPlan {
     pub records: u64,
     /// Bytes of their documents before redaction.
     pub bytes: u64,
-    /// Bytes of their lines before redaction. Absent if a document is text, which becomes a JSON
+    /// Bytes of their lines. Absent if documents are redacted, or one is text, which becomes a JSON
     /// string of a length that only the text tells.
     pub line_bytes: Option<u64>,
     /// Identity of the part's bytes: equal keys, equal parts (FORMATS "Reuse").
@@ -161,6 +163,7 @@ impl<'a> SetPlan<'a> {
             newest: None,
             parts: Vec::new(),
             open: None,
+            unredacted: redaction.is_none(),
             head: Vec::new(),
         }
     }
@@ -193,7 +196,6 @@ impl<'a> SetPlan<'a> {
     /// Takes the next selected record.
     pub fn push(&mut self, record: &PlannedRecord<'_>) {
         let PlannedRecord { id, content_digest, size, modified, .. } = *record;
-        let line = self.line_bytes(record);
         self.root.push(setroot::leaf(&self.set, id.as_str(), &content_digest));
         self.bytes += size;
         self.newest = self.newest.max(modified);
@@ -203,19 +205,24 @@ impl<'a> SetPlan<'a> {
         if cut {
             self.close();
         }
+        let lines = match &self.open {
+            Some(open) => open.line_bytes,
+            None => self.unredacted.then_some(0),
+        };
+        let lines = lines.and_then(|before| Some(before + self.line_bytes(record)?));
         let open = self.open.get_or_insert_with(|| OpenPart {
             first_id: id.clone(),
             last_id: id.clone(),
             records: 0,
             bytes: 0,
-            line_bytes: Some(0),
+            line_bytes: None,
             key: self.key_prefix.clone(),
         });
         open.key.lp(id.as_str().as_bytes()).digest(&content_digest);
         open.last_id.clone_from(id);
         open.records += 1;
         open.bytes += size;
-        open.line_bytes = open.line_bytes.zip(line).map(|(before, line)| before + line);
+        open.line_bytes = lines;
     }
 
     /// Length of the line of a record that is carried as it is.

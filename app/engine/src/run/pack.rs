@@ -180,9 +180,9 @@ impl Shop<'_> {
     ) -> Result<PartBuilder<'s>, EngineError> {
         let set = &self.prepared.sets[task.set].set;
         let rules = &self.prepared.rules;
-        let length = match (rules.digest(), task.part.line_bytes) {
-            (None, Some(bytes)) => Length::Exactly(bytes),
-            _ => Length::Unknown(task.part.bytes),
+        let length = match task.part.line_bytes {
+            Some(bytes) => Length::Exactly(bytes),
+            None => Length::Unknown(task.part.bytes),
         };
         let mut builder =
             PartBuilder::new(set, rules, &LIMITS, length, tools).map_err(pack_failed)?;
