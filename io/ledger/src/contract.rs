@@ -10,19 +10,15 @@ use stella_model::{Digest, FeedName, Instant, Kind, RecordId, SetKey};
 use stella_records::{Draft, Facets, Format, Revision, RevisionOrder};
 
 use crate::{
-    Block, FeedInfo, FeedSpec, IdRange, Ingest, IngestMode, IngestSummary, Ledger, LedgerError,
-    LiveSet, PreparedDocument, QuarantineFilter, Quarantined, Seq, SetState, WithFacets, prepare,
+    FeedInfo, FeedSpec, IdRange, Ingest, IngestMode, IngestSummary, Ledger, LedgerError, LiveSet,
+    PreparedDocument, QuarantineFilter, Quarantined, Seq, SetState, WithFacets, prepare,
 };
 
 /// A ledger under test.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'l>(pub(crate) &'l dyn Ledger);
 
-impl<'l> Subject<'l> {
-    fn ledger(self) -> &'l dyn Ledger {
-        self.0
-    }
-
+impl Subject<'_> {
     /// Runs one ingest.
     ///
     /// # Errors
@@ -44,26 +40,6 @@ impl<'l> Subject<'l> {
     /// Of the ledger.
     pub(crate) fn block(self, set: &SetKey, id: &RecordId) -> Result<bool, LedgerError> {
         self.0.block(set, id, "a test", now())
-    }
-
-    /// Unblocks an id.
-    ///
-    /// # Errors
-    /// Of the ledger.
-    pub(crate) fn unblock(self, set: &SetKey, id: &RecordId) -> Result<(), LedgerError> {
-        self.0.unblock(set, id)
-    }
-
-    fn blocks(self, feed: &FeedName) -> Result<Vec<Block>, LedgerError> {
-        self.0.blocks(feed)
-    }
-
-    /// Removes a feed.
-    ///
-    /// # Errors
-    /// Of the ledger.
-    pub(crate) fn remove(self, feed: &FeedName) -> Result<u64, LedgerError> {
-        self.0.remove_feed(feed)
     }
 
     /// Paths and reasons in quarantine, sorted.
@@ -225,11 +201,13 @@ pub(crate) fn replace() -> IngestMode {
     IngestMode::Replace { max_drop_percent: 100.0, accept: None }
 }
 
-fn feed(name: &str) -> FeedSpec {
+/// A feed of that name.
+pub(crate) fn feed(name: &str) -> FeedSpec {
     FeedSpec::named(FeedName::new(name).expect("a feed"))
 }
 
-fn items(records: &[Rec]) -> Vec<Item> {
+/// Documents with one record each.
+pub(crate) fn items(records: &[Rec]) -> Vec<Item> {
     records.iter().cloned().map(Item::Record).collect()
 }
 
@@ -241,8 +219,8 @@ fn holds(subject: Subject<'_>, name: &str, records: &[&Rec]) {
     let name = FeedName::new(name).expect("a feed");
     let expected: State =
         records.iter().map(|r| ((r.set(&name), r.id.clone()), r.digest())).collect();
-    let head = subject.ledger().head().expect("head");
-    let mut found = state(subject.ledger(), head);
+    let head = subject.0.head().expect("head");
+    let mut found = state(subject.0, head);
     found.retain(|(set, _), _| set.feed == name);
     assert_eq!(found, expected);
 }
@@ -259,7 +237,7 @@ fn counts(summary: &IngestSummary) -> [u64; 7] {
 
 /// A new ledger has nothing, and says so without failing.
 pub(crate) fn an_empty_ledger_reads_as_empty(subject: Subject<'_>) {
-    let ledger = subject.ledger();
+    let ledger = subject.0;
     assert_eq!(ledger.head().expect("head"), Seq(0));
     assert!(state(ledger, Seq(0)).is_empty());
     assert!(ledger.feeds().expect("feeds").is_empty());
@@ -272,7 +250,7 @@ pub(crate) fn an_empty_ledger_reads_as_empty(subject: Subject<'_>) {
 /// What a set holds is told apart from what it held, and only from that.
 pub(crate) fn a_set_has_one_state_until_it_changes(subject: Subject<'_>) {
     let states = |at: u64| -> BTreeMap<String, Option<SetState>> {
-        let sets = subject.ledger().sets(Seq(at)).expect("sets").into_iter();
+        let sets = subject.0.sets(Seq(at)).expect("sets").into_iter();
         sets.map(|live| (live.set.to_string(), live.state)).collect()
     };
     let (old, new) = (Rec::new("id-1", 1, 1), Rec::new("id-1", 2, 2));
@@ -300,7 +278,7 @@ pub(crate) fn a_set_has_one_state_until_it_changes(subject: Subject<'_>) {
     subject.block(&set, &id("id-1")).expect("blocks");
     assert!(!states(4).contains_key("advisory/f"), "it holds nothing");
     assert_eq!(states(3)["advisory/f"], None);
-    subject.remove(&FeedName::new("g").expect("a feed")).expect("removes");
+    subject.0.remove_feed(&FeedName::new("g").expect("a feed")).expect("removes");
     merge(subject, "g", &[Rec::new("id-1", 1, 1)]);
     assert_ne!(states(6)["advisory/g"], first["advisory/g"], "drawn anew with every change");
 }
@@ -319,7 +297,7 @@ pub(crate) fn the_same_input_again_changes_nothing(subject: Subject<'_>) {
         assert_eq!(counts(&again), [0, 0, 50, 0, 0, 0, 0]);
         assert_eq!(again.records.values().sum::<u64>(), 50);
     }
-    assert_eq!(subject.ledger().head().expect("head"), Seq(1));
+    assert_eq!(subject.0.head().expect("head"), Seq(1));
     holds(subject, "npm", &records.iter().collect::<Vec<_>>());
 }
 
@@ -435,7 +413,7 @@ pub(crate) fn a_replacement_makes_the_feed_equal_to_the_input(subject: Subject<'
     let b0 = Rec { day: None, ..b1 };
     assert_eq!(merge(subject, "f", std::slice::from_ref(&b0)).added, 1);
     holds(subject, "f", &[&a1, &b0, &c1]);
-    let before = subject.ledger().head().expect("head");
+    let before = subject.0.head().expect("head");
     let emptied = subject.ingest(&feed("f"), replace(), &[]).expect("ingest");
     assert_eq!((emptied.vanished, emptied.seq_from), (3, before));
     holds(subject, "f", &[]);
@@ -446,7 +424,7 @@ pub(crate) fn a_replacement_makes_the_feed_equal_to_the_input(subject: Subject<'
 pub(crate) fn a_replacement_that_drops_too_much_changes_nothing(subject: Subject<'_>) {
     let records: Vec<Rec> = (0..100).map(|n| Rec::new(&format!("r{n:03}"), 1, 1)).collect();
     merge(subject, "f", &records);
-    let head = subject.ledger().head().expect("head");
+    let head = subject.0.head().expect("head");
     let two = |accept: Option<&str>| IngestMode::Replace {
         max_drop_percent: 2.0,
         accept: accept.map(str::to_owned),
@@ -462,7 +440,7 @@ pub(crate) fn a_replacement_that_drops_too_much_changes_nothing(subject: Subject
     // A document in quarantine leaves its old record vanished.
     let mut rejected = items(&records[2..]);
     rejected.extend([Item::Bad("r000.json"), Item::Bad("r001.json")]);
-    assert_eq!(subject.ledger().head().expect("head"), head);
+    assert_eq!(subject.0.head().expect("head"), head);
     holds(subject, "f", &records.iter().collect::<Vec<_>>());
     let summary = subject.ingest(&feed("f"), two(None), &rejected).expect("2 % may vanish");
     assert_eq!((summary.vanished, summary.quarantined["invalid-json"]), (2, 2));
@@ -501,11 +479,11 @@ pub(crate) fn a_blocked_id_stays_out(subject: Subject<'_>) {
     let set: SetKey = "advisory/f".parse().expect("a set");
     assert!(matches!(subject.block(&set, &id("a")), Err(LedgerError::NotFound { .. })));
     merge(subject, "f", &[a.clone(), b.clone()]);
-    let before = subject.ledger().head().expect("head");
+    let before = subject.0.head().expect("head");
     assert!(subject.block(&set, &id("a")).expect("block"));
-    assert_eq!(subject.ledger().head().expect("head").0, before.0 + 1);
+    assert_eq!(subject.0.head().expect("head").0, before.0 + 1);
     holds(subject, "f", &[&b]);
-    assert_eq!(state(subject.ledger(), before).len(), 2, "the snapshot before still has it");
+    assert_eq!(state(subject.0, before).len(), 2, "the snapshot before still has it");
     let newer = Rec::new("a", 9, 9);
     for mode in [IngestMode::Merge, replace()] {
         let input = items(&[newer.clone(), a.clone(), b.clone()]);
@@ -516,10 +494,10 @@ pub(crate) fn a_blocked_id_stays_out(subject: Subject<'_>) {
     // An id may be blocked before it ever comes.
     assert!(!subject.block(&set, &id("c")).expect("block"));
     assert_eq!(merge(subject, "f", &[Rec::new("c", 1, 1)]).blocked, 1);
-    let blocked = subject.blocks(&set.feed).expect("blocks");
+    let blocked = subject.0.blocks(&set.feed).expect("blocks");
     assert_eq!(blocked.iter().map(|b| b.id.as_str()).collect::<Vec<_>>(), ["a", "c"]);
-    subject.unblock(&set, &id("a")).expect("unblock");
-    assert!(matches!(subject.unblock(&set, &id("a")), Err(LedgerError::NotFound { .. })));
+    subject.0.unblock(&set, &id("a")).expect("unblock");
+    assert!(matches!(subject.0.unblock(&set, &id("a")), Err(LedgerError::NotFound { .. })));
     holds(subject, "f", &[&b]);
     assert_eq!(merge(subject, "f", std::slice::from_ref(&a)).added, 1);
     holds(subject, "f", &[&a, &b]);
@@ -531,14 +509,13 @@ pub(crate) fn a_removed_feed_is_gone_but_not_from_the_past(subject: Subject<'_>)
     merge(subject, "f", &[a.clone(), b.clone()]);
     merge(subject, "g", std::slice::from_ref(&a));
     let name = FeedName::new("f").expect("a feed");
-    let before = subject.ledger().head().expect("head");
-    assert_eq!(subject.remove(&name).expect("remove"), 2);
-    assert!(matches!(subject.remove(&name), Err(LedgerError::NotFound { .. })));
+    let before = subject.0.head().expect("head");
+    assert_eq!(subject.0.remove_feed(&name).expect("remove"), 2);
+    assert!(matches!(subject.0.remove_feed(&name), Err(LedgerError::NotFound { .. })));
     holds(subject, "f", &[]);
     holds(subject, "g", &[&a]);
-    assert_eq!(state(subject.ledger(), before).len(), 3);
-    let feeds =
-        |subject: Subject<'_>| -> Vec<FeedInfo> { subject.ledger().feeds().expect("feeds") };
+    assert_eq!(state(subject.0, before).len(), 3);
+    let feeds = |subject: Subject<'_>| -> Vec<FeedInfo> { subject.0.feeds().expect("feeds") };
     assert_eq!(feeds(subject).len(), 1);
     assert_eq!(merge(subject, "f", std::slice::from_ref(&b)).added, 1);
     holds(subject, "f", &[&b]);
@@ -559,7 +536,7 @@ pub(crate) fn feeds_tell_what_was_said_of_them(subject: Subject<'_>) {
     subject.ingest(&spec, IngestMode::Merge, &input).expect("ingest");
     let spec = FeedSpec { licence: Some("MIT".into()), ..feed("f") };
     subject.ingest(&spec, IngestMode::Merge, &[Item::Bad("x")]).expect("ingest");
-    let info = subject.ledger().feeds().expect("feeds").remove(0);
+    let info = subject.0.feeds().expect("feeds").remove(0);
     assert_eq!(info.publisher.as_deref(), Some("Acme"));
     assert_eq!(info.licence.as_deref(), Some("MIT"));
     assert_eq!(info.redistribution, Some(true));
@@ -581,7 +558,7 @@ pub(crate) fn ranges_include_their_ends(subject: Subject<'_>) {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         };
-        let ledger = subject.ledger();
+        let ledger = subject.0;
         let scan = ledger.scan(Seq(1), &set, &range, WithFacets::No, &mut |row| {
             assert_eq!(row.facets, None);
             scanned.push(row.id.to_string());
@@ -613,7 +590,7 @@ pub(crate) fn a_snapshot_stands_still_while_ingests_go_on(subject: Subject<'_>) 
     merge(subject, "f", &records(1));
     let set: SetKey = "advisory/f".parse().expect("a set");
     let mut seen = 0;
-    let scan = subject.ledger().scan(Seq(1), &set, &IdRange::ALL, WithFacets::No, &mut |row| {
+    let scan = subject.0.scan(Seq(1), &set, &IdRange::ALL, WithFacets::No, &mut |row| {
         if seen == 10 {
             merge(subject, "f", &records(2));
             subject.ingest(&feed("f"), replace(), &[]).expect("ingest");
@@ -624,7 +601,7 @@ pub(crate) fn a_snapshot_stands_still_while_ingests_go_on(subject: Subject<'_>) 
     });
     scan.expect("scan");
     assert_eq!(seen, 5000);
-    let counts = |at| state(subject.ledger(), Seq(at)).len();
+    let counts = |at| state(subject.0, Seq(at)).len();
     assert_eq!([counts(0), counts(1), counts(2), counts(3)], [0, 5000, 5000, 0]);
 }
 
@@ -644,6 +621,23 @@ pub(crate) fn rejection(item: &Item) -> Option<Quarantined> {
 #[must_use]
 pub(crate) fn now() -> Instant {
     Instant::from_unix_seconds(1_800_000_000).expect("a time")
+}
+
+/// A tenant sees and changes nothing of what another one, `subject`, holds in the same place.
+pub(crate) fn another_tenant_sees_nothing(subject: Subject<'_>, other: &dyn Ledger) {
+    let input = [Item::Bad("x"), Item::Record(Rec::new("id-00000", 1, 1))];
+    subject.ingest(&feed("f"), IngestMode::Merge, &input).expect("ingest");
+    let (name, id) = (FeedName::new("f").expect("a feed"), id("id-00000"));
+    let set: SetKey = "advisory/f".parse().expect("a set");
+    assert!(state(other, Seq(1)).is_empty());
+    assert!(other.feeds().expect("feeds").is_empty());
+    assert!(other.quarantine(&QuarantineFilter::default()).expect("quarantine").is_empty());
+    assert!(other.quarantine_entry(1).is_err() && subject.0.quarantine_entry(1).is_ok());
+    assert!(other.block(&set, &id, "", now()).is_err() && other.remove_feed(&name).is_err());
+    assert_eq!(other.received(Seq(1), &set, &id).expect("read"), None);
+    let mut none = |_| panic!("there is no record");
+    other.scan(Seq(1), &set, &IdRange::ALL, WithFacets::No, &mut none).expect("scan");
+    assert_eq!(state(subject.0, Seq(1)).len(), 1);
 }
 
 /// A rule by its name.

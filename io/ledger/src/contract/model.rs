@@ -179,12 +179,12 @@ fn run(step: &Step, model: &mut Model, ledger: &dyn Ledger) {
             let (set, id) = key(*feed, *id);
             let expected = model.blocked.remove(&(set.clone(), id.clone()));
             let id = RecordId::new(&id).expect("an id");
-            assert_eq!(subject.unblock(&set, &id).is_ok(), expected);
+            assert_eq!(subject.0.unblock(&set, &id).is_ok(), expected);
         }
         Step::Remove { feed } => {
             let name = FeedName::new(FEEDS[*feed]).expect("a feed");
             let expected = model.remove(*feed);
-            assert_eq!(subject.remove(&name).is_ok(), expected);
+            assert_eq!(subject.0.remove_feed(&name).is_ok(), expected);
         }
         Step::Compact => {
             // Every second snapshot is pinned, the others may go.

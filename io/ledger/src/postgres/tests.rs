@@ -2,25 +2,19 @@
 
 use std::cell::Cell;
 
-use stella_model::{FeedName, RecordId};
+use stella_model::RecordId;
 use stella_peers::Postgres;
 use stella_records::{Draft, Facets, Revision, RevisionOrder};
 
 use super::*;
-use crate::contract::{CASES, Item, Rec, Subject, model, now, replace, state};
-use crate::{Feeds as _, IdRange, Snapshots as _, Upkeep as _, WithFacets, prepare};
+use crate::contract::{
+    CASES, Rec, Subject, another_tenant_sees_nothing, feed, items, model, now, replace, state,
+};
+use crate::{Feeds as _, Snapshots as _, Upkeep as _, prepare};
 
 fn open(url: &str) -> PostgresLedger {
     let ledger = PostgresLedger::open(url, TenantId::local()).expect("a new ledger");
     ledger.with_busy_timeout(Duration::from_millis(50))
-}
-
-fn spec(name: &str) -> FeedSpec {
-    FeedSpec::named(FeedName::new(name).expect("a feed"))
-}
-
-fn items(records: &[Rec]) -> Vec<Item> {
-    records.iter().cloned().map(Item::Record).collect()
 }
 
 fn records(count: usize, body: u8) -> Vec<Rec> {
@@ -106,15 +100,15 @@ fn one_feed_is_written_by_one_and_several_by_several() {
     let ledger = open(&server.database("writers"));
     let subject = Subject(&ledger);
     let before = records(3, 1);
-    subject.ingest(&spec("f"), IngestMode::Merge, &items(&before)).expect("ingest");
-    let mut first = ledger.ingest(&spec("f"), IngestMode::Merge, now()).expect("begins");
-    let second = ledger.ingest(&spec("f"), IngestMode::Merge, now());
+    subject.ingest(&feed("f"), IngestMode::Merge, &items(&before)).expect("ingest");
+    let mut first = ledger.ingest(&feed("f"), IngestMode::Merge, now()).expect("begins");
+    let second = ledger.ingest(&feed("f"), IngestMode::Merge, now());
     assert!(matches!(second.err(), Some(LedgerError::Busy { .. })));
     let (set, id) =
         ("advisory/f".parse().expect("a set"), RecordId::new("id-00000").expect("an id"));
     assert!(matches!(subject.block(&set, &id), Err(LedgerError::Busy { .. })));
     // Another feed is taken in meanwhile, and gets the sequence that the first would have had.
-    subject.ingest(&spec("g"), IngestMode::Merge, &items(&before)).expect("ingest");
+    subject.ingest(&feed("g"), IngestMode::Merge, &items(&before)).expect("ingest");
     let newer: Vec<Rec> = (0..3).map(|n| Rec::new(&format!("id-{n:05}"), 2, 7)).collect();
     for (number, record) in newer.iter().enumerate() {
         first.put(&record.document(&format!("in:{number}"))).expect("put");
@@ -132,10 +126,10 @@ fn nothing_of_an_ingest_that_is_dropped_or_whose_server_dies_is_there() {
     let Some(mut server) = Postgres::start() else { return };
     let ledger = open(&server.database("crash"));
     let subject = Subject(&ledger);
-    subject.ingest(&spec("f"), IngestMode::Merge, &items(&records(50, 1))).expect("ingest");
+    subject.ingest(&feed("f"), IngestMode::Merge, &items(&records(50, 1))).expect("ingest");
     let held = state(&ledger, Seq(1));
     for crash in [false, true] {
-        let mut ingest = ledger.ingest(&spec("f"), replace(), now()).expect("begins");
+        let mut ingest = ledger.ingest(&feed("f"), replace(), now()).expect("begins");
         // More than a batch.
         for record in records(3000, 3) {
             ingest.put(&record.document("in")).expect("put");
@@ -152,7 +146,7 @@ fn nothing_of_an_ingest_that_is_dropped_or_whose_server_dies_is_there() {
         assert_eq!(state(&ledger, Seq(1)), held);
         assert_sound(&ledger);
     }
-    let summary = subject.ingest(&spec("f"), replace(), &items(&records(3000, 3)));
+    let summary = subject.ingest(&feed("f"), replace(), &items(&records(3000, 3)));
     assert_eq!(summary.expect("ingest").added, 2950);
 }
 
@@ -160,22 +154,9 @@ fn nothing_of_an_ingest_that_is_dropped_or_whose_server_dies_is_there() {
 fn a_tenant_sees_nothing_of_another() {
     let Some(server) = Postgres::start() else { return };
     let url = server.database("tenants");
-    let ledger = open(&url);
-    let input = [Item::Bad("x"), Item::Record(Rec::new("id-00000", 1, 1))];
-    Subject(&ledger).ingest(&spec("f"), IngestMode::Merge, &input).expect("ingest");
-    let tenant = TenantId::new("other").expect("a tenant");
+    let (ledger, tenant) = (open(&url), TenantId::new("other").expect("a tenant"));
     let other = PostgresLedger::open(&url, tenant).expect("opens");
-    let (name, id) =
-        (FeedName::new("f").expect("a feed"), RecordId::new("id-00000").expect("an id"));
-    let set = "advisory/f".parse().expect("a set");
-    assert!(state(&other, Seq(1)).is_empty());
-    assert!(other.feeds().expect("feeds").is_empty());
-    assert!(other.quarantine(&crate::QuarantineFilter::default()).expect("quarantine").is_empty());
-    assert!(other.quarantine_entry(1).is_err() && ledger.quarantine_entry(1).is_ok());
-    assert!(other.block(&set, &id, "", now()).is_err() && other.remove_feed(&name).is_err());
-    assert_eq!(other.received(Seq(1), &set, &id).expect("read"), None);
-    let mut none = |_| panic!("there is no record");
-    other.scan(Seq(1), &set, &IdRange::ALL, WithFacets::No, &mut none).expect("scan");
+    another_tenant_sees_nothing(Subject(&ledger), &other);
 }
 
 #[test]
@@ -194,7 +175,7 @@ fn any_character_in_a_document_is_kept() {
         verbatim: true,
         facets: Facets { ids: vec![odd.to_owned()], ..Facets::default() },
     };
-    let mut ingest = ledger.ingest(&spec("f"), IngestMode::Merge, now()).expect("begins");
+    let mut ingest = ledger.ingest(&feed("f"), IngestMode::Merge, now()).expect("begins");
     ingest.put(&prepare(odd.to_owned(), b"", vec![draft])).expect("put");
     let bad = crate::Quarantined {
         path: odd.repeat(2000),

@@ -8,7 +8,7 @@ use stella_model::Limits;
 use stella_records::{Recognised, recognise};
 
 use super::*;
-use crate::contract::{Rec, replace, state};
+use crate::contract::{Rec, another_tenant_sees_nothing, replace, state};
 use crate::prepare;
 
 /// Nothing points nowhere, nothing lies around, and SQLite is content.
@@ -306,20 +306,9 @@ fn a_ledger_of_the_first_schema_becomes_one_of_the_newest() {
 #[test]
 fn a_ledger_of_another_tenant_is_empty() {
     let subject = fresh();
-    subject
-        .ingest(&spec("f"), IngestMode::Merge, &[Item::Bad("x"), records(1, 1).remove(0)])
-        .expect("ingest");
     let tenant = TenantId::new("other").expect("a tenant");
     let other = SqliteLedger::open_existing(subject.dir.path(), tenant).expect("opens");
-    let name = FeedName::new("f").expect("a feed");
-    let (set, id) =
-        ("advisory/f".parse().expect("a set"), RecordId::new("id-00000").expect("an id"));
-    assert!(state(&other, Seq(1)).is_empty());
-    assert!(other.feeds().expect("feeds").is_empty());
-    assert!(other.quarantine(&QuarantineFilter::default()).expect("quarantine").is_empty());
-    assert!(other.quarantine_entry(1).is_err() && subject.ledger.quarantine_entry(1).is_ok());
-    assert!(other.block(&set, &id, "", now()).is_err() && other.remove_feed(&name).is_err());
-    assert_eq!(other.received(Seq(1), &set, &id).expect("read"), None);
+    another_tenant_sees_nothing(Subject(&subject.ledger), &other);
 }
 
 #[test]

@@ -9,8 +9,7 @@ use stella_model::{FeedName, RecordId, SetKey};
 use super::*;
 use crate::contract::{CASES, Item, Subject, fill, model, now};
 use crate::{
-    Changes, FeedSpec, Feeds as _, IngestMode, IngestSummary, LiveSet, QuarantineFilter,
-    Snapshots as _, Upkeep as _,
+    Changes, FeedSpec, Feeds as _, IngestMode, IngestSummary, LiveSet, Snapshots as _, Upkeep as _,
 };
 
 /// A ledger in a folder that is removed with it.
