@@ -17,7 +17,7 @@ pub mod time;
 pub use digest::{Digest, DigestBuilder};
 pub use error::ErrorCode;
 pub use limits::{Limits, RowLimits};
-pub use name::{FeedName, Kind, NameError, PartName, RecordId, Role, SetKey, TenantId};
+pub use name::{FeedName, Kind, NameError, PartName, RecordId, Role, SetKey, Target, TenantId};
 pub use time::{Instant, TimeError};
 
 /// Version of the product as it enters plans and provenance.

@@ -135,10 +135,12 @@ name!(
 
 name!(
     /// The role a signer signs in, such as `release`.
-    Role, "role", "1 to 32 characters of a-z, 0-9 and -", |text| {
-        (1..=32).contains(&text.len())
-            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-    }
+    Role, "role", "1 to 32 characters of a-z, 0-9 and -", is_short_name
+);
+
+name!(
+    /// A place that bundles are delivered to, such as `http` or `site-a`.
+    Target, "target", "1 to 32 characters of a-z, 0-9 and -", is_short_name
 );
 
 name!(
@@ -185,6 +187,11 @@ impl TenantId {
 
 /// The names a bundle may have in capitals.
 const FIXED_PART_NAMES: [&str; 3] = ["README.md", "NOTICE.md", "SHA256SUMS"];
+
+fn is_short_name(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
 
 fn is_feed_name(text: &str) -> bool {
     let edge = |b: Option<&u8>| matches!(b, Some(b'a'..=b'z' | b'0'..=b'9'));

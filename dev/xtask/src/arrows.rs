@@ -9,7 +9,7 @@ use std::path::Path;
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// The crates of core in the order of the run. A crate may use only those before it.
-pub const CORE_ORDER: [&str; 10] = [
+pub const CORE_ORDER: [&str; 11] = [
     "model",
     "records",
     "versions",
@@ -19,6 +19,7 @@ pub const CORE_ORDER: [&str; 10] = [
     "manifest",
     "seal",
     "distribute",
+    "run",
     "verify",
 ];
 

@@ -1,0 +1,267 @@
+//! Driving runs whose states are stored: load, apply, store again unless somebody else did.
+
+use std::fmt;
+
+use stella_model::TenantId;
+
+use crate::{
+    Action, Failure, Held, Millis, Outcome, Refused, RunEvent, RunState, TaskId, TaskResult,
+};
+
+/// Names a run: runs are numbered within their tenant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunKey {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its number.
+    pub number: u64,
+}
+
+impl fmt::Display for RunKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r-{} of {}", self.number, self.tenant)
+    }
+}
+
+/// A state as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The state.
+    pub state: RunState,
+    /// Grows with every change.
+    pub version: u64,
+}
+
+/// What became of storing a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// It is stored.
+    Yes,
+    /// Somebody else stored another one since it was read; nothing was changed.
+    Overtaken,
+}
+
+/// Where the states of runs are kept.
+pub trait RunStore {
+    /// Why it cannot be reached.
+    type Error;
+
+    /// The state of a run; none if there is no such run.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn load(&self, run: &RunKey) -> Result<Option<Stored>, Self::Error>;
+
+    /// Replaces the state if its version is still `seen`, keeps the events in their order, and wakes
+    /// workers if there is something for them; all of it or nothing (INV-ATOMIC).
+    ///
+    /// # Errors
+    /// If the store cannot be written; whether it was written is then not known.
+    fn save(
+        &self,
+        run: &RunKey,
+        seen: u64,
+        state: &RunState,
+        events: &[RunEvent],
+        now: Millis,
+    ) -> Result<Saved, Self::Error>;
+
+    /// Runs for which there is something to do at this time, the longest waiting first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn due(&self, now: Millis, most: usize) -> Result<Vec<RunKey>, Self::Error>;
+}
+
+/// A task that a worker was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The run.
+    pub run: RunKey,
+    /// The task.
+    pub task: TaskId,
+    /// The attempt: the fencing token.
+    pub attempt: u32,
+    /// Milliseconds that it lasts unless it is renewed.
+    pub lease_ms: i64,
+}
+
+/// How a worker's attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// It is done.
+    Done(TaskResult),
+    /// It failed.
+    Failed(Failure),
+    /// It was stopped before its end.
+    GivenBack,
+}
+
+/// Why a step was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError<E> {
+    /// The store cannot be reached.
+    #[error("the state of a run cannot be reached")]
+    Store(#[source] E),
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NoRun(RunKey),
+    /// The step does not count.
+    #[error("run {run}: {refused}")]
+    Refused {
+        /// The run.
+        run: RunKey,
+        /// Why.
+        refused: Refused,
+    },
+    /// Others changed the run every time.
+    #[error("run {0} is changed by others all the time")]
+    Crowded(RunKey),
+}
+
+/// How often a step is tried that others overtake. Somebody gets ahead every time, so that the run
+/// as a whole goes on.
+const TRIES: usize = 200;
+
+/// Drives the runs of a store.
+#[derive(Debug, Clone, Copy)]
+pub struct Driver<'a, S> {
+    store: &'a S,
+}
+
+impl<'a, S: RunStore> Driver<'a, S> {
+    /// Drives the runs of this store.
+    #[must_use]
+    pub fn new(store: &'a S) -> Driver<'a, S> {
+        Driver { store }
+    }
+
+    /// Takes the first task of a run that is offered; none if there is none now. What was lost is
+    /// taken back first.
+    ///
+    /// # Errors
+    /// [`DriveError`], never [`DriveError::Refused`].
+    pub fn take(
+        &self,
+        run: &RunKey,
+        worker: &str,
+        now: Millis,
+    ) -> Result<Option<Lease>, DriveError<S::Error>> {
+        for _ in 0..TRIES {
+            let Some(Stored { mut state, version }) =
+                self.store.load(run).map_err(DriveError::Store)?
+            else {
+                return Err(DriveError::NoRun(run.clone()));
+            };
+            let mut events = Vec::new();
+            let taken = take(&mut state, worker, now, &mut events);
+            if events.is_empty() {
+                return Ok(None);
+            }
+            let saved = self.store.save(run, version, &state, &events, now);
+            if saved.map_err(DriveError::Store)? == Saved::Yes {
+                let lease_ms = state.rules.lease_ms;
+                let lease = |(task, attempt)| Lease { run: run.clone(), task, attempt, lease_ms };
+                return Ok(taken.map(lease));
+            }
+        }
+        Err(DriveError::Crowded(run.clone()))
+    }
+
+    /// Tells that a worker is alive and at its task.
+    ///
+    /// # Errors
+    /// [`DriveError::Refused`] if the worker is to stop.
+    pub fn renew(&self, lease: &Lease, now: Millis) -> Result<(), DriveError<S::Error>> {
+        let (task, attempt) = (lease.task.clone(), lease.attempt);
+        self.step(&lease.run, &Outcome::Renewed { task, attempt }, now)
+    }
+
+    /// Tells how a worker's attempt ended.
+    ///
+    /// # Errors
+    /// [`DriveError::Refused`] if it does not count, as after the run was cancelled or somebody else
+    /// took the task over.
+    pub fn report(
+        &self,
+        lease: &Lease,
+        ending: Ending,
+        now: Millis,
+    ) -> Result<(), DriveError<S::Error>> {
+        let (task, attempt) = (lease.task.clone(), lease.attempt);
+        let outcome = match ending {
+            Ending::Done(result) => Outcome::Done { task, attempt, result },
+            Ending::Failed(failure) => Outcome::Failed { task, attempt, failure },
+            Ending::GivenBack => Outcome::GivenBack { task, attempt },
+        };
+        self.step(&lease.run, &outcome, now)
+    }
+
+    /// Asks a run to stop.
+    ///
+    /// # Errors
+    /// [`DriveError::Refused`] if it is over.
+    pub fn cancel(
+        &self,
+        run: &RunKey,
+        by: &str,
+        held: Held,
+        now: Millis,
+    ) -> Result<(), DriveError<S::Error>> {
+        self.step(run, &Outcome::CancelAsked { by: by.to_owned(), held }, now)
+    }
+
+    fn step(
+        &self,
+        run: &RunKey,
+        outcome: &Outcome,
+        now: Millis,
+    ) -> Result<(), DriveError<S::Error>> {
+        for _ in 0..TRIES {
+            let Some(Stored { mut state, version }) =
+                self.store.load(run).map_err(DriveError::Store)?
+            else {
+                return Err(DriveError::NoRun(run.clone()));
+            };
+            let before = state.clone();
+            let events = state
+                .apply(outcome.clone(), now)
+                .map_err(|refused| DriveError::Refused { run: run.clone(), refused })?;
+            if state == before {
+                return Ok(());
+            }
+            let saved = self.store.save(run, version, &state, &events, now);
+            if saved.map_err(DriveError::Store)? == Saved::Yes {
+                return Ok(());
+            }
+        }
+        Err(DriveError::Crowded(run.clone()))
+    }
+}
+
+/// Takes back what was lost and claims the first task that is offered.
+fn take(
+    state: &mut RunState,
+    worker: &str,
+    now: Millis,
+    events: &mut Vec<RunEvent>,
+) -> Option<(TaskId, u32)> {
+    // Taking back may offer something, or end the run; so what is next is asked each time.
+    loop {
+        let outcome = match state.next(now).into_iter().next()? {
+            Action::TakeBack { task, attempt } => Outcome::Expired { task, attempt },
+            Action::Offer(task) => Outcome::Claimed { task, worker: worker.to_owned() },
+            Action::Wait(_) => return None,
+        };
+        let claimed = match &outcome {
+            Outcome::Claimed { task, .. } => Some(task.clone()),
+            _ => None,
+        };
+        // What `next` names is never refused: nothing lies between the two.
+        events.extend(state.apply(outcome, now).ok()?);
+        if let Some(task) = claimed {
+            let attempt = state.tasks.get(&task)?.attempt;
+            return Some((task, attempt));
+        }
+    }
+}

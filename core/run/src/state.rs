@@ -1,0 +1,147 @@
+//! All that is known of a run between two steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use stella_model::{Digest, Target};
+
+use crate::{Failure, Millis, Phase, Status, Task, TaskId};
+
+/// How patient a run is. Written into its state when it is made, so that a change of the defaults
+/// does not reach runs that are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rules {
+    /// Milliseconds that a lease lasts unless it is renewed.
+    pub lease_ms: i64,
+    /// How often a task may fail before it is given up.
+    pub most_failures: u32,
+    /// How often a task may be lost with its worker before it is given up: a task that kills every
+    /// worker must not go on for ever, but restarts of workers are no fault of the run.
+    pub most_losses: u32,
+    /// Milliseconds before a task that failed is tried again; doubled with every failure.
+    pub first_wait_ms: i64,
+    /// The longest of these waits, in milliseconds.
+    pub longest_wait_ms: i64,
+    /// How often parts and databases are made anew because the depot lost them.
+    pub most_repairs: u32,
+}
+
+impl Rules {
+    /// The rules unless told otherwise.
+    pub const DEFAULT: Rules = Rules {
+        lease_ms: 30_000,
+        most_failures: 5,
+        most_losses: 25,
+        first_wait_ms: 1_000,
+        longest_wait_ms: 60_000,
+        most_repairs: 2,
+    };
+
+    /// Milliseconds to wait after the failure of this number, counted from 1.
+    #[must_use]
+    pub fn wait_ms(&self, failures: u32) -> i64 {
+        let doublings = failures.saturating_sub(1).min(32);
+        self.first_wait_ms.saturating_mul(1 << doublings).min(self.longest_wait_ms)
+    }
+}
+
+/// What a run was decided to be, as far as its life depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// Identity of the plan.
+    pub plan_hash: Digest,
+    /// Number of shards that its parts are packed in.
+    pub shards: u32,
+    /// Number of outputs that are made of records.
+    pub outputs: u32,
+    /// SHA-256 of `export.json` of a bundle that the same plan already made and that is still there:
+    /// nothing is packed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<Digest>,
+}
+
+/// That somebody wants a run to stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelRequest {
+    /// Who asked first.
+    pub by: String,
+    /// When.
+    pub at: Millis,
+}
+
+/// The state of a run, stored as one document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunState {
+    /// Where it stands.
+    pub status: Status,
+    /// The tasks that are known so far.
+    pub tasks: BTreeMap<TaskId, Task>,
+    /// Where the bundle is to go.
+    pub targets: BTreeSet<Target>,
+    /// How patient it is.
+    pub rules: Rules,
+    /// What it was decided to be, once it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
+    /// SHA-256 of `export.json`, once it is sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export_digest: Option<Digest>,
+    /// That somebody wants it to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<CancelRequest>,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// How often parts and databases were made anew.
+    #[serde(default)]
+    pub repairs: u32,
+}
+
+impl RunState {
+    /// A run that was accepted.
+    #[must_use]
+    pub fn new(targets: BTreeSet<Target>, rules: Rules) -> RunState {
+        let plan = Task { phase: Phase::Ready { not_before: Millis(0) }, ..Task::NEW };
+        RunState {
+            status: Status::Queued,
+            tasks: BTreeMap::from([(TaskId::Plan, plan)]),
+            targets,
+            rules,
+            plan: None,
+            export_digest: None,
+            cancel: None,
+            failure: None,
+            repairs: 0,
+        }
+    }
+
+    /// How often something had to be begun, at most: 1 if all went well, 0 before anything began.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.tasks.values().map(|task| task.attempt).max().unwrap_or(0)
+    }
+
+    /// The earliest time at which [`RunState::next`] offers something; none once the run is over.
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<Millis> {
+        if self.status.is_terminal() {
+            return None;
+        }
+        let times = self.tasks.values().filter_map(|task| match &task.phase {
+            Phase::Ready { not_before } if self.cancel.is_none() => Some(*not_before),
+            Phase::Leased { until, .. } => Some(*until),
+            Phase::Waiting | Phase::Ready { .. } | Phase::Done | Phase::GivenUp => None,
+        });
+        times.min()
+    }
+
+    /// Whether any worker holds a task.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.tasks.values().any(Task::is_leased)
+    }
+}

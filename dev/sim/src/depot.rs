@@ -1,0 +1,70 @@
+//! Where simulated tasks put what they make.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use stella_model::{Digest, DigestBuilder};
+use stella_run::{Plan, TaskId};
+
+/// Blobs by plan and task, and bundles by plan and target.
+#[derive(Debug, Default)]
+pub(crate) struct Depot {
+    blobs: RefCell<BTreeMap<(Digest, TaskId), Digest>>,
+}
+
+/// What a task of a plan makes: it depends on nothing else (INV-DET).
+pub(crate) fn made(plan: &Digest, task: &TaskId) -> Digest {
+    let mut content = DigestBuilder::new();
+    content.digest(plan).lp(task.to_string().as_bytes());
+    content.finish()
+}
+
+/// The bundle of a plan.
+pub(crate) fn bundle(plan: &Plan) -> Digest {
+    let mut content = DigestBuilder::new();
+    for task in packing(plan) {
+        content.digest(&made(&plan.plan_hash, &task));
+    }
+    content.finish()
+}
+
+/// The tasks that fill the depot for a plan.
+pub(crate) fn packing(plan: &Plan) -> impl Iterator<Item = TaskId> + use<> {
+    (0..plan.outputs).map(TaskId::Make).chain((0..plan.shards).map(TaskId::Pack))
+}
+
+impl Depot {
+    /// Puts what a task made.
+    ///
+    /// # Errors
+    /// If something else is there already.
+    pub(crate) fn put(&self, plan: &Digest, task: &TaskId, content: Digest) -> Result<(), String> {
+        match self.blobs.borrow_mut().insert((*plan, task.clone()), content) {
+            Some(before) if before != content => Err(format!("{task} made two different things")),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn get(&self, plan: &Digest, task: &TaskId) -> Option<Digest> {
+        self.blobs.borrow().get(&(*plan, task.clone())).copied()
+    }
+
+    /// The bundle over what the tasks of a plan made; none if something is missing.
+    pub(crate) fn seal(&self, plan: &Plan) -> Option<Digest> {
+        let mut content = DigestBuilder::new();
+        for task in packing(plan) {
+            content.digest(&self.get(&plan.plan_hash, &task)?);
+        }
+        Some(content.finish())
+    }
+
+    /// Loses the blob at this place.
+    pub(crate) fn lose(&self, place: u64) {
+        let mut blobs = self.blobs.borrow_mut();
+        let count = blobs.len() as u64;
+        let place = usize::try_from(place.checked_rem(count).unwrap_or(0)).unwrap_or(0);
+        if let Some(key) = blobs.keys().nth(place).cloned() {
+            blobs.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The store of the simulated world: it fails, kills whoever uses it, and lets others overtake.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use stella_run::{Millis, RunEvent, RunKey, RunState, RunStore, Saved, Status, Stored};
+
+use crate::world::{Canary, World};
+
+/// Why the store did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreFault {
+    /// It cannot be reached, or its answer was lost.
+    Unreachable,
+    /// Whoever asked is dead.
+    Killed,
+}
+
+/// A stored run and all that was ever told of it.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) state: RunState,
+    pub(crate) version: u64,
+    pub(crate) events: Vec<RunEvent>,
+}
+
+/// What the store holds.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) runs: BTreeMap<RunKey, Row>,
+    /// Wakes that workers did not see yet.
+    pub(crate) queue: VecDeque<RunKey>,
+}
+
+impl Rows {
+    /// Where a run stands by what was told of it.
+    pub(crate) fn told(events: &[RunEvent]) -> Result<Status, String> {
+        let mut told = Status::Queued;
+        for event in events {
+            if let RunEvent::Status { from, to } = event {
+                if *from != told {
+                    return Err(format!("it was told to be {told}, then to leave {from}"));
+                }
+                told = *to;
+            }
+        }
+        Ok(told)
+    }
+}
+
+impl RunStore for World {
+    type Error = StoreFault;
+
+    fn load(&self, run: &RunKey) -> Result<Option<Stored>, StoreFault> {
+        self.action()?;
+        let stored = {
+            let rows = self.rows.borrow();
+            let row = rows.runs.get(run);
+            row.map(|row| Stored { state: row.state.clone(), version: row.version })
+        };
+        // Between reading and writing, others come first.
+        self.let_others_in();
+        Ok(stored)
+    }
+
+    fn save(
+        &self,
+        run: &RunKey,
+        seen: u64,
+        state: &RunState,
+        events: &[RunEvent],
+        now: Millis,
+    ) -> Result<Saved, StoreFault> {
+        self.action()?;
+        {
+            let mut rows = self.rows.borrow_mut();
+            let Some(row) = rows.runs.get_mut(run) else { return Ok(Saved::Overtaken) };
+            if row.version != seen && self.setup.canary != Some(Canary::LostUpdates) {
+                return Ok(Saved::Overtaken);
+            }
+            if row.state.status.is_terminal() {
+                self.complain(run, "a run that is over was changed");
+            }
+            row.state = state.clone();
+            row.version += 1;
+            row.events.extend_from_slice(events);
+            if state.wakes_at().is_some_and(|time| time <= now) && !self.loses_wake() {
+                rows.queue.push_back(run.clone());
+            }
+        }
+        // The answer may be lost although it was written.
+        self.action()?;
+        Ok(Saved::Yes)
+    }
+
+    fn due(&self, now: Millis, most: usize) -> Result<Vec<RunKey>, StoreFault> {
+        self.action()?;
+        let rows = self.rows.borrow();
+        let due = rows.runs.iter().filter_map(|(run, row)| Some((row.state.wakes_at()?, run)));
+        let mut due: Vec<(Millis, &RunKey)> = due.filter(|(time, _)| *time <= now).collect();
+        due.sort();
+        Ok(due.into_iter().take(most).map(|(_, run)| run.clone()).collect())
+    }
+}
