@@ -31,7 +31,7 @@ impl Postgres {
         Some(start(programs).expect("PostgreSQL starts"))
     }
 
-    /// Makes a database; gives the words that lead to it.
+    /// Makes a database; gives its address.
     ///
     /// # Panics
     /// If it cannot be made.
@@ -47,7 +47,9 @@ impl Postgres {
             name,
         ]);
         run(&mut make).expect("a new database");
-        format!("host={} user=postgres dbname={name}", folder.display())
+        // In a URL a path is a host once its slashes are hidden.
+        let host = folder.display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{host}/{name}")
     }
 
     /// Stops the server as a pulled plug would, and starts it again on what is left.

@@ -1,0 +1,156 @@
+//! Opening a catalog, and the transactions that everything goes through.
+
+use sqlx::any::{AnyPoolOptions, install_default_drivers};
+use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
+use stella_model::TenantId;
+use stella_run::Millis;
+
+use crate::CatalogError;
+use crate::error::doing;
+use crate::tenant::TenantTx;
+
+/// Connections to a server at most. A transaction is a few statements, so that few are enough.
+const CONNECTIONS: u32 = 16;
+
+/// The databases that a catalog can be in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+impl Database {
+    /// The database that an address leads to.
+    pub(crate) fn of(url: &str) -> Result<Database, CatalogError> {
+        match url.split_once(':') {
+            Some(("sqlite", _)) => Ok(Database::Sqlite),
+            Some(("postgres" | "postgresql", _)) => Ok(Database::Postgres),
+            // The address may have a password in it.
+            other => {
+                Err(CatalogError::Address(format!("`{}:`", other.map_or("", |(scheme, _)| scheme))))
+            }
+        }
+    }
+
+    /// What is said first on a new connection.
+    fn greeting(self) -> &'static [&'static str] {
+        match self {
+            // Readers do not wait for the writer; what was committed survives a power cut.
+            Database::Sqlite => &[
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                "PRAGMA foreign_keys = ON",
+                "PRAGMA busy_timeout = 30000",
+            ],
+            // The schema is that of `migrate`.
+            Database::Postgres => &["SET search_path = catalog"],
+        }
+    }
+}
+
+/// A catalog.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    pool: AnyPool,
+    database: Database,
+}
+
+impl Catalog {
+    /// Opens the catalog at an address such as `sqlite:///var/lib/export-center/catalog.db` or
+    /// `postgres://user:password@host/database`. Its tables are there already, see
+    /// [`Catalog::migrate`].
+    ///
+    /// # Errors
+    /// [`CatalogError::Address`] and [`CatalogError::Database`].
+    pub async fn open(url: &str) -> Result<Catalog, CatalogError> {
+        let database = Database::of(url)?;
+        let pool = pool(url, database, CONNECTIONS).await?;
+        Ok(Catalog { pool, database })
+    }
+
+    /// Closes all connections, once what goes on is over.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`] if it does not.
+    pub async fn ping(&self) -> Result<(), CatalogError> {
+        let asked = sqlx::query("SELECT 1").execute(&self.pool).await;
+        asked.map(drop).map_err(doing("reach the catalog"))
+    }
+
+    /// Begins a transaction that reads what a tenant has.
+    pub(crate) async fn read(&self, tenant: &TenantId) -> Result<TenantTx, CatalogError> {
+        let tx = self.pool.begin().await.map_err(doing("begin to read the catalog"))?;
+        self.enter(tx, tenant).await
+    }
+
+    /// Begins a transaction that changes what a tenant has.
+    pub(crate) async fn write(&self, tenant: &TenantId) -> Result<TenantTx, CatalogError> {
+        let begun = match self.database {
+            // SQLite has one writer: whoever will write says so first, and waits for the turn.
+            Database::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await,
+            Database::Postgres => self.pool.begin().await,
+        };
+        self.enter(begun.map_err(doing("begin to write the catalog"))?, tenant).await
+    }
+
+    async fn enter(
+        &self,
+        mut tx: Transaction<'static, Any>,
+        tenant: &TenantId,
+    ) -> Result<TenantTx, CatalogError> {
+        if self.database == Database::Postgres {
+            // Both end with the transaction.
+            let enter = "SELECT set_config('role', 'export_center_tenant', true), \
+                         set_config('export_center.tenant', $1, true)";
+            let entered = sqlx::query(enter).bind(tenant.as_str()).execute(&mut *tx).await;
+            entered.map_err(doing("enter a tenant of the catalog"))?;
+        }
+        Ok(TenantTx::new(tx, tenant.clone()))
+    }
+
+    /// Begins a transaction that sees which runs of all tenants are due, and nothing else.
+    pub(crate) async fn sweep(&self) -> Result<Transaction<'static, Any>, CatalogError> {
+        let mut tx = self.pool.begin().await.map_err(doing("begin to sweep the catalog"))?;
+        if self.database == Database::Postgres {
+            let enter = "SELECT set_config('role', 'export_center_sweeper', true)";
+            let entered = sqlx::query(enter).execute(&mut *tx).await;
+            entered.map_err(doing("enter the catalog as its sweeper"))?;
+        }
+        Ok(tx)
+    }
+
+    /// Makes a tenant; whether there was none of this name.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn add_tenant(&self, tenant: &TenantId, now: Millis) -> Result<bool, CatalogError> {
+        let mut tx = self.write(tenant).await?;
+        let is_new = tx.add(now).await?;
+        tx.commit().await?;
+        Ok(is_new)
+    }
+}
+
+/// Connections to a database, at most so many.
+pub(crate) async fn pool(
+    url: &str,
+    database: Database,
+    most: u32,
+) -> Result<AnyPool, CatalogError> {
+    install_default_drivers();
+    let options = AnyPoolOptions::new().max_connections(most);
+    let options = options.after_connect(move |connection: &mut AnyConnection, _| {
+        Box::pin(async move {
+            for words in database.greeting() {
+                connection.execute(*words).await?;
+            }
+            Ok(())
+        })
+    });
+    options.connect(url).await.map_err(doing("open the catalog"))
+}

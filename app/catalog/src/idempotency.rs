@@ -1,0 +1,70 @@
+//! Requests that may come twice and are done once.
+
+use stella_model::Digest;
+use stella_run::Millis;
+
+use crate::CatalogError;
+use crate::error::{damaged, doing};
+use crate::tenant::{TenantTx, get, parsed};
+
+/// How long a key is remembered, in milliseconds: a day.
+const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What a client gives so that a request may come twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The key, chosen by the client; of one tenant.
+    pub key: String,
+    /// What the request is, so that a key is not used for another one.
+    pub request: Digest,
+}
+
+/// What is known of a key.
+pub(crate) enum Seen {
+    /// Nothing: the request is to be done, and its result remembered.
+    New,
+    /// The result that the same request had.
+    Before(String),
+}
+
+impl TenantTx {
+    /// What is known of a key. Two requests with one key come one after the other here, because
+    /// whoever asks holds the row of the tenant.
+    pub(crate) async fn seen(
+        &mut self,
+        key: &IdempotencyKey,
+        now: Millis,
+    ) -> Result<Seen, CatalogError> {
+        let forget = "DELETE FROM idempotency_keys WHERE tenant = $1 AND created_ms < $2";
+        let query = sqlx::query(forget).bind(self.tenant.as_str()).bind(now.0 - REMEMBERED_MS);
+        query.execute(&mut *self.tx).await.map_err(doing("forget old keys"))?;
+        let read = "SELECT request, result FROM idempotency_keys \
+                    WHERE tenant = $1 AND idempotency_key = $2";
+        let query = sqlx::query(read).bind(self.tenant.as_str()).bind(&key.key);
+        let row = query.fetch_optional(&mut *self.tx).await.map_err(doing("look for a key"))?;
+        let Some(row) = row else { return Ok(Seen::New) };
+        let request: Digest = parsed(&row, 0, KEYS)?.ok_or_else(|| damaged(KEYS, "no request"))?;
+        if request != key.request {
+            let what = "the Idempotency-Key came with another request before";
+            return Err(CatalogError::Conflict(what.to_owned()));
+        }
+        Ok(Seen::Before(get(&row, 1, KEYS)?))
+    }
+
+    /// Remembers the result of a request.
+    pub(crate) async fn remember(
+        &mut self,
+        key: &IdempotencyKey,
+        result: &str,
+        now: Millis,
+    ) -> Result<(), CatalogError> {
+        let write = "INSERT INTO idempotency_keys \
+                     (tenant, idempotency_key, request, result, created_ms) \
+                     VALUES ($1, $2, $3, $4, $5)";
+        let query = sqlx::query(write).bind(self.tenant.as_str()).bind(&key.key);
+        let query = query.bind(key.request.to_string()).bind(result).bind(now.0);
+        query.execute(&mut *self.tx).await.map(drop).map_err(doing("remember a key"))
+    }
+}
+
+const KEYS: &str = "idempotency_keys";

@@ -1,0 +1,34 @@
+//! The catalog of the service: tenants, profiles, runs, events, the audit log, tokens and quotas, in
+//! SQLite or PostgreSQL.
+//!
+//! One text of SQL for both, through the `Any` driver of sqlx: columns are TEXT or BIGINT. Whatever
+//! reads or writes goes through one kind of transaction that names its tenant (INV-TENANT). On
+//! PostgreSQL row-level security beneath it sees to that a query which forgets the tenant finds
+//! nothing; on SQLite the query layer is all there is, and one process is all that opens the file.
+//!
+//! Times arrive as arguments. Nothing here runs longer than a few statements, and no transaction is
+//! held while anything is done.
+
+mod audit;
+mod catalog;
+mod error;
+mod events;
+mod idempotency;
+mod migrate;
+mod profiles;
+mod quotas;
+mod runs;
+mod store;
+mod tenant;
+mod tokens;
+
+pub use audit::{AuditEntry, AuditFault, AuditRecord};
+pub use catalog::Catalog;
+pub use error::CatalogError;
+pub use events::Event;
+pub use idempotency::IdempotencyKey;
+pub use profiles::ProfileRevision;
+pub use quotas::{Quota, Usage};
+pub use runs::{Distribution, DistributionState, Input, NewRun, Run, RunFilter, RunsPage, Started};
+pub use store::BlockingStore;
+pub use tokens::{NewToken, Token, TokenFault};

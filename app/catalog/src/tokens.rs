@@ -1,0 +1,183 @@
+//! Tokens of the API: named, scoped, expiring; only their hash is kept.
+//!
+//! A token names its tenant and itself, so that it is looked up within the tenant like everything
+//! else: `ec1.TENANT/ID/SECRET`. The secret has 256 random bits, so a plain hash of it is enough.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use stella_model::{Digest, TenantId};
+use stella_run::Millis;
+
+use crate::error::{damaged, doing};
+use crate::tenant::{TenantTx, get, parsed};
+use crate::{AuditEntry, Catalog, CatalogError};
+
+const TOKENS: &str = "api_tokens";
+
+/// What a token begins with, so that people and scanners of secrets know one.
+const MARK: &str = "ec1.";
+
+/// A token to be made.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// What it is for, for people.
+    pub name: String,
+    /// What it allows.
+    pub scopes: Vec<String>,
+    /// When it ends.
+    pub expires: Millis,
+    /// 8 random bytes that name it.
+    pub id: [u8; 8],
+    /// 32 random bytes that only whoever has the token knows.
+    pub secret: [u8; 32],
+}
+
+/// A token as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Its name among the tokens of the tenant.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// What it allows.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub created: Millis,
+    /// By whom.
+    pub by: String,
+    /// When it ends.
+    pub expires: Millis,
+    /// When it was revoked, if it was.
+    pub revoked: Option<Millis>,
+}
+
+/// Why a token opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFault {
+    /// It is not one of ours, or its secret is another one.
+    #[error("the token is not known")]
+    Unknown,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// Somebody revoked it.
+    #[error("the token was revoked")]
+    Revoked,
+}
+
+impl Catalog {
+    /// Makes a token; gives the text that is shown once.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`] if there is no such tenant.
+    pub async fn add_token(
+        &self,
+        tenant: &TenantId,
+        token: &NewToken,
+        entry: &AuditEntry,
+        now: Millis,
+    ) -> Result<String, CatalogError> {
+        let (id, secret) = (URL_SAFE_NO_PAD.encode(token.id), URL_SAFE_NO_PAD.encode(token.secret));
+        let mut tx = self.write(tenant).await?;
+        tx.audit(entry, now).await?;
+        let write = "INSERT INTO api_tokens \
+            (tenant, token, name, hash, scopes, created_ms, created_by, expires_ms) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let query = sqlx::query(write).bind(tenant.as_str()).bind(&id).bind(&token.name);
+        let query = query.bind(Digest::of(secret.as_bytes()).to_string());
+        let query = query.bind(token.scopes.join(" ")).bind(now.0).bind(&entry.actor);
+        let query = query.bind(token.expires.0);
+        query.execute(&mut *tx.tx).await.map_err(doing("make a token"))?;
+        tx.commit().await?;
+        Ok(format!("{MARK}{tenant}/{id}/{secret}"))
+    }
+
+    /// The token of a text, and its tenant, if it opens anything at this time.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`]; inside, the [`TokenFault`].
+    pub async fn authenticate(
+        &self,
+        text: &str,
+        now: Millis,
+    ) -> Result<Result<(TenantId, Token), TokenFault>, CatalogError> {
+        let Some((tenant, id, secret)) = parts(text) else { return Ok(Err(TokenFault::Unknown)) };
+        let mut tx = self.read(&tenant).await?;
+        const ONE: &str = "SELECT token, name, scopes, created_ms, created_by, expires_ms, \
+                           revoked_ms, hash FROM api_tokens WHERE tenant = $1 AND token = $2";
+        let query = sqlx::query(ONE).bind(tenant.as_str()).bind(id);
+        let row = query.fetch_optional(&mut *tx.tx).await.map_err(doing("look for a token"))?;
+        let Some(row) = row else { return Ok(Err(TokenFault::Unknown)) };
+        let hash: Digest = parsed(&row, 7, TOKENS)?.ok_or_else(|| damaged(TOKENS, "no hash"))?;
+        // Digests are compared: how far they agree tells nothing of the secret.
+        if hash != Digest::of(secret.as_bytes()) {
+            return Ok(Err(TokenFault::Unknown));
+        }
+        let token = token(&row)?;
+        if token.revoked.is_some() {
+            return Ok(Err(TokenFault::Revoked));
+        }
+        if token.expires <= now {
+            return Ok(Err(TokenFault::Expired));
+        }
+        Ok(Ok((tenant, token)))
+    }
+
+    /// All tokens of a tenant, the newest first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn tokens(&self, tenant: &TenantId) -> Result<Vec<Token>, CatalogError> {
+        let mut tx: TenantTx = self.read(tenant).await?;
+        const ALL: &str = "SELECT token, name, scopes, created_ms, created_by, expires_ms, \
+                           revoked_ms FROM api_tokens WHERE tenant = $1 \
+                           ORDER BY created_ms DESC, token";
+        let query = sqlx::query(ALL).bind(tenant.as_str());
+        let rows = query.fetch_all(&mut *tx.tx).await.map_err(doing("read tokens"))?;
+        rows.iter().map(token).collect()
+    }
+
+    /// Revokes a token, from now on and for ever.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`] if there is no such token.
+    pub async fn revoke_token(
+        &self,
+        tenant: &TenantId,
+        id: &str,
+        entry: &AuditEntry,
+        now: Millis,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.write(tenant).await?;
+        tx.audit(entry, now).await?;
+        let revoke = "UPDATE api_tokens SET revoked_ms = COALESCE(revoked_ms, $3) \
+                      WHERE tenant = $1 AND token = $2";
+        let query = sqlx::query(revoke).bind(tenant.as_str()).bind(id).bind(now.0);
+        let revoked = query.execute(&mut *tx.tx).await.map_err(doing("revoke a token"))?;
+        if revoked.rows_affected() == 0 {
+            return Err(CatalogError::NotFound(format!("token {id}")));
+        }
+        tx.commit().await
+    }
+}
+
+/// Tenant, id and secret of the text of a token.
+fn parts(text: &str) -> Option<(TenantId, &str, &str)> {
+    let (tenant, rest) = text.strip_prefix(MARK)?.split_once('/')?;
+    let (id, secret) = rest.split_once('/')?;
+    Some((tenant.parse().ok()?, id, secret))
+}
+
+fn token(row: &sqlx::any::AnyRow) -> Result<Token, CatalogError> {
+    let scopes: String = get(row, 2, TOKENS)?;
+    let revoked: Option<i64> = get(row, 6, TOKENS)?;
+    Ok(Token {
+        id: get(row, 0, TOKENS)?,
+        name: get(row, 1, TOKENS)?,
+        scopes: scopes.split_whitespace().map(str::to_owned).collect(),
+        created: Millis(get(row, 3, TOKENS)?),
+        by: get(row, 4, TOKENS)?,
+        expires: Millis(get(row, 5, TOKENS)?),
+        revoked: revoked.map(Millis),
+    })
+}

@@ -1,0 +1,10 @@
+//! What a catalog promises, on SQLite and on a real PostgreSQL server.
+
+mod audit;
+mod migrate;
+mod place;
+mod profiles;
+mod quotas;
+mod runs;
+mod tenancy;
+mod tokens;

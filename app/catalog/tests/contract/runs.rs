@@ -1,0 +1,233 @@
+//! Runs from the request to their end, by one worker and by many.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use stella_catalog::{
+    BlockingStore, CatalogError, Distribution, DistributionState, IdempotencyKey, Input, RunFilter,
+};
+use stella_model::Digest;
+use stella_run::{
+    DriveError, Driver, Ending, Held, Millis, Plan, RunKey, RunStore as _, Saved, Status, TaskId,
+    TaskResult,
+};
+
+use crate::place::{Place, entry, new_run, on_both, tenant};
+
+fn start(place: &Place, profile: &str) -> RunKey {
+    let new = new_run(profile);
+    let entry = entry("run.create");
+    let tenant = tenant("acme");
+    let started = place.catalog.start_run(&tenant, &new, None, &entry, Millis(5));
+    let number = place.wait(started).expect("is accepted").number;
+    RunKey { tenant, number }
+}
+
+/// What tasks give.
+fn result(task: &TaskId) -> TaskResult {
+    match task {
+        TaskId::Plan => {
+            let plan_hash = Digest::of(b"plan");
+            TaskResult::Planned(Plan { plan_hash, shards: 3, outputs: 1, same_as: None })
+        }
+        TaskId::Make(_) | TaskId::Pack(_) => TaskResult::Stored,
+        TaskId::Seal => TaskResult::Sealed { export_digest: Digest::of(b"export.json") },
+        TaskId::Distribute(_) => TaskResult::Delivered,
+        TaskId::Verify(_) => TaskResult::Verified,
+    }
+}
+
+/// Does everything that is due; gives the number of tasks.
+fn work(store: &BlockingStore, name: &str, clock: &AtomicU64) -> u64 {
+    let driver = Driver::new(store);
+    let mut done = 0;
+    loop {
+        let now = Millis(clock.fetch_add(1, Ordering::Relaxed).cast_signed());
+        let due = store.due(now, 10).expect("reads");
+        let Some(run) = due.first() else { return done };
+        match driver.take(run, name, now) {
+            Ok(Some(lease)) => {
+                driver.renew(&lease, now).expect("is held");
+                driver.report(&lease, Ending::Done(result(&lease.task)), now).expect("counts");
+                done += 1;
+            }
+            Ok(None) => {}
+            Err(DriveError::Store(CatalogError::Quota { .. })) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_run_is_driven_to_its_end_and_tells_of_it() {
+    on_both(|place| {
+        let run = start(place, "json:raw");
+        let tasks = work(&place.store(), "w1", &AtomicU64::new(100));
+        assert_eq!(tasks, 8);
+        let found = place.wait(place.catalog.run(&run)).expect("reads").expect("is there");
+        assert_eq!(
+            (found.number, found.profile.as_str(), found.by.as_str()),
+            (1, "json:raw", "ada")
+        );
+        assert_eq!(found.state.status, Status::Succeeded);
+        assert_eq!(found.started, Some(Millis(100)));
+        assert!(found.finished > found.started);
+        let events = place.wait(place.catalog.events(&run.tenant, Some(1), 0, 100)).expect("reads");
+        let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
+        assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
+        assert_eq!(events[0].data, r#"{"type":"accepted","profile":"json:raw","by":"ada"}"#);
+        let last = events.last().map(|event| event.data.as_str());
+        assert_eq!(last, Some(r#"{"type":"status","from":"running","to":"succeeded"}"#));
+        let rest = place.wait(place.catalog.events(&run.tenant, None, 3, 2)).expect("reads");
+        assert_eq!(rest, events[3..5]);
+        let made = place.wait(place.catalog.made_by_plan(&run.tenant, &Digest::of(b"plan")));
+        assert_eq!(made.expect("reads"), Some(Digest::of(b"export.json")));
+        let made = place.wait(place.catalog.made_by_plan(&run.tenant, &Digest::of(b"another")));
+        assert_eq!(made.expect("reads"), None);
+    });
+}
+
+#[test]
+fn many_workers_do_every_task_once() {
+    on_both(|place| {
+        let runs: Vec<RunKey> = (0..12).map(|_| start(place, "mirror:full")).collect();
+        let clock = AtomicU64::new(1_000);
+        let done: u64 = std::thread::scope(|scope| {
+            let clock = &clock;
+            let workers: Vec<_> = (0..4)
+                .map(|number| {
+                    let store = place.store();
+                    scope.spawn(move || work(&store, &format!("w{number}"), clock))
+                })
+                .collect();
+            workers.into_iter().map(|worker| worker.join().expect("ends")).sum()
+        });
+        assert_eq!(done, 12 * 8);
+        for run in &runs {
+            let found = place.wait(place.catalog.run(run)).expect("reads").expect("is there");
+            assert_eq!((found.state.status, found.state.attempt()), (Status::Succeeded, 1));
+        }
+        let tenant = tenant("acme");
+        let events = place.wait(place.catalog.events(&tenant, None, 0, 10_000)).expect("reads");
+        let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
+        assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
+        // Accepted, begun and done for each task, and two changes of the status.
+        assert_eq!(events.len(), 12 * (1 + 2 * 8 + 2));
+    });
+}
+
+#[test]
+fn whoever_is_overtaken_changes_nothing() {
+    on_both(|place| {
+        let run = start(place, "json:raw");
+        let store = place.store();
+        let seen = store.load(&run).expect("reads").expect("is there");
+        Driver::new(&store).cancel(&run, "ada", Held::Awaited, Millis(6)).expect("is cancelled");
+        let mut late = seen.state.clone();
+        let claimed =
+            stella_run::Outcome::Claimed { task: TaskId::Plan, worker: "late".to_owned() };
+        let events = late.apply(claimed, Millis(7)).expect("was offered");
+        let saved = store.save(&run, seen.version, &late, &events, Millis(7)).expect("answers");
+        assert_eq!(saved, Saved::Overtaken);
+        let found = place.wait(place.catalog.run(&run)).expect("reads").expect("is there");
+        assert_eq!((found.state.status, found.version), (Status::Cancelled, 1));
+        let events = place.wait(place.catalog.events(&run.tenant, None, 0, 100)).expect("reads");
+        assert_eq!(events.len(), 3);
+        assert_eq!(store.due(Millis(i64::MAX), 10).expect("reads"), []);
+        let missing = RunKey { number: 99, ..run };
+        assert!(matches!(
+            Driver::new(&store).take(&missing, "w", Millis(8)),
+            Err(DriveError::NoRun(_))
+        ));
+    });
+}
+
+#[test]
+fn a_request_that_comes_twice_makes_one_run() {
+    on_both(|place| {
+        let acme = tenant("acme");
+        let key = IdempotencyKey { key: "k-1".to_owned(), request: Digest::of(b"a request") };
+        let start = |key: &IdempotencyKey, now| {
+            let (new, entry) = (new_run("json:raw"), entry("run.create"));
+            place.wait(place.catalog.start_run(&acme, &new, Some(key), &entry, Millis(now)))
+        };
+        let first = start(&key, 5).expect("is accepted");
+        let second = start(&key, 6).expect("is accepted");
+        assert_eq!((first.number, first.is_new), (1, true));
+        assert_eq!((second.number, second.is_new), (1, false));
+        let other = IdempotencyKey { request: Digest::of(b"another request"), ..key.clone() };
+        assert!(matches!(start(&other, 7), Err(CatalogError::Conflict(_))));
+        // After a day the key is free again.
+        let later = start(&key, 24 * 60 * 60 * 1000 + 6).expect("is accepted");
+        assert_eq!((later.number, later.is_new), (2, true));
+        let log = place.wait(place.catalog.audit_log(&acme, 0, 100)).expect("reads");
+        let objects: Vec<&str> = log.iter().map(|record| record.object.as_str()).collect();
+        assert_eq!(objects, ["r-1", "r-2"]);
+    });
+}
+
+#[test]
+fn runs_are_listed_newest_first_a_page_at_a_time() {
+    on_both(|place| {
+        for number in 0..7 {
+            start(place, if number % 2 == 0 { "json:raw" } else { "mirror:full" });
+        }
+        let cancelled = RunKey { tenant: tenant("acme"), number: 4 };
+        let store = place.store();
+        Driver::new(&store)
+            .cancel(&cancelled, "ada", Held::Awaited, Millis(9))
+            .expect("is cancelled");
+        let list = |filter: &RunFilter, most| {
+            let page = place.wait(place.catalog.runs(&tenant("acme"), filter, most));
+            let page = page.expect("reads");
+            (page.runs.iter().map(|run| run.number).collect::<Vec<_>>(), page.next)
+        };
+        assert_eq!(list(&RunFilter::default(), 3), (vec![7, 6, 5], Some(5)));
+        let next = RunFilter { before: Some(5), ..RunFilter::default() };
+        assert_eq!(list(&next, 4), (vec![4, 3, 2, 1], None));
+        let of_profile =
+            RunFilter { profile: Some("mirror:full".to_owned()), ..RunFilter::default() };
+        assert_eq!(list(&of_profile, 10), (vec![6, 4, 2], None));
+        let statuses = BTreeSet::from([Status::Cancelled, Status::Failed]);
+        let over = RunFilter { statuses, ..RunFilter::default() };
+        assert_eq!(list(&over, 10), (vec![4], None));
+        let statuses = BTreeSet::from([Status::Queued, Status::Cancelled]);
+        let most = RunFilter { statuses, ..RunFilter::default() };
+        assert_eq!(list(&most, 2), (vec![7, 6], Some(6)));
+    });
+}
+
+#[test]
+fn inputs_and_distributions_belong_to_their_run() {
+    on_both(|place| {
+        let run = start(place, "json:raw");
+        let input = |feed: &str, records| Input {
+            kind: "advisory".parse().expect("a kind"),
+            feed: feed.parse().expect("a feed"),
+            records,
+            root: Digest::of(feed.as_bytes()),
+            ledger: "1f.0".to_owned(),
+            sequence: 17,
+        };
+        let inputs = vec![input("debian", 3), input("npm", 4)];
+        for _ in 0..2 {
+            place.wait(place.catalog.set_inputs(&run, &inputs)).expect("writes");
+        }
+        assert_eq!(place.wait(place.catalog.inputs(&run)).expect("reads"), inputs);
+        let mut delivery = Distribution {
+            target: "http".parse().expect("a target"),
+            state: DistributionState::Pending,
+            export_digest: None,
+            bytes: None,
+            error_code: None,
+        };
+        place.wait(place.catalog.set_distribution(&run, &delivery, Millis(6))).expect("writes");
+        delivery.state = DistributionState::Verified;
+        delivery.export_digest = Some(Digest::of(b"export.json"));
+        delivery.bytes = Some(1 << 40);
+        place.wait(place.catalog.set_distribution(&run, &delivery, Millis(7))).expect("writes");
+        assert_eq!(place.wait(place.catalog.distributions(&run)).expect("reads"), [delivery]);
+        let missing = RunKey { number: 2, ..run };
+        assert!(place.wait(place.catalog.set_inputs(&missing, &inputs)).is_err());
+    });
+}
