@@ -54,7 +54,7 @@ impl Catalog {
     pub async fn migrate(url: &str) -> Result<(), CatalogError> {
         let database = Database::of(url)?;
         let (_alone, url) = match database {
-            Database::Sqlite => (Some(lock(url)?), with_creation(url)),
+            Database::Sqlite => (Some(lock(url).await?), with_creation(url)),
             Database::Postgres => (None, url.to_owned()),
         };
         // One connection: what it locks is locked until it is closed.
@@ -93,8 +93,14 @@ fn with_creation(url: &str) -> String {
 }
 
 /// Keeps other processes away from a file, as long as the lock lives.
-fn lock(url: &str) -> Result<File, CatalogError> {
+async fn lock(url: &str) -> Result<File, CatalogError> {
     let path = file(url).with_extension("lock");
-    let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    // Waits for as long as somebody else migrates, so it must not hold up the runtime.
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::create(&path)?;
+        file.lock()?;
+        Ok(file)
+    });
+    let locked = locked.await.unwrap_or_else(|ended| Err(std::io::Error::other(ended)));
     locked.map_err(|error| doing("lock the catalog")(sqlx::Error::Io(error)))
 }
