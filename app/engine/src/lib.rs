@@ -12,6 +12,7 @@ mod ingest;
 mod progress;
 mod run;
 mod store;
+mod workers;
 
 pub use bundle::{
     CanaryRequest, CatForm, CatReport, CatRequest, ChangeKind, ClaimedSignature, CoverageReport,
@@ -25,11 +26,12 @@ pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
 pub use run::{
     AcceptedDrop, BoltTree, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport,
     Made, PlanReport, PlannedOutput, PlannedSet, PolicyRequest, ProfileSource, RunRecord,
-    RunReport, RunRequest, SetRecord, Signing, adapter_specs, export, plan, read_profile,
-    validate_profile,
+    RunReport, RunRequest, RunTasks, SetRecord, Signing, adapter_specs, bundle as kept_bundle,
+    export, plan, read_profile, validate_profile,
 };
 pub use stella_carrier::Carrier;
 pub use store::Store;
+pub use workers::{LocalQueue, Performer, TaskQueue, WakingStore, Worker};
 
 /// The limits of this build, the same for every operation.
 pub(crate) const LIMITS: stella_model::Limits = stella_model::Limits::DEFAULT;

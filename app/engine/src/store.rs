@@ -13,6 +13,8 @@ use crate::EngineError;
 #[derive(Debug, Clone)]
 pub struct Store {
     dir: PathBuf,
+    /// Whose evidence and bundles these are.
+    tenant: TenantId,
     /// The database of the ledger; none for a file in the directory.
     database: Option<Secret>,
 }
@@ -31,7 +33,7 @@ impl Store {
     /// The store in a directory, which is made when something is first written.
     #[must_use]
     pub fn at(dir: impl Into<PathBuf>) -> Store {
-        Store { dir: dir.into(), database: None }
+        Store { dir: dir.into(), tenant: TenantId::local(), database: None }
     }
 
     /// The same store with its ledger in a PostgreSQL database. `url` is a connection string or URL
@@ -40,6 +42,19 @@ impl Store {
     pub fn with_database(mut self, url: &str) -> Store {
         self.database = Some(Secret(url.to_owned()));
         self
+    }
+
+    /// The same store as a tenant of it sees it (INV-TENANT); unless told, that is `local`.
+    #[must_use]
+    pub fn of_tenant(mut self, tenant: TenantId) -> Store {
+        self.tenant = tenant;
+        self
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
     }
 
     /// The directory.
@@ -53,7 +68,7 @@ impl Store {
     /// # Errors
     /// [`EngineError`] if there is none yet or it cannot be opened.
     pub fn ledger(&self) -> Result<Box<dyn Ledger>, EngineError> {
-        let tenant = TenantId::local();
+        let tenant = self.tenant.clone();
         Ok(match &self.database {
             Some(Secret(url)) => Box::new(PostgresLedger::open(url, tenant)?),
             None => Box::new(SqliteLedger::open_existing(&self.dir, tenant)?),
@@ -67,26 +82,34 @@ impl Store {
     pub(crate) fn new_ledger(&self) -> Result<Box<dyn Ledger>, EngineError> {
         match &self.database {
             Some(_) => self.ledger(),
-            None => Ok(Box::new(SqliteLedger::open(&self.dir, TenantId::local())?)),
+            None => Ok(Box::new(SqliteLedger::open(&self.dir, self.tenant.clone())?)),
         }
     }
 
     /// The depot.
     #[must_use]
     pub fn depot(&self) -> Depot {
-        Depot::at(&self.depot_dir(), &TenantId::local())
+        Depot::at(&self.depot_dir(), &self.tenant)
+    }
+
+    /// What a tenant has for itself, beside ledger and depot, which know tenants.
+    fn own_dir(&self) -> PathBuf {
+        match self.tenant == TenantId::local() {
+            true => self.dir.clone(),
+            false => self.dir.join("tenants").join(self.tenant.as_str()),
+        }
     }
 
     /// Folder of the signing keys.
     #[must_use]
     pub fn keys_dir(&self) -> PathBuf {
-        self.dir.join("keys")
+        self.own_dir().join("keys")
     }
 
     /// Folder of the trusted public keys.
     #[must_use]
     pub fn trust_dir(&self) -> PathBuf {
-        self.dir.join("trust")
+        self.own_dir().join("trust")
     }
 
     /// Folder of the depot.
@@ -98,6 +121,6 @@ impl Store {
     /// Folder of the run records.
     #[must_use]
     pub fn runs_dir(&self) -> PathBuf {
-        self.dir.join("runs")
+        self.own_dir().join("runs")
     }
 }

@@ -1,11 +1,13 @@
 //! The depot: parts and outputs that runs share, addressed by what they are.
 //!
 //! A local folder per tenant (INV-TENANT). `blobs/` holds files by their SHA-256, `parts/` what was
-//! packed for a part key, `outputs/` what was made for an output key. It is a cache: every entry can
+//! packed for a part key, `outputs/` what was made for an output key, `plans/` what runs were decided
+//! to be, `bundles/` the files of what was sealed. It is a cache: every entry can
 //! be made again, nothing in it is trusted without being hashed, and a crash leaves at worst a file
 //! that is not used. Writes go to a temporary name and are renamed, so that readers see whole files
 //! only.
 
+mod bundle_record;
 mod kept;
 mod output_record;
 mod part_record;
@@ -18,6 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, utimensat};
 
+pub use bundle_record::{BundleFile, BundleRecord, KeptBundle};
 pub use kept::Kept;
 pub use output_record::{OutputFile, OutputRecord};
 pub use part_record::{PartRecord, StoredFile, StoredPart};
@@ -193,6 +196,7 @@ impl Depot {
         if pruned.files > 0 {
             self.remove_hollow::<PartRecord>()?;
             self.remove_hollow::<OutputRecord>()?;
+            self.remove_hollow::<BundleRecord>()?;
         }
         Ok(pruned)
     }

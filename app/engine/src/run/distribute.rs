@@ -9,7 +9,9 @@ use stella_depot::Depot;
 use stella_manifest::{ExportManifest, layout};
 use stella_model::{Digest, Instant};
 use stella_seal::PublicKey;
-use stella_verify::{Depth, Policy, Problem, Report, TrustedKey, Unsigned, Verification};
+use stella_verify::{
+    BundleFiles, Depth, Policy, Problem, Report, TrustedKey, Unsigned, Verification,
+};
 
 use super::assemble::{Bytes, Files};
 use super::request::ExportRequest;
@@ -107,7 +109,11 @@ fn listed_digests(manifest: &ExportManifest, specs: &[FileSpec<'_>]) -> Result<(
 /// Everything that `verify` checks of a bundle but the content of its parts: carrier, manifest,
 /// signatures, provenance, plan and the list of files. Parts are compressed records that were
 /// checked when they were made; their bytes have just been compared with their digests.
-fn verify_envelope(written: &Bundle, key: Option<&PublicKey>, now: Instant) -> Result<(), String> {
+pub(super) fn verify_envelope(
+    written: &dyn BundleFiles,
+    key: Option<&PublicKey>,
+    now: Instant,
+) -> Result<(), String> {
     let name = "the signing key".to_owned();
     let policy = Policy {
         keys: key.map(|key| TrustedKey { name, key: key.clone() }).into_iter().collect(),

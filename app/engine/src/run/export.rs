@@ -119,7 +119,11 @@ pub fn export(
     let held = depot.hold()?;
     let done = match work.run(&mut stages) {
         // A part went bad or missing in the depot: it is built again, once.
-        Err(error) if error.code() != ErrorCode::Interrupted && work.forget_damage() > 0 => {
+        Err(error) if error.code() != ErrorCode::Interrupted => {
+            let Damage { damaged, missing } = forget_damage(&prepared, &depot);
+            if damaged + missing == 0 {
+                return Err(error);
+            }
             work.run(&mut stages)?
         }
         other => other?,
@@ -127,11 +131,8 @@ pub fn export(
     drop(held);
     let Done { packed, outputs, files, sealed, already_there } = done;
     let export_digest = Digest::of(&files.export);
-    let mut record =
-        record(&prepared, &packed, &files, &request.dest, &stages.times, export_digest);
-    record.outputs = sizes(&outputs);
-    record.made = made(&prepared, &outputs);
-    record.accepted_drop = accepted_drop(&prepared, &outputs);
+    let mut record = record_of(&prepared, &packed, &files, &outputs, &stages.times);
+    record.destination = request.dest.clone();
     record.save(store, &prepared.kin())?;
     let limit = request.cache_bytes.unwrap_or(DEFAULT_CACHE_BYTES);
     let accepted = record.accepted_drop.iter().flat_map(|accepted| &accepted.drops);
@@ -276,18 +277,6 @@ impl Work<'_> {
         })?;
         Ok(Done { packed, outputs, files, sealed, already_there })
     }
-
-    /// Forgets the parts and outputs whose bytes are missing or no longer what they were; returns their number.
-    fn forget_damage(&self) -> usize {
-        let carried = if self.prepared.carries_records() { &self.prepared.sets[..] } else { &[] };
-        let keys = carried.iter().flat_map(|set| &set.parts).map(|part| part.key);
-        let is_bad = |key: &&Digest| {
-            self.depot.forget_damaged::<PartRecord>(key)
-                || self.depot.find::<PartRecord>(key).is_none()
-        };
-        let parts = keys.filter(|key| is_bad(&key)).count();
-        parts + output::forget_damage(self.prepared, self.depot)
-    }
 }
 
 /// Times stages and tells of their ends.
@@ -311,13 +300,13 @@ impl Stages<'_> {
     }
 }
 
-fn record(
+/// What the next run is held against.
+pub(super) fn record_of(
     prepared: &Prepared,
     packed: &Packed,
     files: &Files,
-    dest: &std::path::Path,
+    outputs: &[Output],
     times: &BTreeMap<&'static str, u64>,
-    export_digest: Digest,
 ) -> RunRecord {
     let sets = prepared
         .sets
@@ -325,20 +314,43 @@ fn record(
         .map(|set| (set.set.to_string(), SetRecord { count: set.count, root: set.root }));
     RunRecord {
         plan_hash: files.manifest.plan_hash,
-        export_digest,
+        export_digest: Digest::of(&files.export),
         ledger: prepared.ledger_id.clone(),
         sequence: prepared.sequence,
         finished: prepared.now,
-        destination: dest.to_owned(),
+        destination: PathBuf::new(),
         sets: sets.collect(),
-        outputs: BTreeMap::new(),
-        accepted_drop: None,
-        made: Made::default(),
+        outputs: sizes(outputs),
+        accepted_drop: accepted_drop(prepared, outputs),
+        made: made(prepared, outputs),
         packed_bytes: packed.packed_bytes,
         packing_ms: times.get(Stage::Pack.as_str()).copied().unwrap_or(0),
         uncompressed_bytes: files.manifest.counts.uncompressed_bytes,
         stored_bytes: files.manifest.counts.bytes,
     }
+}
+
+/// What the depot does not have, or no longer as it was.
+pub(super) struct Damage {
+    /// Parts and outputs that were damaged; they are forgotten, so that they are made anew.
+    pub(super) damaged: usize,
+    /// Parts that are not there.
+    pub(super) missing: usize,
+}
+
+/// Looks at every part and output of a run, and forgets those whose bytes are missing or no longer
+/// what they were.
+pub(super) fn forget_damage(prepared: &Prepared, depot: &Depot) -> Damage {
+    let mut damage = Damage { damaged: output::forget_damage(prepared, depot), missing: 0 };
+    let carried = if prepared.carries_records() { &prepared.sets[..] } else { &[] };
+    for part in carried.iter().flat_map(|set| &set.parts) {
+        if depot.forget_damaged::<PartRecord>(&part.key) {
+            damage.damaged += 1;
+        } else if depot.find::<PartRecord>(&part.key).is_none() {
+            damage.missing += 1;
+        }
+    }
+    damage
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Runs: plan, pack, assemble, seal, distribute.
 
 mod assemble;
+mod decided;
 mod distribute;
 mod export;
 mod kept_sets;
@@ -14,6 +15,7 @@ mod record;
 mod request;
 mod scan;
 mod seal;
+mod tasks;
 
 pub(crate) use output::cache_metadata;
 
@@ -25,3 +27,4 @@ pub use profile::{adapter_specs, read_profile, validate_profile};
 pub use record::{AcceptedDrop, Made, RunRecord, SetRecord};
 pub use request::{DEFAULT_CACHE_BYTES, ExportRequest, PolicyRequest, ProfileSource, RunRequest};
 pub use seal::{KeyReport, Signing};
+pub use tasks::{RunTasks, bundle};

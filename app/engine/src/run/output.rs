@@ -204,25 +204,52 @@ pub(crate) fn build(
     let shop = Workshop { prepared, depot, threads, progress, cancel };
     let mut outputs = Vec::new();
     for (maker, key) in makers(prepared) {
-        let (record, took) = match depot.reuse::<OutputRecord>(&key) {
-            Some(record) => (record, None),
-            None => {
-                let begun = Clock::now();
-                let record = (maker.make)(&shop)?;
-                depot.keep(&key, &record)?;
-                (record, Some(begun.elapsed()))
-            }
-        };
-        (maker.check)(prepared, &record)?;
-        let accepted = prepared.check_output(maker.spec.id, &record.sizes)?;
-        let use_of = (maker.use_of)(prepared, &record);
-        let origin = Origin::Adapter(maker.spec.id);
-        outputs.push(Output { origin, record, took, use_of, accepted });
+        outputs.push(shop.output(maker, &key)?);
     }
     if let Some(layout) = layout(&outputs, depot)? {
         outputs.push(layout);
     }
     Ok(outputs)
+}
+
+/// Makes the output at this place among those of a plan that are made of records, so that it is in
+/// the depot.
+pub(crate) fn build_one(
+    prepared: &Prepared,
+    place: u32,
+    depot: &Depot,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(), EngineError> {
+    let shop = Workshop { prepared, depot, threads: 1, progress, cancel };
+    let (maker, key) = makers(prepared).nth(place as usize).ok_or_else(|| {
+        EngineError::new(ErrorCode::Internal, format!("the plan has no output {place} to make"))
+    })?;
+    shop.output(maker, &key).map(drop)
+}
+
+/// Number of outputs of a plan that are made of records.
+pub(crate) fn count(prepared: &Prepared) -> u32 {
+    u32::try_from(makers(prepared).count()).unwrap_or(u32::MAX)
+}
+
+impl Workshop<'_> {
+    /// An output, from the depot or made anew.
+    fn output(&self, maker: &'static Maker, key: &Digest) -> Result<Output, EngineError> {
+        let (record, took) = match self.depot.reuse::<OutputRecord>(key) {
+            Some(record) => (record, None),
+            None => {
+                let begun = Clock::now();
+                let record = (maker.make)(self)?;
+                self.depot.keep(key, &record)?;
+                (record, Some(begun.elapsed()))
+            }
+        };
+        (maker.check)(self.prepared, &record)?;
+        let accepted = self.prepared.check_output(maker.spec.id, &record.sizes)?;
+        let use_of = (maker.use_of)(self.prepared, &record);
+        Ok(Output { origin: Origin::Adapter(maker.spec.id), record, took, use_of, accepted })
+    }
 }
 
 /// The small files of the image layout over the artifacts of all outputs.

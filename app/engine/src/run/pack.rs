@@ -1,5 +1,6 @@
 //! Stage pack: every planned part, from the depot or built anew, on several threads.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -43,14 +44,72 @@ pub(crate) fn pack(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Packed, EngineError> {
+    pack_tasks(prepared, &tasks(prepared), depot, threads, progress, cancel)
+}
+
+/// Packs the parts of one shard, so that they are in the depot.
+pub(crate) fn pack_shard(
+    prepared: &Prepared,
+    shard: u32,
+    depot: &Depot,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(), EngineError> {
+    let tasks = tasks(prepared);
+    let range = shards(&tasks).into_iter().nth(shard as usize).ok_or_else(|| {
+        EngineError::new(ErrorCode::Internal, format!("the plan has no shard {shard}"))
+    })?;
+    pack_tasks(prepared, &tasks[range], depot, 1, progress, cancel).map(drop)
+}
+
+/// Number of shards that the parts of a run are packed in.
+pub(crate) fn shard_count(prepared: &Prepared) -> u32 {
+    u32::try_from(shards(&tasks(prepared)).len()).unwrap_or(u32::MAX)
+}
+
+/// Bytes of records in a shard: about a tenth of a second of packing.
+const SHARD_BYTES: u64 = 64 << 20;
+
+/// Shards at most: each is a line in the state of the run.
+const MOST_SHARDS: u64 = 1024;
+
+/// Ranges of parts, in the order of the plan.
+fn shards(tasks: &[Task<'_>]) -> Vec<Range<usize>> {
+    let all: u64 = tasks.iter().map(|task| task.part.bytes).sum();
+    let target = SHARD_BYTES.max(all.div_ceil(MOST_SHARDS));
+    let (mut shards, mut first, mut bytes) = (Vec::new(), 0, 0);
+    for (index, task) in tasks.iter().enumerate() {
+        bytes += task.part.bytes;
+        if bytes >= target {
+            shards.push(first..index + 1);
+            (first, bytes) = (index + 1, 0);
+        }
+    }
+    if first < tasks.len() {
+        shards.push(first..tasks.len());
+    }
+    shards
+}
+
+/// The parts of all sets that are carried, in the order of the plan.
+fn tasks(prepared: &Prepared) -> Vec<Task<'_>> {
     let sets = if prepared.carries_records() { &prepared.sets[..] } else { &[] };
-    let tasks: Vec<Task<'_>> = sets
-        .iter()
+    sets.iter()
         .enumerate()
         .flat_map(|(set, summary)| {
             summary.parts.iter().map(move |part| Task { set, summary, part })
         })
-        .collect();
+        .collect()
+}
+
+fn pack_tasks(
+    prepared: &Prepared,
+    tasks: &[Task<'_>],
+    depot: &Depot,
+    threads: usize,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Packed, EngineError> {
     // The largest first: they keep no thread busy while the others are done, and memory that is taken
     // for them is enough for all that follow.
     let mut order: Vec<usize> = (0..tasks.len()).collect();
@@ -60,7 +119,7 @@ pub(crate) fn pack(
         depot,
         cancel,
         progress,
-        tasks: &tasks,
+        tasks,
         order: &order,
         next: AtomicUsize::new(0),
         budget: Budget::new(BYTES_IN_FLIGHT),

@@ -12,7 +12,7 @@ use stella_model::{
 use stella_pack::codec;
 use stella_pack::trivy_db::{TRIVY_DB, source_ids};
 use stella_plan::floors::{FloorBroken, Floors};
-use stella_plan::run_plan::{Codec, FORMAT_VERSION};
+use stella_plan::run_plan::FORMAT_VERSION;
 use stella_plan::{
     AdapterSpec, FeedEntry, OutputPlan, PartPlan, Profile, ProfileId, RedactionId, RunPlan,
     Selectors, SetEntry, SetSummary, Unmatched,
@@ -58,23 +58,22 @@ pub(super) fn prepare(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Prepared, EngineError> {
-    let (profile, rules) = resolve(request)?;
-    check_redaction(&profile, &rules)?;
-    let selectors = profile.select.resolve(request.now).map_err(invalid_selection)?;
+    let recipe = Recipe::of(request)?;
+    let Recipe { profile, rules, selectors } = &recipe;
     let ledger = store.ledger()?;
     let (id, epoch) = ledger.identity()?;
     let ledger_id = format!("{id}.{epoch}");
     let head = ledger.head()?;
     let feeds = ledger.feeds()?;
-    check_feeds(&selectors, &feeds)?;
-    check_precedence(&profile, &feeds)?;
+    check_feeds(selectors, &feeds)?;
+    check_precedence(profile, &feeds)?;
     let codec = codec::codec(profile.level);
-    let known = KeptSets::load(store, &kin(&profile), &selectors);
+    let known = KeptSets::load(store, &kin(profile), selectors);
     let scan = Scan {
         ledger: &*ledger,
         head,
-        selectors: &selectors,
-        profile: &profile,
+        selectors,
+        profile,
         redaction: rules.digest(),
         codec: rfc8785::to_vec(&codec),
         kept: &known,
@@ -82,7 +81,7 @@ pub(super) fn prepare(
         cancel,
     };
     let live = ledger.sets(head)?;
-    let mut unmatched = Unmatched::new(&selectors);
+    let mut unmatched = Unmatched::new(selectors);
     let is_built_in = matches!(request.profile, ProfileSource::BuiltIn(_));
     if is_built_in && request.select.kinds.is_empty() {
         unmatched = unmatched.with_given_kinds();
@@ -90,13 +89,13 @@ pub(super) fn prepare(
     let scanned = scan.sets(&live, &mut unmatched)?;
     let kept = known.renew(&live, &scanned);
     let mut warnings = unmatched.warnings();
-    warnings.extend(never_filled(&selectors, &feeds));
-    let last = RunRecord::last(store, &kin(&profile)).unwrap_or_else(|problem| {
+    warnings.extend(never_filled(selectors, &feeds));
+    let last = RunRecord::last(store, &kin(profile)).unwrap_or_else(|problem| {
         warnings.push(problem);
         None
     });
-    let floors = floors(last.as_ref(), &profile, &selectors);
-    let mut broken = broken_floors(&floors, &selectors, &feeds, &live, &scanned);
+    let floors = floors(last.as_ref(), profile, selectors);
+    let mut broken = broken_floors(&floors, selectors, &feeds, &live, &scanned);
     let mut accepted = Vec::new();
     if request.accept_drop.is_some() {
         accepted = broken.extract_if(.., |broken| broken.is_drop()).collect();
@@ -104,18 +103,18 @@ pub(super) fn prepare(
     let sets: Vec<SetSummary> = scanned.into_iter().filter(|set| set.count > 0).collect();
     let as_of = as_of(request, &sets, &broken, &mut warnings)?;
     let feeds = feed_entries(&feeds, &sets)?;
-    let plan = plan(as_of, codec, feeds, &profile, &rules, &selectors, &sets);
+    let plan = plan(store.tenant(), &recipe, as_of, feeds, &sets);
     warnings.extend(not_to_be_passed_on(&plan.feeds));
     Ok(Prepared {
         plan,
-        profile,
+        profile: recipe.profile,
         sets,
         kept,
-        rules,
+        rules: recipe.rules,
         ledger_id,
         ledger,
         sequence: head.0,
-        selectors,
+        selectors: recipe.selectors,
         warnings,
         now: request.now,
         floors,
@@ -126,19 +125,34 @@ pub(super) fn prepare(
     })
 }
 
+/// What a request asks for, with every default filled in.
+pub(super) struct Recipe {
+    pub(super) profile: Profile,
+    pub(super) rules: RuleSet,
+    pub(super) selectors: Selectors,
+}
+
+impl Recipe {
+    pub(super) fn of(request: &RunRequest) -> Result<Recipe, EngineError> {
+        let (profile, rules) = resolve(request)?;
+        check_redaction(&profile, &rules)?;
+        let selectors = profile.select.resolve(request.now).map_err(invalid_selection)?;
+        Ok(Recipe { profile, rules, selectors })
+    }
+}
+
 /// Everything that decides the bytes.
-fn plan(
+pub(super) fn plan(
+    tenant: &TenantId,
+    recipe: &Recipe,
     as_of: Instant,
-    codec: Codec,
     feeds: Vec<FeedEntry>,
-    profile: &Profile,
-    rules: &RuleSet,
-    selectors: &Selectors,
     sets: &[SetSummary],
 ) -> RunPlan {
+    let Recipe { profile, rules, selectors } = recipe;
     RunPlan {
         as_of,
-        codec,
+        codec: codec::codec(profile.level),
         feeds,
         format_version: FORMAT_VERSION,
         handling: profile.handling.clone(),
@@ -150,12 +164,12 @@ fn plan(
         redaction: RedactionId { digest: rules.digest(), name: rules.name().to_owned() },
         selectors: selectors.clone(),
         sets: sets.iter().map(SetSummary::entry).collect(),
-        tenant: TenantId::local(),
+        tenant: tenant.clone(),
     }
 }
 
 /// What the last run that selected alike is remembered under: another policy changes no record.
-fn kin(profile: &Profile) -> ProfileId {
+pub(super) fn kin(profile: &Profile) -> ProfileId {
     ProfileId { name: profile.name.clone(), revision: profile.revision_without_policy() }
 }
 
@@ -381,7 +395,7 @@ fn check_precedence(profile: &Profile, feeds: &[FeedInfo]) -> Result<(), EngineE
     }
 }
 
-fn floors(last: Option<&RunRecord>, profile: &Profile, selectors: &Selectors) -> Floors {
+pub(super) fn floors(last: Option<&RunRecord>, profile: &Profile, selectors: &Selectors) -> Floors {
     let last_outputs = last.map(|run| run.outputs.clone()).unwrap_or_default();
     let last = last.into_iter().flat_map(|run| &run.sets).filter_map(|(set, record)| {
         let set: SetKey = set.parse().ok()?;

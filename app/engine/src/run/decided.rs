@@ -1,0 +1,105 @@
+//! A decided run, kept in the depot for whoever executes a part of it.
+
+use serde::{Deserialize, Serialize};
+use stella_depot::{Kept, StoredFile};
+use stella_model::{Digest, ErrorCode, Instant, SetKey, rfc8785};
+use stella_pack::codec;
+use stella_plan::{FeedEntry, KeptSummary, SetPlan, SetSummary};
+
+use super::kept_sets::KeptSets;
+use super::prepare::{self, Prepared, Recipe};
+use super::record::RunRecord;
+use super::request::RunRequest;
+use crate::{EngineError, Store};
+
+/// What a run was decided to be, kept for whoever executes a part of it. What follows from the
+/// request is not in it: the hash of the plan tells whether all of it still does.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Decided {
+    as_of: Instant,
+    feeds: Vec<FeedEntry>,
+    ledger: String,
+    sequence: u64,
+    sets: Vec<DecidedSet>,
+    /// The run that this one is held against.
+    last: Option<RunRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DecidedSet {
+    #[serde(flatten)]
+    set: SetKey,
+    summary: KeptSummary,
+}
+
+impl Kept for Decided {
+    const FOLDER: &'static str = "plans";
+
+    fn files(&self) -> Vec<StoredFile> {
+        Vec::new()
+    }
+}
+
+impl Prepared {
+    /// What others need to execute the run.
+    pub(super) fn decided(&self) -> Decided {
+        let set = |set: &SetSummary| DecidedSet { set: set.set.clone(), summary: set.keep() };
+        Decided {
+            as_of: self.plan.as_of,
+            feeds: self.plan.feeds.clone(),
+            ledger: self.ledger_id.clone(),
+            sequence: self.sequence,
+            sets: self.sets.iter().map(set).collect(),
+            last: self.last.clone(),
+        }
+    }
+
+    /// The run as it was decided; nothing is decided again (INV-PLAN).
+    pub(super) fn recall(
+        store: &Store,
+        request: &RunRequest,
+        plan_hash: &Digest,
+    ) -> Result<Prepared, EngineError> {
+        let other = || {
+            let message =
+                format!("plan {} is no longer the one that was made", plan_hash.short(16));
+            EngineError::new(ErrorCode::RunFailed, message)
+                .hint("another version of the program made it; run the same again")
+        };
+        let recipe = Recipe::of(request)?;
+        let decided: Decided = store.depot().find(plan_hash).ok_or_else(other)?;
+        let codec = rfc8785::to_vec(&codec::codec(recipe.profile.level));
+        let redaction = recipe.rules.digest();
+        let recalled = decided.sets.iter().map(|kept| {
+            let partition = &recipe.profile.partition;
+            let plan = SetPlan::new(kept.set.clone(), partition, redaction.as_ref(), &codec);
+            plan.recall(&kept.summary).ok_or_else(other)
+        });
+        let sets = recalled.collect::<Result<Vec<_>, _>>()?;
+        let plan = prepare::plan(store.tenant(), &recipe, decided.as_of, decided.feeds, &sets);
+        if plan.hash() != *plan_hash {
+            return Err(other());
+        }
+        let Recipe { profile, rules, selectors } = recipe;
+        let floors = prepare::floors(decided.last.as_ref(), &profile, &selectors);
+        Ok(Prepared {
+            plan,
+            kept: KeptSets::load(store, &prepare::kin(&profile), &selectors),
+            profile,
+            sets,
+            rules,
+            ledger: store.ledger()?,
+            ledger_id: decided.ledger,
+            sequence: decided.sequence,
+            selectors,
+            warnings: Vec::new(),
+            now: request.now,
+            floors,
+            broken: Vec::new(),
+            accepted: Vec::new(),
+            last: decided.last,
+            accept_drop: request.accept_drop.clone(),
+        })
+    }
+}

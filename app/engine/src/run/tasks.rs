@@ -1,0 +1,219 @@
+//! The tasks of a run of the service, each done by whoever has it: what one worker leaves in the
+//! depot, another one goes on with.
+//!
+//! Together they do what [`super::export()`] does, with the same functions and the same bytes.
+
+use std::collections::BTreeMap;
+
+use stella_depot::{BundleFile, BundleRecord, Depot, KeptBundle};
+use stella_keys::KeyFileSigner;
+use stella_manifest::layout;
+use stella_model::{Digest, DigestBuilder, ErrorCode};
+use stella_run::{Failure, Plan, Remedy, RunState, TaskId, TaskResult};
+
+use super::assemble::{Bytes, Files, assemble};
+use super::distribute::verify_envelope;
+use super::export::{forget_damage, record_of};
+use super::output;
+use super::pack::{self, pack};
+use super::prepare::{Prepared, prepare};
+use super::request::RunRequest;
+use super::seal::{Sealed, Signing, seal};
+use crate::{Cancel, EngineError, Progress, Store};
+
+/// The tasks of one run.
+#[derive(Debug, Clone, Copy)]
+pub struct RunTasks<'a> {
+    /// Whose run it is, and where everything lies.
+    pub store: &'a Store,
+    /// What was asked for; the same for every task.
+    pub request: &'a RunRequest,
+    /// Who signs.
+    pub signing: &'a Signing,
+}
+
+impl RunTasks<'_> {
+    /// Does a task of a run that stands like this.
+    ///
+    /// # Errors
+    /// Why it was not done and what can be done about it; none if `cancel` was set meanwhile.
+    pub fn perform(
+        &self,
+        task: &TaskId,
+        run: &RunState,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<TaskResult, Option<Failure>> {
+        self.attempt(task, run, progress, cancel).map_err(|error| {
+            (error.code() != ErrorCode::Interrupted).then(|| self.failure(&error, run))
+        })
+    }
+
+    fn attempt(
+        &self,
+        task: &TaskId,
+        run: &RunState,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<TaskResult, EngineError> {
+        let depot = self.store.depot();
+        if *task == TaskId::Plan {
+            return self.plan(&depot, progress, cancel);
+        }
+        let prepared = self.recall(run)?;
+        match task {
+            TaskId::Plan => Err(EngineError::new(ErrorCode::Internal, "a run is planned once")),
+            TaskId::Make(place) => output::build_one(&prepared, *place, &depot, progress, cancel)
+                .map(|()| TaskResult::Stored),
+            TaskId::Pack(shard) => pack::pack_shard(&prepared, *shard, &depot, progress, cancel)
+                .map(|()| TaskResult::Stored),
+            TaskId::Seal => self.seal(&prepared, &depot, progress, cancel),
+            // The service itself is the target: the bundle lies where it is served from.
+            TaskId::Distribute(_) => self.kept(run).map(|_| TaskResult::Delivered),
+            TaskId::Verify(_) => self.verify(run).map(|()| TaskResult::Verified),
+        }
+    }
+
+    fn plan(
+        &self,
+        depot: &Depot,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<TaskResult, EngineError> {
+        let key = self.signing.key(self.store)?;
+        let prepared = prepare(self.store, self.request, progress, cancel)?;
+        prepared.check_floors()?;
+        let plan_hash = prepared.plan.hash();
+        depot.keep(&plan_hash, &prepared.decided())?;
+        let made = depot.find::<BundleRecord>(&by_plan(&plan_hash, key.as_ref()));
+        Ok(TaskResult::Planned(Plan {
+            plan_hash,
+            shards: pack::shard_count(&prepared),
+            outputs: output::count(&prepared),
+            same_as: made.and_then(|bundle| export_digest(&bundle)),
+        }))
+    }
+
+    fn recall(&self, run: &RunState) -> Result<Prepared, EngineError> {
+        let unplanned = || EngineError::new(ErrorCode::Internal, "the run has no plan yet");
+        let plan = run.plan.as_ref().ok_or_else(unplanned)?;
+        Prepared::recall(self.store, self.request, &plan.plan_hash)
+    }
+
+    fn seal(
+        &self,
+        prepared: &Prepared,
+        depot: &Depot,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<TaskResult, EngineError> {
+        let key = self.signing.key(self.store)?;
+        // Everything is in the depot; what was lost since is made here.
+        let packed = pack(prepared, depot, 1, progress, cancel)?;
+        let outputs = output::build(prepared, depot, 1, progress, cancel)?;
+        let files = assemble(prepared, &packed, &outputs, depot)?;
+        prepared.check_carried(&files.manifest.sets)?;
+        let sealed = seal(&files, key.as_ref())?;
+        let bundle = keep(&files, sealed, depot)?;
+        let export_digest = Digest::of(&files.export);
+        depot.keep(&by_plan(&files.manifest.plan_hash, key.as_ref()), &bundle)?;
+        depot.keep(&export_digest, &bundle)?;
+        let record = record_of(prepared, &packed, &files, &outputs, &BTreeMap::new());
+        record.save(self.store, &prepared.kin())?;
+        Ok(TaskResult::Sealed { export_digest })
+    }
+
+    /// The sealed bundle in the depot.
+    fn kept(&self, run: &RunState) -> Result<KeptBundle, EngineError> {
+        let unsealed = || EngineError::new(ErrorCode::Internal, "the run has no bundle yet");
+        let digest = run.export_digest.as_ref().ok_or_else(unsealed)?;
+        bundle(self.store, digest)
+    }
+
+    /// INV-VERIFY: every file is read back.
+    fn verify(&self, run: &RunState) -> Result<(), EngineError> {
+        let (depot, kept) = (self.store.depot(), self.kept(run)?);
+        if let Some(bad) = kept.record().files.iter().find(|file| !depot.is_intact(&file.stored)) {
+            return Err(lost(&format!("{} is no longer what was sealed", bad.name)));
+        }
+        let key = self.signing.key(self.store)?;
+        let public = key.as_ref().map(|key| key.entry().public_key());
+        verify_envelope(&kept, public, self.request.now)
+            .map_err(|problem| EngineError::new(ErrorCode::BadBundle, problem))
+    }
+
+    /// What a person and the run are told of an error.
+    fn failure(&self, error: &EngineError, run: &RunState) -> Failure {
+        let mut message = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            message = format!("{message}: {cause}");
+            source = cause.source();
+        }
+        let mut failure = Failure::new(error.code(), message);
+        failure.hint = error.next_step().map(str::to_owned);
+        if self.forget(run) > 0 {
+            failure.remedy = Remedy::Rebuild;
+        }
+        failure
+    }
+
+    /// Forgets what is damaged of all that the run needs, so that it is made anew; gives how much.
+    fn forget(&self, run: &RunState) -> usize {
+        let depot = self.store.depot();
+        let Ok(prepared) = self.recall(run) else { return 0 };
+        let is_bad = |digest: &Digest| {
+            depot.forget_damaged::<BundleRecord>(digest)
+                || depot.find::<BundleRecord>(digest).is_none()
+        };
+        let bundle = run.export_digest.as_ref().is_some_and(is_bad);
+        // What is not packed yet is no damage, and what is missing later is made when sealing.
+        forget_damage(&prepared, &depot).damaged + usize::from(bundle)
+    }
+}
+
+/// A sealed bundle in the depot, by the SHA-256 of its `export.json`.
+///
+/// # Errors
+/// [`EngineError`] with [`ErrorCode::DigestMismatch`] if not all of it is there.
+pub fn bundle(store: &Store, export_digest: &Digest) -> Result<KeptBundle, EngineError> {
+    let depot = store.depot();
+    match depot.find::<BundleRecord>(export_digest) {
+        Some(record) => Ok(KeptBundle::new(depot, record)),
+        None => Err(lost("a file of the bundle is missing in the depot")),
+    }
+}
+
+fn lost(what: &str) -> EngineError {
+    EngineError::new(ErrorCode::DigestMismatch, what).hint("the same run makes it again")
+}
+
+/// What the bundle of a plan is remembered under: another key makes other signatures.
+fn by_plan(plan_hash: &Digest, key: Option<&KeyFileSigner>) -> Digest {
+    let signer = key.map(|key| *key.entry().public_key().fingerprint());
+    let mut name = DigestBuilder::new();
+    name.lp(b"stella-bundle-1").digest(plan_hash).digest(&signer.unwrap_or(Digest::EMPTY));
+    name.finish()
+}
+
+fn export_digest(bundle: &BundleRecord) -> Option<Digest> {
+    let is_export = |file: &&BundleFile| file.name.as_str() == layout::EXPORT;
+    bundle.files.iter().find(is_export).map(|file| file.stored.digest)
+}
+
+/// Keeps what is not in the depot yet, and gives all files of the bundle.
+fn keep(files: &Files, sealed: Sealed, depot: &Depot) -> Result<BundleRecord, EngineError> {
+    let mut kept = Vec::new();
+    for (name, bytes) in &sealed.files {
+        kept.push(BundleFile { name: name.clone(), stored: depot.put_blob(bytes)? });
+    }
+    for (name, bytes) in &files.parts {
+        let stored = match bytes {
+            Bytes::Depot(stored) => *stored,
+            Bytes::Memory(bytes) => depot.put_blob(bytes)?,
+        };
+        kept.push(BundleFile { name: name.clone(), stored });
+    }
+    kept.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(BundleRecord { files: kept })
+}

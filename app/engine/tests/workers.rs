@@ -1,0 +1,306 @@
+//! Runs of the service: any number of workers make the bytes that one command makes.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use common::{ingest_into, request, run, tree};
+use stella_depot::KeptBundle;
+use stella_engine::{
+    Cancel, Carrier, LocalQueue, NoProgress, Performer, RunRequest, RunTasks, Signing, Store,
+    TaskQueue as _, WakingStore, Worker, kept_bundle,
+};
+use stella_keys::{Existing, KeyName, KeyStore, Password, PasswordSource};
+use stella_ledger::IngestMode;
+use stella_model::{Digest, PartName, TenantId};
+use stella_run::{
+    Driver, Failure, Held, Lease, Millis, Rules, RunEvent, RunKey, RunState, RunStore, Saved,
+    Status, Stored, TaskId, TaskResult,
+};
+use stella_seal::Algorithm;
+use stella_verify::BundleFiles as _;
+
+/// States in memory.
+#[derive(Default)]
+struct Memory(Mutex<BTreeMap<RunKey, Stored>>);
+
+impl RunStore for Memory {
+    type Error = std::convert::Infallible;
+
+    fn load(&self, run: &RunKey) -> Result<Option<Stored>, Self::Error> {
+        Ok(self.0.lock().expect("a lock").get(run).cloned())
+    }
+
+    fn save(
+        &self,
+        run: &RunKey,
+        seen: u64,
+        state: &RunState,
+        _: &[RunEvent],
+        _: Millis,
+    ) -> Result<Saved, Self::Error> {
+        let mut runs = self.0.lock().expect("a lock");
+        let stored = runs.get_mut(run).filter(|stored| stored.version == seen);
+        Ok(stored.map_or(Saved::Overtaken, |stored| {
+            *stored = Stored { state: state.clone(), version: seen + 1 };
+            Saved::Yes
+        }))
+    }
+
+    fn due(&self, now: Millis, most: usize) -> Result<Vec<RunKey>, Self::Error> {
+        let runs = self.0.lock().expect("a lock");
+        let due = runs.iter().filter(|(_, run)| run.state.wakes_at().is_some_and(|at| at <= now));
+        Ok(due.map(|(run, _)| run.clone()).take(most).collect())
+    }
+}
+
+/// The service in small: a store, and what its runs ask for.
+struct Service {
+    store: Store,
+    request: RunRequest,
+    signing: Signing,
+    states: Memory,
+    queue: LocalQueue,
+    /// Milliseconds; moved by whoever needs time to pass.
+    clock: AtomicI64,
+    tasks: Mutex<Vec<TaskId>>,
+    /// Tasks after which a worker dies without a word.
+    deaths: AtomicU64,
+}
+
+/// Shows the service what a worker does.
+struct Hands<'a>(&'a Service);
+
+impl Performer for Hands<'_> {
+    fn perform(
+        &self,
+        lease: &Lease,
+        run: &RunState,
+        cancel: &Cancel,
+    ) -> Result<TaskResult, Option<Failure>> {
+        let Hands(service) = self;
+        service.tasks.lock().expect("a lock").push(lease.task.clone());
+        let (store, request, signing) = (&service.store, &service.request, &service.signing);
+        let tasks = RunTasks { store, request, signing };
+        let done = tasks.perform(&lease.task, run, &NoProgress, cancel);
+        let dies = |deaths: u64| deaths.checked_sub(1);
+        if service.deaths.fetch_update(Ordering::SeqCst, Ordering::SeqCst, dies).is_ok() {
+            // The work is done and nobody hears of it: the lease runs out.
+            service.clock.fetch_add(lease.lease_ms + 1, Ordering::SeqCst);
+            let states = WakingStore { store: &service.states, queue: &service.queue };
+            let now = Millis(service.clock.load(Ordering::SeqCst));
+            let other = Driver::new(&states).take(&lease.run, "another", now).expect("answers");
+            // Another worker has it now, and gives it back.
+            if let Some(other) = other {
+                let ending = stella_run::Ending::GivenBack;
+                Driver::new(&states).report(&other, ending, now).expect("counts");
+            }
+        }
+        done
+    }
+}
+
+impl Service {
+    fn new(store: Store, profile: &str) -> Service {
+        Service {
+            store,
+            request: RunRequest { threads: 1, ..request(profile) },
+            signing: Signing::UnsignedForTesting,
+            states: Memory::default(),
+            queue: LocalQueue::default(),
+            clock: AtomicI64::new(1_000_000),
+            tasks: Mutex::default(),
+            deaths: AtomicU64::new(0),
+        }
+    }
+
+    fn start(&self, number: u64) -> RunKey {
+        let run = RunKey { tenant: self.store.tenant().clone(), number };
+        let targets = BTreeSet::from(["http".parse().expect("a target")]);
+        let state = RunState::new(targets, Rules::DEFAULT);
+        let stored = Stored { state, version: 0 };
+        self.states.0.lock().expect("a lock").insert(run.clone(), stored);
+        self.queue.wake(&run);
+        run
+    }
+
+    fn state(&self, run: &RunKey) -> RunState {
+        self.states.load(run).expect("reads").expect("is there").state
+    }
+
+    /// Lets so many workers work until a run is over.
+    fn work(&self, workers: usize, run: &RunKey) -> RunState {
+        let stop = Cancel::new();
+        let states = WakingStore { store: &self.states, queue: &self.queue };
+        std::thread::scope(|scope| {
+            for number in 0..workers {
+                let (stop, states) = (&stop, &states);
+                scope.spawn(move || {
+                    let clock = || Millis(self.clock.fetch_add(1, Ordering::SeqCst));
+                    let (queue, performer) = (&self.queue, &Hands(self));
+                    let name = format!("w{number}");
+                    Worker { name, store: states, queue, performer, clock: &clock }.work(stop);
+                });
+            }
+            while !self.state(run).status.is_terminal() {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            stop.set();
+        });
+        self.state(run)
+    }
+
+    fn bundle(&self, run: &RunState) -> KeptBundle {
+        let digest = run.export_digest.expect("is sealed");
+        kept_bundle(&self.store, &digest).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// The files of a bundle by name, as [`tree`] gives those of a folder.
+fn files(bundle: &KeptBundle) -> BTreeMap<String, Digest> {
+    let digest = |name: &PartName| {
+        let mut bytes = Vec::new();
+        bundle.open(name).expect("opens").read_to_end(&mut bytes).expect("reads");
+        Digest::of(&bytes)
+    };
+    bundle.files().iter().map(|file| (file.name.to_string(), digest(&file.name))).collect()
+}
+
+fn store(dir: &Path) -> Store {
+    let store = Store::at(dir.join("store"));
+    fill(&store);
+    store
+}
+
+fn fill(store: &Store) {
+    for folder in ["advisories", "sbom", "vex", "findings"] {
+        let paths = vec![stella_testkit::samples().join(folder)];
+        ingest_into(store, folder, paths, IngestMode::Merge);
+    }
+}
+
+/// What one command makes of the same evidence.
+fn expected(dir: &Path, profile: &str) -> BTreeMap<String, Digest> {
+    let store = store(&dir.join("alone"));
+    let dest = dir.join("bundle");
+    run(&store, request(profile), &dest, Carrier::Dir).expect("runs");
+    tree(&dest)
+}
+
+#[test]
+fn any_number_of_workers_makes_the_bundle_that_one_command_makes() {
+    for profile in ["json:raw", "mirror:full", "trivy:db"] {
+        for workers in [1, 3] {
+            let dir = stella_testkit::temp_dir();
+            let service = Service::new(store(dir.path()), profile);
+            let run = service.start(1);
+            let state = service.work(workers, &run);
+            assert_eq!((state.status, state.attempt()), (Status::Succeeded, 1), "{state:?}");
+            assert_eq!(files(&service.bundle(&state)), expected(dir.path(), profile), "{profile}");
+        }
+    }
+}
+
+#[test]
+fn workers_that_die_after_any_task_cost_time_only() {
+    let dir = stella_testkit::temp_dir();
+    let service = Service::new(store(dir.path()), "mirror:full");
+    service.deaths.store(5, Ordering::SeqCst);
+    let run = service.start(1);
+    let state = service.work(2, &run);
+    assert_eq!(state.status, Status::Succeeded, "{state:?}");
+    assert!(state.attempt() > 1, "{state:?}");
+    assert_eq!(files(&service.bundle(&state)), expected(dir.path(), "mirror:full"));
+}
+
+#[test]
+fn a_plan_that_was_run_before_is_not_packed_again_unless_its_bundle_is_damaged() {
+    let dir = stella_testkit::temp_dir();
+    let service = Service::new(store(dir.path()), "mirror:full");
+    let first = service.start(1);
+    let first = service.work(2, &first);
+    let done = std::mem::take(&mut *service.tasks.lock().expect("a lock"));
+    assert!(done.contains(&TaskId::Pack(0)) && done.contains(&TaskId::Seal), "{done:?}");
+    let again = service.start(2);
+    let again = service.work(2, &again);
+    let done = std::mem::take(&mut *service.tasks.lock().expect("a lock"));
+    let names: Vec<String> = done.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["plan", "distribute/http", "verify/http"]);
+    assert_eq!(again.export_digest, first.export_digest);
+    // Every file of the depot goes bad, with its size as it was.
+    let before = files(&service.bundle(&first));
+    for name in tree(&service.store.depot_dir()).keys().filter(|name| name.contains("blobs")) {
+        let path = service.store.depot_dir().join(name);
+        let mut bytes = std::fs::read(&path).expect("reads");
+        bytes[0] ^= 1;
+        stella_testkit::overwrite(&path, bytes);
+    }
+    let mended = service.start(3);
+    let mended = service.work(2, &mended);
+    assert_eq!((mended.status, mended.repairs), (Status::Succeeded, 1), "{mended:?}");
+    assert_eq!(files(&service.bundle(&mended)), before);
+}
+
+#[test]
+fn a_run_that_cannot_be_says_why_and_is_not_tried_again() {
+    let dir = stella_testkit::temp_dir();
+    let mut service = Service::new(store(dir.path()), "mirror:full");
+    service.request.profile = stella_engine::ProfileSource::BuiltIn("none:such".to_owned());
+    let run = service.start(1);
+    let state = service.work(1, &run);
+    let failure = state.failure.clone().expect("says why");
+    assert_eq!((state.status, state.attempt()), (Status::Failed, 1));
+    assert_eq!(failure.code, "ERR_EXPORT_NOT_FOUND");
+    assert_eq!(failure.message, "there is no profile `none:such`");
+    assert!(failure.hint.is_some_and(|hint| hint.contains("json:raw")));
+}
+
+#[test]
+fn a_run_that_is_cancelled_while_nobody_works_is_over_at_once() {
+    let dir = stella_testkit::temp_dir();
+    let service = Service::new(store(dir.path()), "mirror:full");
+    let run = service.start(1);
+    let now = Millis(service.clock.load(Ordering::SeqCst));
+    Driver::new(&service.states).cancel(&run, "ada", Held::Awaited, now).expect("runs");
+    assert_eq!(service.work(1, &run).status, Status::Cancelled);
+    assert!(service.tasks.lock().expect("a lock").is_empty());
+}
+
+#[test]
+fn a_signed_run_is_verified_with_its_key_and_sealed_once() {
+    let dir = stella_testkit::temp_dir();
+    let mut service = Service::new(store(dir.path()), "json:raw");
+    let name: KeyName = "release".parse().expect("a name");
+    let password = PasswordSource::Given(Password::new(b"correct horse".to_vec()));
+    let keys = KeyStore::at(service.store.keys_dir());
+    keys.generate(&name, Algorithm::EcdsaP256Sha256, &password, Existing::Keep)
+        .expect("makes a key");
+    service.signing = Signing::Key { name: Some(name), password };
+    let run = service.start(1);
+    let state = service.work(2, &run);
+    assert_eq!(state.status, Status::Succeeded, "{state:?}");
+    let bundle = service.bundle(&state);
+    let names: Vec<&str> = bundle.files().iter().map(|file| file.name.as_str()).collect();
+    assert!(names.contains(&"export.json.sigstore.json"), "{names:?}");
+}
+
+#[test]
+fn tenants_of_one_store_share_nothing() {
+    let dir = stella_testkit::temp_dir();
+    let tenant = |name: &str| -> TenantId { name.parse().expect("a tenant") };
+    let of = |name: &str| Store::at(dir.path().join("store")).of_tenant(tenant(name));
+    fill(&of("acme"));
+    let service = Service::new(of("acme"), "mirror:full");
+    let run = service.start(1);
+    let state = service.work(1, &run);
+    assert_eq!(state.status, Status::Succeeded, "{state:?}");
+    let digest = state.export_digest.expect("is sealed");
+    assert!(kept_bundle(&of("acme"), &digest).is_ok());
+    assert!(kept_bundle(&of("other"), &digest).is_err());
+    assert!(of("other").ledger().expect("is there").feeds().expect("reads").is_empty());
+    assert_ne!(of("acme").keys_dir(), of("other").keys_dir());
+}

@@ -1,0 +1,82 @@
+//! A bundle as the depot has it: its files by name, each stored once whatever else shares it.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use serde::{Deserialize, Serialize};
+use stella_model::PartName;
+use stella_verify::{BundleFiles, CarrierFault, FileEntry};
+
+use crate::{Depot, Kept, StoredFile};
+
+/// A file of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BundleFile {
+    /// Its name within the bundle.
+    pub name: PartName,
+    /// Its bytes.
+    pub stored: StoredFile,
+}
+
+/// All files of a sealed bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BundleRecord {
+    /// The files, sorted by name.
+    pub files: Vec<BundleFile>,
+}
+
+impl Kept for BundleRecord {
+    const FOLDER: &'static str = "bundles";
+
+    fn files(&self) -> Vec<StoredFile> {
+        self.files.iter().map(|file| file.stored).collect()
+    }
+}
+
+/// A bundle that is read from the depot as from any carrier.
+pub struct KeptBundle {
+    depot: Depot,
+    record: BundleRecord,
+    entries: Vec<FileEntry>,
+}
+
+impl KeptBundle {
+    /// The bundle of a record.
+    #[must_use]
+    pub fn new(depot: Depot, record: BundleRecord) -> KeptBundle {
+        let entry =
+            |file: &BundleFile| FileEntry { name: file.name.clone(), size: file.stored.size };
+        let entries = record.files.iter().map(entry).collect();
+        KeptBundle { depot, record, entries }
+    }
+
+    /// What it consists of.
+    #[must_use]
+    pub fn record(&self) -> &BundleRecord {
+        &self.record
+    }
+}
+
+impl BundleFiles for KeptBundle {
+    fn files(&self) -> &[FileEntry] {
+        &self.entries
+    }
+
+    /// Nothing comes into the depot but files under part names.
+    fn faults(&self) -> &[CarrierFault] {
+        &[]
+    }
+
+    fn open(&self, name: &PartName) -> io::Result<Box<dyn Read + Send + '_>> {
+        let found = self.record.files.binary_search_by(|file| file.name.cmp(name));
+        let file = found.ok().and_then(|at| self.record.files.get(at));
+        let file = file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let open = File::open(self.depot.blob_path(&file.stored.digest))?;
+        if open.metadata()?.len() != file.stored.size {
+            return Err(io::Error::other("the file has another size than it was stored with"));
+        }
+        Ok(Box::new(open))
+    }
+}
