@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use common::{ingest_into, request, run, tree};
-use stella_depot::KeptBundle;
+use stella_depot::{KeptBundle, VirtualTar};
 use stella_engine::{
     Cancel, Carrier, LocalQueue, NoProgress, Performer, RunRequest, RunTasks, Signing, Store,
     TaskQueue as _, WakingStore, Worker, kept_bundle,
@@ -203,6 +203,22 @@ fn any_number_of_workers_makes_the_bundle_that_one_command_makes() {
             assert_eq!(files(&service.bundle(&state)), expected(dir.path(), profile), "{profile}");
         }
     }
+}
+
+#[test]
+fn a_bundle_in_the_depot_is_served_as_the_tar_that_one_command_writes() {
+    let dir = stella_testkit::temp_dir();
+    let service = Service::new(store(dir.path()), "json:raw");
+    let run = service.start(1);
+    let state = service.work(2, &run);
+    let bundle = service.bundle(&state);
+    let tar = VirtualTar::new(service.store.depot(), bundle.record()).expect("is small");
+    let dest = dir.path().join("bundle.tar");
+    common::run(&service.store, request("json:raw"), &dest, Carrier::Tar).expect("runs");
+    let written = std::fs::read(dest).expect("reads");
+    let mut served = Vec::new();
+    tar.reader(0..tar.size()).read_to_end(&mut served).expect("reads");
+    assert!(served == written, "{} and {} bytes", served.len(), written.len());
 }
 
 #[test]

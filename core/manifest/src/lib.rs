@@ -3,6 +3,7 @@
 
 pub mod export;
 pub mod layout;
+mod order;
 pub mod people;
 pub mod provenance;
 pub mod tar;
@@ -11,4 +12,5 @@ pub use export::{
     Counts, Coverage, DigestMap, ExportManifest, FORMAT_VERSION, ManifestError, OutputEntry,
     PartEntry, RedactionReport, Scanner,
 };
+pub use order::carrier_order;
 pub use provenance::Statement;

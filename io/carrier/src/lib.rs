@@ -11,7 +11,6 @@
 
 mod directory;
 mod error;
-mod order;
 mod partial;
 mod place;
 mod tarball;
@@ -25,7 +24,6 @@ use stella_verify::{BundleFiles, CarrierFault, FileEntry};
 
 pub use directory::DirBundle;
 pub use error::CarrierError;
-pub use order::carrier_order;
 pub use place::{Carrier, Existing, FileSpec, Outcome, Placed, Source, difference, place};
 pub use tarball::{TarBundle, begins_as_tar};
 

@@ -6,13 +6,14 @@ use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use stella_manifest::carrier_order;
 use stella_manifest::layout::{ENVELOPE, EXPORT, SIGNATURES};
 use stella_manifest::tar::{END, header, padding};
 use stella_model::{Digest, DigestBuilder, PartName};
 use stella_verify::{BundleFiles, FileEntry};
 
 use crate::partial::{Destination, Partial, Shape, remove_dead};
-use crate::{Bundle, CarrierError, begins_as_tar, carrier_order};
+use crate::{Bundle, CarrierError, begins_as_tar};
 
 /// How a bundle is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

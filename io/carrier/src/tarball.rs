@@ -8,11 +8,12 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use stella_manifest::carrier_order;
 use stella_manifest::tar::{BLOCK, END, header, padding};
 use stella_model::PartName;
 use stella_verify::{BundleFiles, CarrierFault, FileEntry, OTHER_HEADER};
 
-use crate::{MAX_FILES, carrier_order};
+use crate::MAX_FILES;
 
 /// What the tar of a bundle begins with: the name of its first file.
 const BEGINNING: &[u8; 12] = b"export.json\0";

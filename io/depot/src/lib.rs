@@ -12,6 +12,7 @@ mod kept;
 mod output_record;
 mod part_record;
 mod space;
+mod virtual_tar;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -26,6 +27,7 @@ pub use output_record::{OutputFile, OutputRecord};
 pub use part_record::{PartRecord, StoredFile, StoredPart};
 pub use space::{BlobWriter, SpoolFile};
 use stella_model::{Digest, DigestBuilder, ErrorCode, TenantId};
+pub use virtual_tar::{Slice, TarReader, VirtualTar};
 
 /// The depot of one tenant.
 #[derive(Debug, Clone)]

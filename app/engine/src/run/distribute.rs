@@ -2,11 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use stella_carrier::{
-    Bundle, CarrierError, Existing, FileSpec, Outcome, Source, carrier_order, place,
-};
+use stella_carrier::{Bundle, CarrierError, Existing, FileSpec, Outcome, Source, place};
 use stella_depot::Depot;
-use stella_manifest::{ExportManifest, layout};
+use stella_manifest::{ExportManifest, carrier_order, layout};
 use stella_model::{Digest, Instant};
 use stella_seal::PublicKey;
 use stella_verify::{

@@ -1,6 +1,6 @@
 //! The order of files in a carrier.
 
-use stella_manifest::layout::{ENVELOPE, SIGNATURES};
+use crate::layout::{ENVELOPE, SIGNATURES};
 
 /// Sort key of a file in a carrier: the envelope in its fixed order, then `signatures/`, then the
 /// parts, each bytewise by name (FORMATS "Carriers").

@@ -1,0 +1,272 @@
+//! A bundle as one tar file that is nowhere written: computed headers over stored files.
+//!
+//! Any range of its bytes can be served, and each file is stored once however many bundles have it.
+//! The bytes are those of the tar carrier (FORMATS "Carriers").
+
+use std::fs::File;
+use std::io::{self, Read, Seek as _, SeekFrom};
+use std::ops::Range;
+use std::path::PathBuf;
+
+use stella_manifest::carrier_order;
+use stella_manifest::tar::{self, TooLarge};
+use stella_model::{Digest, DigestBuilder};
+
+use crate::{BundleFile, BundleRecord, Depot};
+
+/// A tar of a bundle in the depot.
+#[derive(Debug, Clone)]
+pub struct VirtualTar {
+    depot: Depot,
+    /// The files in the order of the tar, and where the header of each begins.
+    files: Vec<(u64, BundleFile)>,
+    size: u64,
+    identity: Digest,
+}
+
+/// Bytes of a tar that lie together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Slice {
+    /// Bytes that are computed: headers, and zeros.
+    Bytes(Vec<u8>),
+    /// A range of a stored file.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// The bytes of it.
+        range: Range<u64>,
+    },
+}
+
+impl Slice {
+    /// Number of bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        match self {
+            Slice::Bytes(bytes) => bytes.len() as u64,
+            Slice::File { range, .. } => range.end - range.start,
+        }
+    }
+}
+
+impl VirtualTar {
+    /// The tar of a bundle.
+    ///
+    /// # Errors
+    /// [`TooLarge`] if a file of it is.
+    pub fn new(depot: Depot, bundle: &BundleRecord) -> Result<VirtualTar, TooLarge> {
+        let mut sorted: Vec<&BundleFile> = bundle.files.iter().collect();
+        sorted.sort_by(|a, b| carrier_order(a.name.as_str()).cmp(&carrier_order(b.name.as_str())));
+        let mut identity = DigestBuilder::new();
+        identity.lp(b"stella-tar-1");
+        let (mut files, mut at) = (Vec::new(), 0);
+        for file in sorted {
+            // The only thing that a header can be refused for.
+            tar::header(&file.name, file.stored.size)?;
+            identity.lp(file.name.as_str().as_bytes()).digest(&file.stored.digest);
+            files.push((at, file.clone()));
+            at += tar::BLOCK + file.stored.size + tar::padding(file.stored.size) as u64;
+        }
+        let size = at + tar::END.len() as u64;
+        Ok(VirtualTar { depot, files, size, identity: identity.finish() })
+    }
+
+    /// Number of bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Names the bytes of the tar: equal tars have equal names, others have others. Not the SHA-256 of
+    /// the bytes, which nobody can tell without reading all of them.
+    #[must_use]
+    pub fn identity(&self) -> &Digest {
+        &self.identity
+    }
+
+    /// The pieces of a range of bytes, in order; what lies beyond the end is left out.
+    pub fn slices(&self, range: Range<u64>) -> impl Iterator<Item = Slice> + '_ {
+        let range = range.start.min(self.size)..range.end.min(self.size);
+        let first = self.files.partition_point(|(at, _)| *at <= range.start).saturating_sub(1);
+        let of_files = self.files.iter().skip(first).take_while({
+            let end = range.end;
+            move |(at, _)| *at < end
+        });
+        let wanted = range.clone();
+        let of_files = of_files.flat_map(move |(at, file)| self.of_file(*at, file, &wanted));
+        let end = self.size - tar::END.len() as u64;
+        of_files.chain(computed(end, &tar::END, &range))
+    }
+
+    /// What a range has of a file with its header and padding.
+    fn of_file(
+        &self,
+        at: u64,
+        file: &BundleFile,
+        range: &Range<u64>,
+    ) -> impl Iterator<Item = Slice> + use<> {
+        let stored = &file.stored;
+        // Looked at when the tar was made: a name and a size that have a header.
+        let header = tar::header(&file.name, stored.size).unwrap_or([0; 512]);
+        let begin = at + tar::BLOCK;
+        let content = cut(begin, stored.size, range)
+            .map(|range| Slice::File { path: self.depot.blob_path(&stored.digest), range });
+        let padding = &[0; 512][..tar::padding(stored.size)];
+        let padding = computed(begin + stored.size, padding, range);
+        computed(at, &header, range).into_iter().chain(content).chain(padding)
+    }
+
+    /// Reads a range of bytes; what lies beyond the end is left out.
+    #[must_use]
+    pub fn reader(&self, range: Range<u64>) -> TarReader<'_> {
+        TarReader { slices: Box::new(self.slices(range)), current: None }
+    }
+}
+
+/// What a range has of `size` bytes that begin at `begin`, counted from there.
+fn cut(begin: u64, size: u64, range: &Range<u64>) -> Option<Range<u64>> {
+    let first = range.start.max(begin);
+    let end = range.end.min(begin + size);
+    (first < end).then(|| first - begin..end - begin)
+}
+
+/// What a range has of computed bytes.
+fn computed(begin: u64, bytes: &[u8], range: &Range<u64>) -> Option<Slice> {
+    let cut = cut(begin, bytes.len() as u64, range)?;
+    let index = |at: u64| usize::try_from(at).ok();
+    Some(Slice::Bytes(bytes.get(index(cut.start)?..index(cut.end)?)?.to_vec()))
+}
+
+/// Reads the slices of a tar one after the other.
+pub struct TarReader<'a> {
+    slices: Box<dyn Iterator<Item = Slice> + Send + 'a>,
+    current: Option<Current>,
+}
+
+enum Current {
+    Bytes(io::Cursor<Vec<u8>>),
+    /// A file that must have so many more bytes.
+    File(io::Take<File>),
+}
+
+impl Read for TarReader<'_> {
+    /// # Errors
+    /// Also if a stored file is gone or shorter than it was.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let read = match &mut self.current {
+                None => 0,
+                Some(Current::Bytes(bytes)) => bytes.read(buffer)?,
+                Some(Current::File(file)) => {
+                    let left = file.limit();
+                    match file.read(buffer)? {
+                        0 if left > 0 => {
+                            let short = "a stored file is shorter than it was";
+                            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, short));
+                        }
+                        read => read,
+                    }
+                }
+            };
+            if read > 0 {
+                return Ok(read);
+            }
+            let Some(slice) = self.slices.next() else { return Ok(0) };
+            self.current = Some(match slice {
+                Slice::Bytes(bytes) => Current::Bytes(io::Cursor::new(bytes)),
+                Slice::File { path, range } => {
+                    let mut file = File::open(path)?;
+                    file.seek(SeekFrom::Start(range.start))?;
+                    Current::File(file.take(range.end - range.start))
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stella_model::TenantId;
+
+    use super::*;
+
+    /// A bundle with files of these sizes, and the whole of its tar.
+    fn bundle(dir: &std::path::Path, sizes: &[(&str, usize)]) -> (VirtualTar, Vec<u8>) {
+        let depot = Depot::at(dir, &TenantId::local());
+        let (mut files, mut all) = (Vec::new(), Vec::new());
+        for (name, size) in sizes {
+            let bytes: Vec<u8> = (0..*size).map(|at| (at % 251) as u8 + 1).collect();
+            let name = name.parse().expect("a name");
+            all.extend(tar::header(&name, bytes.len() as u64).expect("is small"));
+            all.extend(&bytes);
+            all.resize(all.len() + tar::padding(bytes.len() as u64), 0);
+            files.push(BundleFile { name, stored: depot.put_blob(&bytes).expect("is kept") });
+        }
+        all.extend(tar::END);
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        let tar = VirtualTar::new(depot, &BundleRecord { files }).expect("is small");
+        (tar, all)
+    }
+
+    fn read(tar: &VirtualTar, range: Range<u64>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        tar.reader(range).read_to_end(&mut bytes).expect("reads");
+        bytes
+    }
+
+    #[test]
+    fn any_range_is_that_of_the_whole() {
+        let dir = stella_testkit::temp_dir();
+        let sizes =
+            [("export.json", 700), ("provenance.json", 512), ("a/b", 0), ("a/c", 1), ("z", 1025)];
+        let (tar, all) = bundle(dir.path(), &sizes);
+        assert_eq!(tar.size(), all.len() as u64);
+        assert_eq!(read(&tar, 0..u64::MAX), all);
+        for first in 0..all.len() {
+            for length in [1, 2, 511, 512, 513, 1500] {
+                let last = (first + length).min(all.len());
+                let slices = tar.slices(first as u64..(first + length) as u64);
+                let size: u64 = slices.map(|slice| slice.size()).sum();
+                assert_eq!(size, (last - first) as u64, "{first}+{length}");
+                let bytes = read(&tar, first as u64..(first + length) as u64);
+                assert_eq!(bytes, all[first..last], "{first}+{length}");
+            }
+        }
+        for empty in [5..5, tar.size()..u64::MAX, u64::MAX..u64::MAX, 9..3] {
+            assert!(read(&tar, empty.clone()).is_empty(), "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn a_tar_is_named_by_its_bytes() {
+        let dir = stella_testkit::temp_dir();
+        let name = |sizes: &[(&str, usize)]| *bundle(dir.path(), sizes).0.identity();
+        let one = name(&[("export.json", 7), ("a", 8)]);
+        assert_eq!(one, name(&[("export.json", 7), ("a", 8)]));
+        for other in [
+            &[("export.json", 7)][..],
+            &[("export.json", 7), ("b", 8)],
+            &[("export.json", 7), ("a", 9)],
+        ] {
+            assert_ne!(one, name(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_or_is_gone_is_an_error() {
+        let dir = stella_testkit::temp_dir();
+        let (tar, all) = bundle(dir.path(), &[("export.json", 700)]);
+        let digest = tar.files[0].1.stored.digest;
+        let path = tar.depot.blob_path(&digest);
+        stella_testkit::overwrite(&path, &all[512..600]);
+        let error = tar.reader(0..tar.size()).read_to_end(&mut Vec::new()).expect_err("is short");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(read(&tar, 0..512), all[..512]);
+        std::fs::remove_file(&path).expect("is there");
+        let error = tar.reader(0..tar.size()).read_to_end(&mut Vec::new()).expect_err("is gone");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
