@@ -27,7 +27,7 @@ pub use run::{
     AcceptedDrop, BoltTree, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport,
     Made, PlanReport, PlannedOutput, PlannedSet, PolicyRequest, ProfileSource, RunRecord,
     RunReport, RunRequest, RunTasks, SetRecord, Signing, adapter_specs, bundle as kept_bundle,
-    export, plan, read_profile, validate_profile,
+    check_request, export, plan, read_profile, validate_profile,
 };
 pub use stella_carrier::Carrier;
 pub use store::Store;

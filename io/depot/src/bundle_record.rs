@@ -52,6 +52,21 @@ impl KeptBundle {
         KeptBundle { depot, record, entries }
     }
 
+    /// Opens a file for reading from its start to its end.
+    ///
+    /// # Errors
+    /// Any I/O error; also if the file does not have its size any more.
+    pub fn read(&self, name: &PartName) -> io::Result<File> {
+        let found = self.record.files.binary_search_by(|file| file.name.cmp(name));
+        let file = found.ok().and_then(|at| self.record.files.get(at));
+        let file = file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let open = File::open(self.depot.blob_path(&file.stored.digest))?;
+        if open.metadata()?.len() != file.stored.size {
+            return Err(io::Error::other("the file has another size than it was stored with"));
+        }
+        Ok(open)
+    }
+
     /// What it consists of.
     #[must_use]
     pub fn record(&self) -> &BundleRecord {
@@ -70,13 +85,6 @@ impl BundleFiles for KeptBundle {
     }
 
     fn open(&self, name: &PartName) -> io::Result<Box<dyn Read + Send + '_>> {
-        let found = self.record.files.binary_search_by(|file| file.name.cmp(name));
-        let file = found.ok().and_then(|at| self.record.files.get(at));
-        let file = file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        let open = File::open(self.depot.blob_path(&file.stored.digest))?;
-        if open.metadata()?.len() != file.stored.size {
-            return Err(io::Error::other("the file has another size than it was stored with"));
-        }
-        Ok(Box::new(open))
+        Ok(Box::new(self.read(name)?))
     }
 }

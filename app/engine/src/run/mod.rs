@@ -23,6 +23,7 @@ pub use output::{BoltTree, PlannedOutput};
 
 pub use export::{DatabaseReport, RunReport, export};
 pub use plan::{Change, PlanReport, PlannedSet, plan};
+pub use prepare::check_request;
 pub use profile::{adapter_specs, read_profile, validate_profile};
 pub use record::{AcceptedDrop, Made, RunRecord, SetRecord};
 pub use request::{DEFAULT_CACHE_BYTES, ExportRequest, PolicyRequest, ProfileSource, RunRequest};

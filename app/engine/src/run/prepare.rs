@@ -141,6 +141,15 @@ impl Recipe {
     }
 }
 
+/// Whether a request can be understood at all: its profile is known, its selectors and rules are
+/// valid. Reads no evidence.
+///
+/// # Errors
+/// [`EngineError`] as a run of it would end with.
+pub fn check_request(request: &RunRequest) -> Result<(), EngineError> {
+    Recipe::of(request).map(drop)
+}
+
 /// Everything that decides the bytes.
 pub(super) fn plan(
     tenant: &TenantId,

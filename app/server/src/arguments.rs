@@ -1,0 +1,74 @@
+//! The command line of `export-center`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Export Center as a service.
+#[derive(Debug, Parser)]
+#[command(name = "export-center", version, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API and do the tasks of runs.
+    Serve(Serve),
+    /// Do the tasks of runs, beside a server on the same PostgreSQL.
+    Worker(Work),
+    /// Make the tables of the catalog, or bring them to the form of this version.
+    Migrate(Place),
+}
+
+/// Where everything is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// Data directory: depot and keys, and the embedded databases.
+    #[arg(long, env = "EXPORT_CENTER_DATA", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Address of the catalog, `sqlite:…` or `postgres:…`; a file in the data directory unless given.
+    #[arg(long, env = "EXPORT_CENTER_CATALOG", value_name = "URL", hide_env_values = true)]
+    pub(crate) catalog: Option<String>,
+    /// Address of the ledger, `postgres:…`; a file in the data directory unless given.
+    #[arg(long, env = "EXPORT_CENTER_LEDGER", value_name = "URL", hide_env_values = true)]
+    pub(crate) ledger: Option<String>,
+}
+
+/// How tasks are done.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Work {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Tasks that are done at once.
+    #[arg(long, env = "EXPORT_CENTER_WORKERS", value_name = "NUMBER", default_value = "2")]
+    pub(crate) workers: NonZeroUsize,
+    /// File with the password of the signing keys.
+    #[arg(long, env = "EXPORT_CENTER_KEY_PASSWORD_FILE", value_name = "FILE")]
+    pub(crate) key_password_file: Option<PathBuf>,
+    /// Make bundles that nobody signed. They do not verify unless whoever verifies says so too.
+    #[arg(long, conflicts_with = "key_password_file")]
+    pub(crate) unsigned_for_testing: bool,
+}
+
+/// How the API is served.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) work: Work,
+    /// Where to listen; port 0 takes a free one.
+    #[arg(
+        long,
+        env = "EXPORT_CENTER_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8480"
+    )]
+    pub(crate) listen: SocketAddr,
+    /// Seconds after which a worker that gives no sign of life loses its task to another one.
+    #[arg(long, env = "EXPORT_CENTER_LEASE", value_name = "SECONDS", default_value = "30",
+          value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub(crate) lease: u16,
+}
