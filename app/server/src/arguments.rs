@@ -1,7 +1,6 @@
 //! The command line of `export-center`.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -43,9 +42,9 @@ pub(crate) struct Place {
 pub(crate) struct Work {
     #[command(flatten)]
     pub(crate) place: Place,
-    /// Tasks that are done at once.
+    /// Tasks that are done at once; a server with 0 leaves them to workers beside it.
     #[arg(long, env = "EXPORT_CENTER_WORKERS", value_name = "NUMBER", default_value = "2")]
-    pub(crate) workers: NonZeroUsize,
+    pub(crate) workers: u16,
     /// File with the password of the signing keys.
     #[arg(long, env = "EXPORT_CENTER_KEY_PASSWORD_FILE", value_name = "FILE")]
     pub(crate) key_password_file: Option<PathBuf>,

@@ -59,7 +59,7 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
         listener.local_addr().context("cannot tell where it listens")?
     );
     std::io::stdout().flush().context("cannot write to standard output")?;
-    with_workers(&runtime, &service, arguments.work.workers.get(), || {
+    with_workers(&runtime, &service, arguments.work.workers, || {
         let served = axum::serve(listener, router(service.clone())).with_graceful_shutdown(asked());
         runtime.block_on(async { served.await }).context("serving failed")
     })
@@ -67,9 +67,10 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
 
 /// `export-center worker`.
 pub(crate) fn work(arguments: &Work) -> anyhow::Result<()> {
+    anyhow::ensure!(arguments.workers > 0, "--workers 0: a worker does at least one task at once");
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let service = Arc::new(runtime.block_on(open(arguments))?);
-    with_workers(&runtime, &service, arguments.workers.get(), || {
+    with_workers(&runtime, &service, arguments.workers, || {
         runtime.block_on(asked());
         Ok(())
     })
@@ -79,7 +80,7 @@ pub(crate) fn work(arguments: &Work) -> anyhow::Result<()> {
 fn with_workers(
     runtime: &Runtime,
     service: &Service,
-    workers: usize,
+    workers: u16,
     meanwhile: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let stop = Cancel::new();

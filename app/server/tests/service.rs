@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use stella_engine::{Cancel, IngestRequest, NoProgress, Store};
 use stella_ledger::{FeedSpec, IngestMode};
 use stella_model::{Digest, Instant};
+use stella_peers::Postgres;
 
 /// How long anything may take.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -52,10 +53,13 @@ impl Answer {
 
 impl Server {
     fn start(data: &Path, token: Option<&str>) -> Server {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_export-center"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--lease", "1"]);
-        command.args(["--unsigned-for-testing", "--data"]);
-        command.arg(data).stdin(Stdio::null()).stdout(Stdio::piped()).env_clear();
+        Server::start_with(data, token, &[])
+    }
+
+    fn start_with(data: &Path, token: Option<&str>, more: &[&str]) -> Server {
+        let mut command = program(data);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--lease", "1"]).args(more);
+        command.arg("--unsigned-for-testing").stdout(Stdio::piped());
         let mut process = command.spawn().expect("starts");
         let mut lines = BufReader::new(process.stdout.take().expect("is piped")).lines();
         let mut line = || lines.next().expect("says where it listens").expect("is text");
@@ -139,6 +143,36 @@ impl Drop for Server {
     }
 }
 
+/// The program, on a data directory.
+fn program(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_export-center"));
+    command.env_clear().env("EXPORT_CENTER_DATA", data).stdin(Stdio::null());
+    command
+}
+
+/// A worker beside a server.
+struct Beside(Child);
+
+impl Beside {
+    fn start(data: &Path, more: &[&str]) -> Beside {
+        let mut command = program(data);
+        command.args(["worker", "--unsigned-for-testing", "--workers", "2"]).args(more);
+        Beside(command.spawn().expect("starts"))
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().expect("runs");
+        self.0.wait().expect("ends");
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
 /// The bytes of a chunked body.
 fn unchunked(mut body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -152,6 +186,10 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
 }
 
 fn ingest(data: &Path) {
+    ingest_into(&Store::at(data));
+}
+
+fn ingest_into(store: &Store) {
     for folder in ["advisories", "sbom", "vex", "findings"] {
         let request = IngestRequest {
             feed: FeedSpec::named(folder.parse().expect("a feed")),
@@ -161,8 +199,7 @@ fn ingest(data: &Path) {
             dry_run: false,
             now: Instant::parse("2026-11-23T12:00:00Z").expect("a time"),
         };
-        stella_engine::ingest(&Store::at(data), &request, &NoProgress, &Cancel::new())
-            .expect("ingests");
+        stella_engine::ingest(store, &request, &NoProgress, &Cancel::new()).expect("ingests");
     }
 }
 
@@ -264,6 +301,46 @@ fn a_service_that_is_killed_goes_on_where_it_was() {
             "{run}"
         );
     }
+}
+
+#[test]
+fn workers_beside_a_server_share_its_runs_and_may_be_killed() {
+    let Some(postgres) = Postgres::start() else { return };
+    let (catalog, ledger) = (postgres.database("catalog"), postgres.database("ledger"));
+    let dir = stella_testkit::temp_dir();
+    ingest_into(&Store::at(dir.path()).with_database(&ledger));
+    let place = ["--catalog", &catalog, "--ledger", &ledger];
+    let migrated = program(dir.path()).arg("migrate").args(place).status().expect("runs");
+    assert!(migrated.success());
+    // The server itself does nothing.
+    let alone = [&["--workers", "0"], &place[..]].concat();
+    let server = Server::start_with(dir.path(), None, &alone);
+    let mut workers: Vec<Beside> = (0..2).map(|_| Beside::start(dir.path(), &place)).collect();
+    let rounds = stella_testkit::rounds(2, 10);
+    let mut digests = std::collections::BTreeSet::new();
+    for round in 0..rounds {
+        for folder in ["blobs", "parts", "bundles", "plans"] {
+            std::fs::remove_dir_all(dir.path().join("depot/local").join(folder)).ok();
+        }
+        let ids: Vec<String> = (0..4)
+            .map(|_| {
+                server.start_run("mirror:full", &[]).json()["id"]
+                    .as_str()
+                    .expect("an id")
+                    .to_owned()
+            })
+            .collect();
+        let dead = round % workers.len();
+        std::thread::sleep(Duration::from_millis(40 * round as u64));
+        workers[dead].kill();
+        workers[dead] = Beside::start(dir.path(), &place);
+        for id in ids {
+            let run = server.wait(&id);
+            assert_eq!(run["status"], json!("succeeded"), "{run}");
+            digests.insert(run["exportDigest"].to_string());
+        }
+    }
+    assert_eq!(digests.len(), 1, "{digests:?}");
 }
 
 #[test]
