@@ -19,7 +19,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, CWD, FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, utimensat};
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, syncfs, utimensat,
+};
 
 pub use bundle_record::{BundleFile, BundleRecord, KeptBundle};
 pub use kept::Kept;
@@ -155,6 +157,15 @@ impl Depot {
     #[must_use]
     pub fn is_intact(&self, file: &StoredFile) -> bool {
         digest_of_file(&self.blob_path(&file.digest)).is_ok_and(|found| found == *file)
+    }
+
+    /// Waits until all that was kept so far survives a power cut.
+    ///
+    /// # Errors
+    /// [`DepotError`] if the disk does not take it.
+    pub fn sync(&self) -> Result<(), DepotError> {
+        let folder = File::open(&self.root).map_err(failed("open", &self.root))?;
+        syncfs(&folder).map_err(|error| failed("write", &self.root)(error.into()))
     }
 
     /// Keeps [`prune`](Self::prune) away, in this and every other process, until dropped.

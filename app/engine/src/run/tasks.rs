@@ -57,6 +57,8 @@ impl RunTasks<'_> {
         cancel: &Cancel,
     ) -> Result<TaskResult, EngineError> {
         let depot = self.store.depot();
+        // Nothing is pruned by a command on the same store while a task needs it.
+        let _held = depot.hold()?;
         if *task == TaskId::Plan {
             return self.plan(&depot, progress, cancel);
         }
@@ -85,6 +87,9 @@ impl RunTasks<'_> {
         prepared.check_floors()?;
         let plan_hash = prepared.plan.hash();
         depot.keep(&plan_hash, &prepared.decided())?;
+        // A run is decided once: what others execute must not be lost. What they pack may be, it is
+        // packed again.
+        depot.sync()?;
         let made = depot.find::<BundleRecord>(&by_plan(&plan_hash, key.as_ref()));
         Ok(TaskResult::Planned(Plan {
             plan_hash,
@@ -118,6 +123,8 @@ impl RunTasks<'_> {
         let export_digest = Digest::of(&files.export);
         depot.keep(&by_plan(&files.manifest.plan_hash, key.as_ref()), &bundle)?;
         depot.keep(&export_digest, &bundle)?;
+        // From here on the run says that there is a bundle.
+        depot.sync()?;
         let record = record_of(prepared, &packed, &files, &outputs, &BTreeMap::new());
         record.save(self.store, &prepared.kin())?;
         Ok(TaskResult::Sealed { export_digest })
