@@ -401,6 +401,28 @@ fn nobody_gets_in_without_a_token_and_bad_requests_say_what_is_wrong() {
 }
 
 #[test]
+fn every_request_of_the_documentation_is_there_and_asks_who_comes() {
+    let page = include_str!("../../../docs/modules/export-center/api.md");
+    let dir = stella_testkit::temp_dir();
+    let server = Server::start(dir.path(), None);
+    let mut tried = 0;
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = row.split('|').skip(1);
+        let request = cells.next().unwrap_or_default();
+        let scope = cells.next().unwrap_or_default();
+        let path = request.split(['`', ' ']).find(|word| word.starts_with('/')).expect("a path");
+        let path = format!("/api/export/v1{}", path.replace("{id}", "r-1"));
+        let methods = ["GET", "HEAD", "POST"].into_iter().filter(|method| request.contains(method));
+        for method in methods {
+            let expected = if scope.trim().is_empty() { 200 } else { 401 };
+            assert_eq!(server.bare(method, &path, &[], "").status, expected, "{method} {path}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 10, "rows of the table that are understood");
+}
+
+#[test]
 fn a_run_that_ended_is_repeated_as_a_run_of_its_own() {
     let dir = stella_testkit::temp_dir();
     let server = Server::start(dir.path(), None);
