@@ -22,6 +22,6 @@ mod tests;
 
 pub use drive::{DriveError, Driver, Ending, Lease, RunKey, RunStore, Saved, Stored};
 pub use state::{CancelRequest, Plan, Rules, RunState};
-pub use status::{Stage, Status};
+pub use status::Status;
 pub use step::{Action, Held, Outcome, Refused, RunEvent};
 pub use task::{Failure, Millis, Phase, Remedy, Task, TaskId, TaskResult};

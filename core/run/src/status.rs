@@ -69,39 +69,3 @@ impl fmt::Display for Status {
         f.write_str(self.as_str())
     }
 }
-
-/// A stage of a run: what its tasks are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// Deciding what the run will do.
-    Plan,
-    /// Making parts and databases.
-    Pack,
-    /// Manifest and signatures.
-    Seal,
-    /// Putting the bundle where it was asked for.
-    Distribute,
-    /// Reading it back.
-    Verify,
-}
-
-impl Stage {
-    /// The word for people and machines.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Stage::Plan => "plan",
-            Stage::Pack => "pack",
-            Stage::Seal => "seal",
-            Stage::Distribute => "distribute",
-            Stage::Verify => "verify",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}

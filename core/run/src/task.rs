@@ -6,8 +6,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use stella_model::{Digest, ErrorCode, Target};
 
-use crate::Stage;
-
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -43,18 +41,6 @@ pub enum TaskId {
 }
 
 impl TaskId {
-    /// What the task is for.
-    #[must_use]
-    pub const fn stage(&self) -> Stage {
-        match self {
-            TaskId::Plan => Stage::Plan,
-            TaskId::Make(_) | TaskId::Pack(_) => Stage::Pack,
-            TaskId::Seal => Stage::Seal,
-            TaskId::Distribute(_) => Stage::Distribute,
-            TaskId::Verify(_) => Stage::Verify,
-        }
-    }
-
     /// The target, of a task that serves one.
     #[must_use]
     pub const fn target(&self) -> Option<&Target> {
@@ -68,12 +54,12 @@ impl TaskId {
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TaskId::Plan | TaskId::Seal => self.stage().fmt(f),
+            TaskId::Plan => f.write_str("plan"),
+            TaskId::Seal => f.write_str("seal"),
             TaskId::Make(output) => write!(f, "make/{output}"),
             TaskId::Pack(shard) => write!(f, "pack/{shard}"),
-            TaskId::Distribute(target) | TaskId::Verify(target) => {
-                write!(f, "{}/{target}", self.stage())
-            }
+            TaskId::Distribute(target) => write!(f, "distribute/{target}"),
+            TaskId::Verify(target) => write!(f, "verify/{target}"),
         }
     }
 }
