@@ -11,10 +11,6 @@ use crate::error::{damaged, doing};
 use crate::tenant::{TenantTx, get, integer, number, parsed};
 use crate::{Catalog, CatalogError};
 
-/// What the first entry has in place of the hash of the one before: 64 zeroes.
-pub(crate) const BEGINNING: &str =
-    "0000000000000000000000000000000000000000000000000000000000000000";
-
 const AUDIT: &str = "audit_log";
 
 /// Something that somebody did, or tried to do.

@@ -5,14 +5,17 @@ use sqlx::{Any, Row as _, Transaction};
 use stella_model::TenantId;
 use stella_run::Millis;
 
+use crate::CatalogError;
 use crate::error::{damaged, doing};
-use crate::{CatalogError, audit};
 
 /// A transaction that names its tenant. It is undone unless it is committed.
 pub(crate) struct TenantTx {
     pub(crate) tx: Transaction<'static, Any>,
     pub(crate) tenant: TenantId,
 }
+
+/// What the first entry of the audit log has in place of the hash of the one before: 64 zeroes.
+const AUDIT_BEGINNING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// A column of `tenants` that counts.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +37,7 @@ impl TenantTx {
     pub(crate) async fn add(&mut self, now: Millis) -> Result<bool, CatalogError> {
         let add = "INSERT INTO tenants (tenant, created_ms, audit_head) VALUES ($1, $2, $3) \
                    ON CONFLICT DO NOTHING";
-        let query = sqlx::query(add).bind(self.tenant.as_str()).bind(now.0).bind(audit::BEGINNING);
+        let query = sqlx::query(add).bind(self.tenant.as_str()).bind(now.0).bind(AUDIT_BEGINNING);
         let added = query.execute(&mut *self.tx).await.map_err(doing("add a tenant"))?;
         Ok(added.rows_affected() == 1)
     }
