@@ -48,8 +48,6 @@ GRANT SELECT, INSERT, DELETE ON idempotency_keys TO export_center_tenant;
 
 CREATE POLICY due ON export_runs FOR SELECT TO export_center_sweeper USING (true);
 GRANT SELECT (tenant, run, wakes_ms) ON export_runs TO export_center_sweeper;
-CREATE POLICY all_names ON tenants FOR SELECT TO export_center_sweeper USING (true);
-GRANT SELECT (tenant) ON tenants TO export_center_sweeper;
 
 DO $$
 BEGIN

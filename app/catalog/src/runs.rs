@@ -386,10 +386,15 @@ impl Catalog {
         now: Millis,
     ) -> Result<Saved, CatalogError> {
         let mut tx = self.write(&run.tenant).await?;
+        // The row of the tenant first, then that of the run, by everybody: nobody waits in a circle.
+        if !events.is_empty() {
+            tx.count(Counter::Event, 0).await?;
+        }
         let begins = events.iter().any(
             |event| matches!(event, RunEvent::Status { from: Status::Queued, to } if !to.is_terminal()),
         );
-        if begins && let Err(full) = tx.admit_running(now).await {
+        let admitted = if begins { tx.admit_running(now).await } else { Ok(()) };
+        if let Err(full @ CatalogError::Quota { .. }) = admitted {
             let later = "UPDATE export_runs SET wakes_ms = $4 \
                          WHERE tenant = $1 AND run = $2 AND version = $3";
             let query = sqlx::query(later).bind(run.tenant.as_str()).bind(integer(run.number));
@@ -398,6 +403,7 @@ impl Catalog {
             tx.commit().await?;
             return Err(full);
         }
+        admitted?;
         if !tx.replace(run.number, seen, state, now).await? {
             return Ok(Saved::Overtaken);
         }

@@ -4,10 +4,12 @@
 //! is lost costs the time until the next look, and one that comes twice costs a look.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use stella_model::ErrorCode;
 use stella_run::{
     DriveError, Driver, Ending, Failure, Lease, Millis, RunEvent, RunKey, RunState, RunStore,
     Saved, Stored, TaskResult,
@@ -160,7 +162,12 @@ where
                 let is_done = is_done;
                 self.renew(lease, &is_done, stop, &cancel);
             });
-            let outcome = self.performer.perform(lease, run, &cancel);
+            // A defect in one task must not take the worker from all other runs.
+            let attempt = AssertUnwindSafe(|| self.performer.perform(lease, run, &cancel));
+            let outcome = catch_unwind(attempt).unwrap_or_else(|_| {
+                let message = format!("task {} ended in a defect of the program", lease.task);
+                Err(Some(Failure::new(ErrorCode::Internal, message)))
+            });
             drop(done);
             outcome
         });

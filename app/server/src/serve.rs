@@ -1,13 +1,15 @@
 //! Starting, serving, and stopping in good order.
 
+use std::future::IntoFuture as _;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
-use stella_catalog::{AuditEntry, BlockingStore, Catalog, NewToken};
+use stella_catalog::{AuditEntry, BlockingStore, Catalog, NewToken, Token};
 use stella_engine::{Cancel, LocalQueue, Signing, WakingStore, Worker};
 use stella_keys::PasswordSource;
 use stella_model::{ErrorCode, TenantId};
@@ -23,6 +25,9 @@ use crate::{BASE, bundle, events, runs};
 
 /// Largest body of a request, in bytes: orders are small.
 const LARGEST_BODY: usize = 1 << 20;
+
+/// How long clients are still answered once the process is asked to end.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(10);
 
 /// Milliseconds that the first token opens anything: a week, to make others with.
 const FIRST_TOKEN_MS: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -59,9 +64,24 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
         listener.local_addr().context("cannot tell where it listens")?
     );
     std::io::stdout().flush().context("cannot write to standard output")?;
-    with_workers(&runtime, &service, arguments.work.workers, || {
-        let served = axum::serve(listener, router(service.clone())).with_graceful_shutdown(asked());
-        runtime.block_on(async { served.await }).context("serving failed")
+    with_workers(&runtime, &service, arguments.work.workers, |stop| {
+        // Tasks are given back at once; who is being answered has a little longer.
+        let stop = stop.clone();
+        let begun = async move {
+            asked().await;
+            stop.set();
+        };
+        let served = axum::serve(listener, router(service.clone())).with_graceful_shutdown(begun);
+        let patience = async {
+            asked().await;
+            tokio::time::sleep(LONGEST_GOODBYE).await;
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                served = served.into_future() => served.context("serving failed"),
+                () = patience => Ok(()),
+            }
+        })
     })
 }
 
@@ -70,7 +90,7 @@ pub(crate) fn work(arguments: &Work) -> anyhow::Result<()> {
     anyhow::ensure!(arguments.workers > 0, "--workers 0: a worker does at least one task at once");
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let service = Arc::new(runtime.block_on(open(arguments))?);
-    with_workers(&runtime, &service, arguments.workers, || {
+    with_workers(&runtime, &service, arguments.workers, |_| {
         runtime.block_on(asked());
         Ok(())
     })
@@ -81,7 +101,7 @@ fn with_workers(
     runtime: &Runtime,
     service: &Service,
     workers: u16,
-    meanwhile: impl FnOnce() -> anyhow::Result<()>,
+    meanwhile: impl FnOnce(&Cancel) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let stop = Cancel::new();
     let states = BlockingStore::new(service.catalog.clone(), runtime.handle().clone());
@@ -100,7 +120,7 @@ fn with_workers(
             let stop = &stop;
             scope.spawn(move || worker.work(stop));
         }
-        let done = meanwhile();
+        let done = meanwhile(&stop);
         stop.set();
         done
     })
@@ -154,10 +174,16 @@ async fn open(work: &Work) -> anyhow::Result<Service> {
     })
 }
 
-/// Makes the tenant of a service that has none yet, and a token to begin with.
+/// Makes the tenant of a service that has none yet, and a token to begin with: also when no other token
+/// is left that opens everything.
 async fn first_token(service: &Service) -> anyhow::Result<Option<String>> {
     let (tenant, now) = (TenantId::local(), service.now());
-    if !service.catalog.add_tenant(&tenant, now).await? {
+    service.catalog.add_tenant(&tenant, now).await?;
+    let opens_all = |token: &Token| {
+        let is_admin = token.scopes.iter().any(|scope| scope == Scope::Admin.as_str());
+        is_admin && token.revoked.is_none() && token.expires > now
+    };
+    if service.catalog.tokens(&tenant).await?.iter().any(opens_all) {
         return Ok(None);
     }
     let token = NewToken {

@@ -91,6 +91,11 @@ impl RunTasks<'_> {
         // packed again.
         depot.sync()?;
         let made = depot.find::<BundleRecord>(&by_plan(&plan_hash, key.as_ref()));
+        // Another key makes another bundle with the same manifest: only the one that is served counts.
+        let is_served = |bundle: &BundleRecord| {
+            export_digest(bundle).and_then(|digest| depot.find(&digest)).as_ref() == Some(bundle)
+        };
+        let made = made.filter(is_served);
         Ok(TaskResult::Planned(Plan {
             plan_hash,
             shards: pack::shard_count(&prepared),
@@ -122,7 +127,10 @@ impl RunTasks<'_> {
         let bundle = keep(&files, sealed, depot)?;
         let export_digest = Digest::of(&files.export);
         depot.keep(&by_plan(&files.manifest.plan_hash, key.as_ref()), &bundle)?;
-        depot.keep(&export_digest, &bundle)?;
+        // INV-SEAL: what nobody signed does not take the place of what somebody did.
+        if key.is_some() || depot.find::<BundleRecord>(&export_digest).is_none() {
+            depot.keep(&export_digest, &bundle)?;
+        }
         // From here on the run says that there is a bundle.
         depot.sync()?;
         let record = record_of(prepared, &packed, &files, &outputs, &BTreeMap::new());
