@@ -81,7 +81,7 @@ impl<S: RunStore, Q: TaskQueue> RunStore for WakingStore<'_, S, Q> {
         now: Millis,
     ) -> Result<Saved, S::Error> {
         let saved = self.store.save(run, seen, state, events, now)?;
-        if saved == Saved::Yes && state.wakes_at().is_some_and(|time| time <= now) {
+        if saved == Saved::Yes && state.is_due(now) {
             self.queue.wake(run);
         }
         Ok(saved)

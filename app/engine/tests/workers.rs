@@ -53,7 +53,7 @@ impl RunStore for Memory {
 
     fn due(&self, now: Millis, most: usize) -> Result<Vec<RunKey>, Self::Error> {
         let runs = self.0.lock().expect("a lock");
-        let due = runs.iter().filter(|(_, run)| run.state.wakes_at().is_some_and(|at| at <= now));
+        let due = runs.iter().filter(|(_, run)| run.state.is_due(now));
         Ok(due.map(|(run, _)| run.clone()).take(most).collect())
     }
 }

@@ -8,12 +8,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use stella_catalog::{IdempotencyKey, NewRun, Run, RunFilter, Started};
+use stella_catalog::{BlockingStore, IdempotencyKey, NewRun, Run, RunFilter, Started};
 use stella_engine::TaskQueue as _;
 use stella_model::{Digest, ErrorCode, Instant, Target};
 use stella_run::{
-    CancelRequest, Failure, Held, Millis, Outcome, Refused, RunKey, RunState, Saved, Status,
+    CancelRequest, DriveError, Driver, Failure, Held, Millis, Refused, RunKey, RunState, Status,
 };
+use tokio::runtime::Handle;
 
 use crate::caller::{Caller, Scope};
 use crate::order::{Order, StoredOrder};
@@ -282,23 +283,18 @@ pub(crate) async fn cancel(
     find(&service, &caller, &id).await?;
     let held = if query.force { Held::Abandoned } else { Held::Awaited };
     let (by, now) = (caller.name.clone(), service.now());
-    let asked = Outcome::CancelAsked { by, held };
-    let refused = |status| {
-        let message = format!("{id} is {status}: there is nothing to cancel");
-        Problem::new(ErrorCode::Conflict, message)
-    };
-    loop {
-        let stored = service.catalog.load_state(&key).await?;
-        let mut stored = stored.ok_or_else(|| Problem::not_found(&format!("run {id}")))?;
-        let events = match stored.state.apply(asked.clone(), now) {
-            Ok(events) => events,
-            Err(Refused::Over(status)) => return Err(refused(status)),
-            Err(other) => return Err(Problem::new(ErrorCode::Conflict, other.to_string())),
-        };
-        let saved = service.catalog.save_state(&key, stored.version, &stored.state, &events, now);
-        if saved.await? == Saved::Yes {
-            break;
+    let states = BlockingStore::new(service.catalog.clone(), Handle::current());
+    let asked = move || Driver::new(&states).cancel(&key, &by, held, now);
+    let asked = tokio::task::spawn_blocking(asked).await;
+    match asked.map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))? {
+        Ok(()) => {}
+        Err(DriveError::Refused { refused: Refused::Over(status), .. }) => {
+            let message = format!("{id} is {status}: there is nothing to cancel");
+            return Err(Problem::new(ErrorCode::Conflict, message));
         }
+        Err(DriveError::NoRun(_)) => return Err(Problem::not_found(&format!("run {id}"))),
+        Err(DriveError::Store(error)) => return Err(error.into()),
+        Err(other) => return Err(Problem::new(ErrorCode::Conflict, other.to_string())),
     }
     let entry = caller.entry("run.cancel", &id);
     service.catalog.audit(&caller.tenant, &entry, now).await?;

@@ -147,25 +147,13 @@ impl<'a, S: RunStore> Driver<'a, S> {
         worker: &str,
         now: Millis,
     ) -> Result<Option<Lease>, DriveError<S::Error>> {
-        for _ in 0..TRIES {
-            let Some(Stored { mut state, version }) =
-                self.store.load(run).map_err(DriveError::Store)?
-            else {
-                return Err(DriveError::NoRun(run.clone()));
-            };
+        self.change(run, now, |state| {
             let mut events = Vec::new();
-            let taken = take(&mut state, worker, now, &mut events);
-            if events.is_empty() {
-                return Ok(None);
-            }
-            let saved = self.store.save(run, version, &state, &events, now);
-            if saved.map_err(DriveError::Store)? == Saved::Yes {
-                let lease_ms = state.rules.lease_ms;
-                let lease = |(task, attempt)| Lease { run: run.clone(), task, attempt, lease_ms };
-                return Ok(taken.map(lease));
-            }
-        }
-        Err(DriveError::Crowded(run.clone()))
+            let taken = take(state, worker, now, &mut events);
+            let lease_ms = state.rules.lease_ms;
+            let lease = |(task, attempt)| Lease { run: run.clone(), task, attempt, lease_ms };
+            Ok((events, taken.map(lease)))
+        })
     }
 
     /// Tells that a worker is alive and at its task.
@@ -217,22 +205,30 @@ impl<'a, S: RunStore> Driver<'a, S> {
         outcome: &Outcome,
         now: Millis,
     ) -> Result<(), DriveError<S::Error>> {
+        self.change(run, now, |state| Ok((state.apply(outcome.clone(), now)?, ())))
+    }
+
+    /// Loads a state, changes it, and stores it unless it stayed as it was; again if somebody else came
+    /// before.
+    fn change<T>(
+        &self,
+        run: &RunKey,
+        now: Millis,
+        change: impl Fn(&mut RunState) -> Result<(Vec<RunEvent>, T), Refused>,
+    ) -> Result<T, DriveError<S::Error>> {
         for _ in 0..TRIES {
-            let Some(Stored { mut state, version }) =
-                self.store.load(run).map_err(DriveError::Store)?
-            else {
-                return Err(DriveError::NoRun(run.clone()));
-            };
+            let stored = self.store.load(run).map_err(DriveError::Store)?;
+            let Stored { mut state, version } =
+                stored.ok_or_else(|| DriveError::NoRun(run.clone()))?;
             let before = state.clone();
-            let events = state
-                .apply(outcome.clone(), now)
+            let (events, told) = change(&mut state)
                 .map_err(|refused| DriveError::Refused { run: run.clone(), refused })?;
             if state == before {
-                return Ok(());
+                return Ok(told);
             }
             let saved = self.store.save(run, version, &state, &events, now);
             if saved.map_err(DriveError::Store)? == Saved::Yes {
-                return Ok(());
+                return Ok(told);
             }
         }
         Err(DriveError::Crowded(run.clone()))

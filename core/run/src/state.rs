@@ -62,6 +62,13 @@ pub struct Plan {
     pub same_as: Option<Digest>,
 }
 
+impl Plan {
+    /// The tasks that fill the depot, in the order of the plan.
+    pub fn packing(&self) -> impl Iterator<Item = TaskId> + use<> {
+        (0..self.outputs).map(TaskId::Make).chain((0..self.shards).map(TaskId::Pack))
+    }
+}
+
 /// That somebody wants a run to stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -137,6 +144,12 @@ impl RunState {
             Phase::Waiting | Phase::Ready { .. } | Phase::Done | Phase::GivenUp => None,
         });
         times.min()
+    }
+
+    /// Whether there is something to do at this time.
+    #[must_use]
+    pub fn is_due(&self, now: Millis) -> bool {
+        self.wakes_at().is_some_and(|time| time <= now)
     }
 
     /// Whether any worker holds a task.

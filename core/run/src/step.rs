@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use stella_model::Target;
 
 use crate::{
-    CancelRequest, Failure, Millis, Phase, Plan, Remedy, RunState, Status, Task, TaskId, TaskResult,
+    CancelRequest, Failure, Millis, Phase, Remedy, RunState, Status, Task, TaskId, TaskResult,
 };
 
 /// Something that can be done for a run.
@@ -403,10 +403,10 @@ impl RunState {
         if let Some(digest) = plan.same_as {
             self.export_digest = Some(digest);
         } else {
-            for id in packing(&plan) {
+            for id in plan.packing() {
                 self.offer(id, now);
             }
-            if !packing(&plan).all(|id| self.is_done(&id)) {
+            if !plan.packing().all(|id| self.is_done(&id)) {
                 return;
             }
             self.offer(TaskId::Seal, now);
@@ -483,9 +483,4 @@ impl RunState {
     fn is_done(&self, id: &TaskId) -> bool {
         self.tasks.get(id).is_some_and(Task::is_done)
     }
-}
-
-/// The tasks that fill the depot.
-fn packing(plan: &Plan) -> impl Iterator<Item = TaskId> + use<> {
-    (0..plan.outputs).map(TaskId::Make).chain((0..plan.shards).map(TaskId::Pack))
 }

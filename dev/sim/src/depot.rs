@@ -22,15 +22,10 @@ pub(crate) fn made(plan: &Digest, task: &TaskId) -> Digest {
 /// The bundle of a plan.
 pub(crate) fn bundle(plan: &Plan) -> Digest {
     let mut content = DigestBuilder::new();
-    for task in packing(plan) {
+    for task in plan.packing() {
         content.digest(&made(&plan.plan_hash, &task));
     }
     content.finish()
-}
-
-/// The tasks that fill the depot for a plan.
-pub(crate) fn packing(plan: &Plan) -> impl Iterator<Item = TaskId> + use<> {
-    (0..plan.outputs).map(TaskId::Make).chain((0..plan.shards).map(TaskId::Pack))
 }
 
 impl Depot {
@@ -52,7 +47,7 @@ impl Depot {
     /// The bundle over what the tasks of a plan made; none if something is missing.
     pub(crate) fn seal(&self, plan: &Plan) -> Option<Digest> {
         let mut content = DigestBuilder::new();
-        for task in packing(plan) {
+        for task in plan.packing() {
             content.digest(&self.get(&plan.plan_hash, &task)?);
         }
         Some(content.finish())

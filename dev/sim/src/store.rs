@@ -83,7 +83,7 @@ impl RunStore for World {
             row.state = state.clone();
             row.version += 1;
             row.events.extend_from_slice(events);
-            if state.wakes_at().is_some_and(|time| time <= now) && !self.loses_wake() {
+            if state.is_due(now) && !self.loses_wake() {
                 rows.queue.push_back(run.clone());
             }
         }

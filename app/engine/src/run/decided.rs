@@ -6,7 +6,6 @@ use stella_model::{Digest, ErrorCode, Instant, SetKey, rfc8785};
 use stella_pack::codec;
 use stella_plan::{FeedEntry, KeptSummary, SetPlan, SetSummary};
 
-use super::kept_sets::KeptSets;
 use super::prepare::{self, Prepared, Recipe};
 use super::record::RunRecord;
 use super::request::RunRequest;
@@ -85,7 +84,7 @@ impl Prepared {
         let floors = prepare::floors(decided.last.as_ref(), &profile, &selectors);
         Ok(Prepared {
             plan,
-            kept: KeptSets::load(store, &prepare::kin(&profile), &selectors),
+            kept: None,
             profile,
             sets,
             rules,

@@ -13,6 +13,7 @@ use stella_model::{Digest, ErrorCode, Instant, Kind};
 
 use super::assemble::{Files, assemble};
 use super::distribute::{distribute, refuse_another};
+use super::kept_sets::KeptSets;
 use super::output::{self, Output};
 use super::pack::{Packed, pack};
 use super::prepare::{Prepared, prepare};
@@ -139,7 +140,7 @@ pub fn export(
     let accepted: Vec<String> = accepted.map(|drop| format!("accepted: {drop}")).collect();
     let mut warnings = prepared.warnings;
     warnings.extend(accepted);
-    warnings.extend(prepared.kept.save());
+    warnings.extend(prepared.kept.as_ref().and_then(KeptSets::save));
     warnings.extend(prune(&depot, key.as_ref(), limit));
     let manifest = files.manifest;
     Ok(RunReport {

@@ -32,8 +32,8 @@ pub(super) struct Prepared {
     pub(super) plan: RunPlan,
     pub(super) profile: Profile,
     pub(super) sets: Vec<SetSummary>,
-    /// What is kept of the sets for the next run.
-    pub(super) kept: KeptSets,
+    /// What is kept of the sets for the next run; none of a run that was decided before.
+    pub(super) kept: Option<KeptSets>,
     pub(super) rules: RuleSet,
     pub(super) ledger: Box<dyn Ledger>,
     pub(super) ledger_id: String,
@@ -87,7 +87,7 @@ pub(super) fn prepare(
         unmatched = unmatched.with_given_kinds();
     }
     let scanned = scan.sets(&live, &mut unmatched)?;
-    let kept = known.renew(&live, &scanned);
+    let kept = Some(known.renew(&live, &scanned));
     let mut warnings = unmatched.warnings();
     warnings.extend(never_filled(selectors, &feeds));
     let last = RunRecord::last(store, &kin(profile)).unwrap_or_else(|problem| {
@@ -178,7 +178,7 @@ pub(super) fn plan(
 }
 
 /// What the last run that selected alike is remembered under: another policy changes no record.
-pub(super) fn kin(profile: &Profile) -> ProfileId {
+fn kin(profile: &Profile) -> ProfileId {
     ProfileId { name: profile.name.clone(), revision: profile.revision_without_policy() }
 }
 
