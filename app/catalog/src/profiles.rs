@@ -9,6 +9,16 @@ use crate::{AuditEntry, Catalog, CatalogError};
 
 const PROFILES: &str = "export_profiles";
 
+/// A query for revisions, with the columns in the order that [`revision`] has them.
+macro_rules! select_revisions {
+    ($which:literal) => {
+        concat!(
+            "SELECT name, revision, document, created_ms, created_by FROM export_profiles ",
+            $which
+        )
+    };
+}
+
 /// A revision of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileRevision {
@@ -92,8 +102,7 @@ impl Catalog {
         tenant: &TenantId,
         name: &str,
     ) -> Result<Vec<ProfileRevision>, CatalogError> {
-        let read = "SELECT name, revision, document, created_ms, created_by FROM export_profiles \
-                    WHERE tenant = $1 AND name = $2 ORDER BY revision DESC";
+        let read = select_revisions!("WHERE tenant = $1 AND name = $2 ORDER BY revision DESC");
         let mut tx = self.read(tenant).await?;
         let query = sqlx::query(read).bind(tenant.as_str()).bind(name);
         let rows = query.fetch_all(&mut *tx.tx).await.map_err(doing("read profiles"))?;
@@ -105,12 +114,12 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Database`].
     pub async fn profiles(&self, tenant: &TenantId) -> Result<Vec<ProfileRevision>, CatalogError> {
-        let read = "SELECT name, revision, document, created_ms, created_by \
-                    FROM export_profiles AS newest \
-                    WHERE tenant = $1 AND document IS NOT NULL AND revision = ( \
+        let read = select_revisions!(
+            "AS newest WHERE tenant = $1 AND document IS NOT NULL AND revision = ( \
                         SELECT MAX(revision) FROM export_profiles AS all_of_it \
                         WHERE all_of_it.tenant = newest.tenant AND all_of_it.name = newest.name) \
-                    ORDER BY name";
+                    ORDER BY name"
+        );
         let mut tx = self.read(tenant).await?;
         let query = sqlx::query(read).bind(tenant.as_str());
         let rows = query.fetch_all(&mut *tx.tx).await.map_err(doing("read profiles"))?;
@@ -121,8 +130,8 @@ impl Catalog {
 impl TenantTx {
     /// The newest revision of a profile, also one that says that it was deleted.
     async fn profile(&mut self, name: &str) -> Result<Option<ProfileRevision>, CatalogError> {
-        let read = "SELECT name, revision, document, created_ms, created_by FROM export_profiles \
-                    WHERE tenant = $1 AND name = $2 ORDER BY revision DESC LIMIT 1";
+        let read =
+            select_revisions!("WHERE tenant = $1 AND name = $2 ORDER BY revision DESC LIMIT 1");
         let query = sqlx::query(read).bind(self.tenant.as_str()).bind(name);
         let row = query.fetch_optional(&mut *self.tx).await.map_err(doing("read a profile"))?;
         row.as_ref().map(revision).transpose()

@@ -16,6 +16,17 @@ const RUNS: &str = "export_runs";
 const INPUTS: &str = "export_inputs";
 const DISTRIBUTIONS: &str = "export_distributions";
 
+/// A query for runs, with the columns in the order that [`read_run`] has them.
+macro_rules! select_runs {
+    ($which:literal) => {
+        concat!(
+            "SELECT run, profile, revision, request, retry_of, created_ms, created_by, \
+             started_ms, finished_ms, state, version FROM export_runs ",
+            $which
+        )
+    };
+}
+
 /// Milliseconds after which a run is looked at again that had to wait for others of its tenant.
 const TURN_MS: i64 = 1_000;
 
@@ -207,8 +218,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Database`].
     pub async fn run(&self, run: &RunKey) -> Result<Option<Run>, CatalogError> {
-        const ONE: &str = "SELECT run, profile, revision, request, retry_of, created_ms, created_by, \
-            started_ms, finished_ms, state, version FROM export_runs WHERE tenant = $1 AND run = $2";
+        const ONE: &str = select_runs!("WHERE tenant = $1 AND run = $2");
         let mut tx = self.read(&run.tenant).await?;
         let query = sqlx::query(ONE).bind(run.tenant.as_str()).bind(integer(run.number));
         let row = query.fetch_optional(&mut *tx.tx).await.map_err(doing("read a run"))?;
@@ -225,10 +235,10 @@ impl Catalog {
         filter: &RunFilter,
         most: u32,
     ) -> Result<RunsPage, CatalogError> {
-        const SOME: &str = "SELECT run, profile, revision, request, retry_of, created_ms, created_by, \
-            started_ms, finished_ms, state, version FROM export_runs \
-            WHERE tenant = $1 AND run < $2 AND ($3 = '' OR profile = $3) \
-            AND ($4 = '' OR $4 LIKE '%,' || status || ',%') ORDER BY run DESC LIMIT $5";
+        const SOME: &str = select_runs!(
+            "WHERE tenant = $1 AND run < $2 AND ($3 = '' OR profile = $3) \
+             AND ($4 = '' OR $4 LIKE '%,' || status || ',%') ORDER BY run DESC LIMIT $5"
+        );
         let mut tx = self.read(tenant).await?;
         let statuses: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
         let statuses = match statuses[..] {

@@ -17,6 +17,17 @@ const TOKENS: &str = "api_tokens";
 /// What a token begins with, so that people and scanners of secrets know one.
 const MARK: &str = "ec1.";
 
+/// A query for tokens, with the columns in the order that [`token`] has them; last the hash.
+macro_rules! select_tokens {
+    ($which:literal) => {
+        concat!(
+            "SELECT token, name, scopes, created_ms, created_by, expires_ms, revoked_ms, hash \
+             FROM api_tokens ",
+            $which
+        )
+    };
+}
+
 /// A token to be made.
 #[derive(Debug, Clone)]
 pub struct NewToken {
@@ -103,8 +114,7 @@ impl Catalog {
     ) -> Result<Result<(TenantId, Token), TokenFault>, CatalogError> {
         let Some((tenant, id, secret)) = parts(text) else { return Ok(Err(TokenFault::Unknown)) };
         let mut tx = self.read(&tenant).await?;
-        const ONE: &str = "SELECT token, name, scopes, created_ms, created_by, expires_ms, \
-                           revoked_ms, hash FROM api_tokens WHERE tenant = $1 AND token = $2";
+        const ONE: &str = select_tokens!("WHERE tenant = $1 AND token = $2");
         let query = sqlx::query(ONE).bind(tenant.as_str()).bind(id);
         let row = query.fetch_optional(&mut *tx.tx).await.map_err(doing("look for a token"))?;
         let Some(row) = row else { return Ok(Err(TokenFault::Unknown)) };
@@ -129,9 +139,7 @@ impl Catalog {
     /// [`CatalogError::Database`].
     pub async fn tokens(&self, tenant: &TenantId) -> Result<Vec<Token>, CatalogError> {
         let mut tx: TenantTx = self.read(tenant).await?;
-        const ALL: &str = "SELECT token, name, scopes, created_ms, created_by, expires_ms, \
-                           revoked_ms FROM api_tokens WHERE tenant = $1 \
-                           ORDER BY created_ms DESC, token";
+        const ALL: &str = select_tokens!("WHERE tenant = $1 ORDER BY created_ms DESC, token");
         let query = sqlx::query(ALL).bind(tenant.as_str());
         let rows = query.fetch_all(&mut *tx.tx).await.map_err(doing("read tokens"))?;
         rows.iter().map(token).collect()
