@@ -48,11 +48,16 @@ CREATE TABLE export_runs (
     finished_ms BIGINT,
     plan_hash TEXT,
     export_digest TEXT,
+    -- Digest of the names and digests of all files of the bundle, which the depot has it under, and their bytes.
+    bundle TEXT,
+    bundle_bytes BIGINT,
+    -- Since when the bundle need not be kept any more.
+    released_ms BIGINT,
     error_code TEXT,
     PRIMARY KEY (tenant, run)
 );
 CREATE INDEX export_runs_due ON export_runs (wakes_ms) WHERE wakes_ms IS NOT NULL;
-CREATE INDEX export_runs_plans ON export_runs (tenant, plan_hash, run) WHERE export_digest IS NOT NULL;
+CREATE INDEX export_runs_bundles ON export_runs (tenant, bundle) WHERE bundle IS NOT NULL AND released_ms IS NULL;
 CREATE INDEX export_runs_live ON export_runs (tenant, status) WHERE finished_ms IS NULL;
 
 -- What the snapshot of a run held, set by set. Sequences are cursors of one ledger and enter no hash.

@@ -2,7 +2,8 @@
 --
 -- The application speaks as one of two roles, which it takes at the beginning of every transaction and which end with
 -- it. `export_center_tenant` sees the rows of the tenant that the transaction named, and no row where it named none.
--- `export_center_sweeper` sees of all tenants only which run wants to be looked at, and when.
+-- `export_center_sweeper` sees of all tenants only which run wants to be looked at, and when, and how many events
+-- there are.
 -- Roles belong to the whole server: another catalog may have made them, perhaps at this moment.
 DO $$
 DECLARE
@@ -48,6 +49,8 @@ GRANT SELECT, INSERT, DELETE ON idempotency_keys TO export_center_tenant;
 
 CREATE POLICY due ON export_runs FOR SELECT TO export_center_sweeper USING (true);
 GRANT SELECT (tenant, run, wakes_ms) ON export_runs TO export_center_sweeper;
+CREATE POLICY last_event ON tenants FOR SELECT TO export_center_sweeper USING (true);
+GRANT SELECT (tenant, last_event) ON tenants TO export_center_sweeper;
 
 DO $$
 BEGIN

@@ -1,5 +1,7 @@
 //! Opening a catalog, and the transactions that everything goes through.
 
+use std::fmt;
+
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
 use stella_model::TenantId;
@@ -49,10 +51,17 @@ impl Database {
 }
 
 /// A catalog.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Catalog {
     pool: AnyPool,
     database: Database,
+}
+
+impl fmt::Debug for Catalog {
+    /// Without the address, which may have a password in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalog").field("database", &self.database).finish_non_exhaustive()
+    }
 }
 
 impl Catalog {

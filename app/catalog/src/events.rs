@@ -1,12 +1,15 @@
 //! What happened, for those who watch: numbered within a tenant, in the order in which it became
 //! visible, without gaps.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+use sqlx::any::AnyRow;
 use stella_model::TenantId;
 use stella_run::Millis;
 
-use crate::error::doing;
-use crate::tenant::{Counter, TenantTx, get, integer, number};
+use crate::error::{damaged, doing};
+use crate::tenant::{Counter, TenantTx, get, integer, number, parsed};
 use crate::{Catalog, CatalogError};
 
 /// Something that happened.
@@ -23,6 +26,34 @@ pub struct Event {
 }
 
 impl Catalog {
+    /// The number of the last event of each tenant, for those who tell others that there are new ones.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn last_events(&self) -> Result<BTreeMap<TenantId, u64>, CatalogError> {
+        const LAST: &str = "SELECT tenant, last_event FROM tenants WHERE last_event > 0";
+        let mut tx = self.sweep().await?;
+        let rows = sqlx::query(LAST).fetch_all(&mut *tx).await.map_err(doing("read events"))?;
+        let last = |row: &AnyRow| {
+            let tenant = parsed(row, 0, "tenants")?;
+            let tenant = tenant.ok_or_else(|| damaged("tenants", "no tenant"))?;
+            Ok((tenant, number(row, 1, "tenants")?))
+        };
+        rows.iter().map(last).collect()
+    }
+
+    /// The number of the last event of a tenant.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`] if there is no such tenant.
+    pub async fn last_event(&self, tenant: &TenantId) -> Result<u64, CatalogError> {
+        const LAST: &str = "SELECT last_event FROM tenants WHERE tenant = $1";
+        let mut tx = self.read(tenant).await?;
+        let query = sqlx::query(LAST).bind(tenant.as_str());
+        let row = query.fetch_optional(&mut *tx.tx).await.map_err(doing("read events"))?;
+        number(&row.ok_or_else(|| tx.unknown())?, 0, "tenants")
+    }
+
     /// Events after a number, the oldest first: of one run, or of all.
     ///
     /// # Errors
@@ -75,8 +106,7 @@ impl TenantTx {
         let last = self.count(Counter::Event, events.len()).await?;
         let first = last + 1 - events.len() as u64;
         for (number, event) in (first..).zip(events) {
-            let data = serde_json::to_string(event)
-                .map_err(|error| crate::error::damaged(EVENTS, error))?;
+            let data = serde_json::to_string(event).map_err(|error| damaged(EVENTS, error))?;
             let tell = "INSERT INTO export_events (tenant, event, run, at_ms, data) \
                         VALUES ($1, $2, $3, $4, $5)";
             let query = sqlx::query(tell).bind(self.tenant.as_str()).bind(integer(number));

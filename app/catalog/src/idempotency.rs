@@ -3,9 +3,9 @@
 use stella_model::Digest;
 use stella_run::Millis;
 
-use crate::CatalogError;
 use crate::error::{damaged, doing};
 use crate::tenant::{TenantTx, get, parsed};
+use crate::{AuditEntry, CatalogError};
 
 /// How long a key is remembered, in milliseconds: a day.
 const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
@@ -19,6 +19,36 @@ pub struct IdempotencyKey {
     pub request: Digest,
 }
 
+/// A change that somebody makes: who, and whether it may come twice.
+#[derive(Debug, Clone, Copy)]
+pub struct Mutation<'a> {
+    /// What the audit log tells of it, in the same transaction.
+    pub entry: &'a AuditEntry,
+    /// With which the same request is done once.
+    pub key: Option<&'a IdempotencyKey>,
+    /// When.
+    pub now: Millis,
+}
+
+/// What became of a change that makes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made<T> {
+    /// It was made now.
+    Now(T),
+    /// The same request came before, and made the thing of this name.
+    Before(String),
+}
+
+impl<T> Made<T> {
+    /// What was made now.
+    pub fn now(self) -> Option<T> {
+        match self {
+            Made::Now(made) => Some(made),
+            Made::Before(_) => None,
+        }
+    }
+}
+
 /// What is known of a key.
 pub(crate) enum Seen {
     /// Nothing: the request is to be done, and its result remembered.
@@ -28,6 +58,35 @@ pub(crate) enum Seen {
 }
 
 impl TenantTx {
+    /// Begins a change: writes it to the audit log, and gives the result that the same request had
+    /// before, if it came before; then nothing is to be changed. Holds the row of the tenant from here
+    /// on.
+    pub(crate) async fn begin(
+        &mut self,
+        mutation: &Mutation<'_>,
+    ) -> Result<Option<String>, CatalogError> {
+        self.audit(mutation.entry, mutation.now).await?;
+        match mutation.key {
+            Some(key) => match self.seen(key, mutation.now).await? {
+                Seen::Before(result) => Ok(Some(result)),
+                Seen::New => Ok(None),
+            },
+            None => Ok(None),
+        }
+    }
+
+    /// Ends a change, whose result is remembered for the same request.
+    pub(crate) async fn end(
+        mut self,
+        mutation: &Mutation<'_>,
+        result: &str,
+    ) -> Result<(), CatalogError> {
+        if let Some(key) = mutation.key {
+            self.remember(key, result, mutation.now).await?;
+        }
+        self.commit().await
+    }
+
     /// What is known of a key. Two requests with one key come one after the other here, because
     /// whoever asks holds the row of the tenant.
     pub(crate) async fn seen(

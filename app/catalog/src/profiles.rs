@@ -3,9 +3,9 @@
 use stella_model::TenantId;
 use stella_run::Millis;
 
-use crate::error::doing;
+use crate::error::{damaged, doing};
 use crate::tenant::{TenantTx, get, integer, number};
-use crate::{AuditEntry, Catalog, CatalogError};
+use crate::{Catalog, CatalogError, Mutation};
 
 const PROFILES: &str = "export_profiles";
 
@@ -46,12 +46,16 @@ impl Catalog {
         name: &str,
         document: Option<&str>,
         seen: u64,
-        entry: &AuditEntry,
-        now: Millis,
+        mutation: &Mutation<'_>,
     ) -> Result<ProfileRevision, CatalogError> {
+        let Mutation { entry, now, .. } = *mutation;
         let mut tx = self.write(tenant).await?;
-        // Holds the row of the tenant: whoever writes a profile comes one after the other.
-        tx.audit(entry, now).await?;
+        // Whoever writes a profile comes one after the other.
+        if let Some(result) = tx.begin(mutation).await? {
+            let before: u64 = result.parse().map_err(|error| damaged("idempotency_keys", error))?;
+            let found = tx.profile_at(name, before).await?;
+            return found.ok_or_else(|| damaged(PROFILES, "a revision is missing"));
+        }
         let newest = tx.profile(name).await?;
         // Numbers go on where a deleted profile ended: revisions stay what they were.
         let last = newest.as_ref().map_or(0, |profile| profile.revision);
@@ -70,7 +74,7 @@ impl Catalog {
         let query = sqlx::query(write).bind(tenant.as_str()).bind(name).bind(integer(last + 1));
         let query = query.bind(document).bind(now.0).bind(&entry.actor);
         query.execute(&mut *tx.tx).await.map_err(doing("write a profile"))?;
-        tx.commit().await?;
+        tx.end(mutation, &(last + 1).to_string()).await?;
         Ok(ProfileRevision {
             name: name.to_owned(),
             revision: last + 1,
@@ -128,6 +132,17 @@ impl Catalog {
 }
 
 impl TenantTx {
+    async fn profile_at(
+        &mut self,
+        name: &str,
+        number: u64,
+    ) -> Result<Option<ProfileRevision>, CatalogError> {
+        let read = select_revisions!("WHERE tenant = $1 AND name = $2 AND revision = $3");
+        let query = sqlx::query(read).bind(self.tenant.as_str()).bind(name).bind(integer(number));
+        let row = query.fetch_optional(&mut *self.tx).await.map_err(doing("read a profile"))?;
+        row.as_ref().map(revision).transpose()
+    }
+
     /// The newest revision of a profile, also one that says that it was deleted.
     async fn profile(&mut self, name: &str) -> Result<Option<ProfileRevision>, CatalogError> {
         let read =

@@ -1,11 +1,12 @@
 //! How much a tenant may have, and how much it has.
 
+use serde::{Deserialize, Serialize};
 use stella_model::TenantId;
 use stella_run::Millis;
 
 use crate::error::doing;
 use crate::tenant::{Counter, TenantTx, get, integer, number};
-use crate::{Catalog, CatalogError};
+use crate::{Catalog, CatalogError, Mutation};
 
 const QUOTAS: &str = "quotas";
 
@@ -13,7 +14,8 @@ const QUOTAS: &str = "quotas";
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What a tenant may have; what is absent is not limited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quota {
     /// Runs that workers are at.
     pub concurrent_runs: Option<u64>,
@@ -26,7 +28,8 @@ pub struct Quota {
 }
 
 /// What a tenant has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// Runs that somebody has begun and that are not over.
     pub running: u64,
@@ -34,6 +37,8 @@ pub struct Usage {
     pub live: u64,
     /// Bytes of new bundles today (UTC).
     pub bytes_today: u64,
+    /// Bytes of all bundles that are kept; what several share counts for each.
+    pub stored_bytes: u64,
 }
 
 impl Catalog {
@@ -49,8 +54,16 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Database`].
-    pub async fn set_quota(&self, tenant: &TenantId, quota: &Quota) -> Result<(), CatalogError> {
+    pub async fn set_quota(
+        &self,
+        tenant: &TenantId,
+        quota: &Quota,
+        mutation: &Mutation<'_>,
+    ) -> Result<(), CatalogError> {
         let mut tx = self.write(tenant).await?;
+        if tx.begin(mutation).await?.is_some() {
+            return Ok(());
+        }
         let write = "INSERT INTO quotas \
             (tenant, concurrent_runs, queued_runs, bytes_per_day, stored_bytes) \
             VALUES ($1, $2, $3, $4, $5) \
@@ -62,7 +75,7 @@ impl Catalog {
         let query = query.bind(quota.bytes_per_day.map(integer));
         let query = query.bind(quota.stored_bytes.map(integer));
         query.execute(&mut *tx.tx).await.map_err(doing("set a quota"))?;
-        tx.commit().await
+        tx.end(mutation, "").await
     }
 
     /// What a tenant has at this time.
@@ -72,33 +85,29 @@ impl Catalog {
     pub async fn usage(&self, tenant: &TenantId, now: Millis) -> Result<Usage, CatalogError> {
         self.read(tenant).await?.usage(now).await
     }
-
-    /// Counts bytes of a new bundle.
-    ///
-    /// # Errors
-    /// [`CatalogError::Database`].
-    pub async fn count_bytes(
-        &self,
-        tenant: &TenantId,
-        bytes: u64,
-        now: Millis,
-    ) -> Result<(), CatalogError> {
-        let mut tx = self.write(tenant).await?;
-        let count = "INSERT INTO usage_days (tenant, day, bytes) VALUES ($1, $2, $3) \
-                     ON CONFLICT (tenant, day) DO UPDATE SET bytes = usage_days.bytes + $3";
-        let query = sqlx::query(count).bind(tenant.as_str()).bind(day(now)).bind(integer(bytes));
-        query.execute(&mut *tx.tx).await.map_err(doing("count bytes"))?;
-        tx.commit().await
-    }
 }
 
 impl TenantTx {
+    /// Counts bytes of a new bundle.
+    pub(crate) async fn count_bytes(
+        &mut self,
+        bytes: u64,
+        now: Millis,
+    ) -> Result<(), CatalogError> {
+        let count = "INSERT INTO usage_days (tenant, day, bytes) VALUES ($1, $2, $3) \
+                     ON CONFLICT (tenant, day) DO UPDATE SET bytes = usage_days.bytes + $3";
+        let query = sqlx::query(count).bind(self.tenant.as_str()).bind(day(now));
+        let query = query.bind(integer(bytes));
+        query.execute(&mut *self.tx).await.map(drop).map_err(doing("count bytes"))
+    }
+
     /// Refuses one more run if the tenant has as many as it may.
     pub(crate) async fn admit_run(&mut self, now: Millis) -> Result<(), CatalogError> {
         let (quota, usage) = (self.quota().await?, self.usage(now).await?);
         let checks = [
             ("queued runs", quota.queued_runs, usage.live),
             ("bytes of today", quota.bytes_per_day, usage.bytes_today),
+            ("stored bytes", quota.stored_bytes, usage.stored_bytes),
         ];
         for (what, limit, used) in checks {
             if let Some(limit) = limit.filter(|limit| used >= *limit) {
@@ -144,13 +153,17 @@ impl TenantTx {
             (SELECT COUNT(*) FROM export_runs \
              WHERE tenant = $1 AND finished_ms IS NULL AND started_ms IS NOT NULL), \
             (SELECT COUNT(*) FROM export_runs WHERE tenant = $1 AND finished_ms IS NULL), \
-            COALESCE((SELECT bytes FROM usage_days WHERE tenant = $1 AND day = $2), 0)";
+            COALESCE((SELECT bytes FROM usage_days WHERE tenant = $1 AND day = $2), 0), \
+            CAST(COALESCE((SELECT SUM(bytes) FROM (SELECT DISTINCT bundle, bundle_bytes AS bytes \
+             FROM export_runs WHERE tenant = $1 AND bundle IS NOT NULL AND released_ms IS NULL) \
+             AS kept), 0) AS BIGINT)";
         let query = sqlx::query(read).bind(self.tenant.as_str()).bind(day(now));
         let row = query.fetch_one(&mut *self.tx).await.map_err(doing("read what is used"))?;
         Ok(Usage {
             running: number(&row, 0, "export_runs")?,
             live: number(&row, 1, "export_runs")?,
             bytes_today: number(&row, 2, "usage_days")?,
+            stored_bytes: number(&row, 3, "export_runs")?,
         })
     }
 }

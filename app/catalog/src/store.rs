@@ -24,7 +24,14 @@ impl RunStore for BlockingStore {
     type Error = CatalogError;
 
     fn load(&self, run: &RunKey) -> Result<Option<Stored>, CatalogError> {
-        self.runtime.block_on(self.catalog.load_state(run))
+        self.runtime.block_on(async {
+            let loaded = self.catalog.load_state(run).await;
+            // What does not read must not stand in the way of all others for ever.
+            if let Err(CatalogError::Damaged { .. }) = loaded {
+                self.catalog.postpone(run).await?;
+            }
+            loaded
+        })
     }
 
     fn save(

@@ -3,6 +3,8 @@
 //! A token names its tenant and itself, so that it is looked up within the tenant like everything
 //! else: `ec1.TENANT/ID/SECRET`. The secret has 256 random bits, so a plain hash of it is enough.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use stella_model::{Digest, TenantId};
@@ -10,7 +12,7 @@ use stella_run::Millis;
 
 use crate::error::{damaged, doing};
 use crate::tenant::{TenantTx, get, parsed};
-use crate::{AuditEntry, Catalog, CatalogError};
+use crate::{Catalog, CatalogError, Made, Mutation};
 
 const TOKENS: &str = "api_tokens";
 
@@ -21,15 +23,18 @@ const MARK: &str = "ec1.";
 macro_rules! select_tokens {
     ($which:literal) => {
         concat!(
-            "SELECT token, name, scopes, created_ms, created_by, expires_ms, revoked_ms, hash \
+            "SELECT token, name, scopes, created_ms, created_by, expires_ms, revoked_ms, used_ms, hash \
              FROM api_tokens ",
             $which
         )
     };
 }
 
+/// Milliseconds within which the last use of a token is not written again.
+const USED_MS: i64 = 60_000;
+
 /// A token to be made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewToken {
     /// What it is for, for people.
     pub name: String,
@@ -41,6 +46,20 @@ pub struct NewToken {
     pub id: [u8; 8],
     /// 32 random bytes that only whoever has the token knows.
     pub secret: [u8; 32],
+}
+
+impl NewToken {
+    /// What it is called.
+    #[must_use]
+    pub fn id_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.id)
+    }
+}
+
+impl fmt::Debug for NewToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewToken").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// A token as it is kept.
@@ -60,14 +79,34 @@ pub struct Token {
     pub expires: Millis,
     /// When it was revoked, if it was.
     pub revoked: Option<Millis>,
+    /// When it was used last, to a minute.
+    pub used: Option<Millis>,
+}
+
+impl Token {
+    /// Why it opens nothing at this time, if so.
+    fn fault(&self, now: Millis) -> Option<TokenFault> {
+        if self.revoked.is_some() {
+            return Some(TokenFault::Revoked);
+        }
+        (self.expires <= now).then_some(TokenFault::Expired)
+    }
+}
+
+/// Somebody with a token that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The tenant of the token.
+    pub tenant: TenantId,
+    /// The token.
+    pub token: Token,
+    /// Why it opens nothing all the same.
+    pub fault: Option<TokenFault>,
 }
 
 /// Why a token opens nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
-    /// It is not one of ours, or its secret is another one.
-    #[error("the token is not known")]
-    Unknown,
     /// Its time is over.
     #[error("the token has expired")]
     Expired,
@@ -85,12 +124,14 @@ impl Catalog {
         &self,
         tenant: &TenantId,
         token: &NewToken,
-        entry: &AuditEntry,
-        now: Millis,
-    ) -> Result<String, CatalogError> {
-        let (id, secret) = (URL_SAFE_NO_PAD.encode(token.id), URL_SAFE_NO_PAD.encode(token.secret));
+        mutation: &Mutation<'_>,
+    ) -> Result<Made<String>, CatalogError> {
+        let Mutation { entry, now, .. } = *mutation;
+        let (id, secret) = (token.id_text(), URL_SAFE_NO_PAD.encode(token.secret));
         let mut tx = self.write(tenant).await?;
-        tx.audit(entry, now).await?;
+        if let Some(before) = tx.begin(mutation).await? {
+            return Ok(Made::Before(before));
+        }
         let write = "INSERT INTO api_tokens \
             (tenant, token, name, hash, scopes, created_ms, created_by, expires_ms) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -99,38 +140,50 @@ impl Catalog {
         let query = query.bind(token.scopes.join(" ")).bind(now.0).bind(&entry.actor);
         let query = query.bind(token.expires.0);
         query.execute(&mut *tx.tx).await.map_err(doing("make a token"))?;
-        tx.commit().await?;
-        Ok(format!("{MARK}{tenant}/{id}/{secret}"))
+        tx.end(mutation, &id).await?;
+        Ok(Made::Now(format!("{MARK}{tenant}/{id}/{secret}")))
     }
 
-    /// The token of a text, and its tenant, if it opens anything at this time.
+    /// The token of a text, and its tenant; none if it is not one of ours. Its use is remembered.
     ///
     /// # Errors
-    /// [`CatalogError::Database`]; inside, the [`TokenFault`].
+    /// [`CatalogError::Database`].
     pub async fn authenticate(
         &self,
         text: &str,
         now: Millis,
-    ) -> Result<Result<(TenantId, Token), TokenFault>, CatalogError> {
-        let Some((tenant, id, secret)) = parts(text) else { return Ok(Err(TokenFault::Unknown)) };
+    ) -> Result<Option<Known>, CatalogError> {
+        let Some((tenant, id, secret)) = parts(text) else { return Ok(None) };
         let mut tx = self.read(&tenant).await?;
         const ONE: &str = select_tokens!("WHERE tenant = $1 AND token = $2");
         let query = sqlx::query(ONE).bind(tenant.as_str()).bind(id);
         let row = query.fetch_optional(&mut *tx.tx).await.map_err(doing("look for a token"))?;
-        let Some(row) = row else { return Ok(Err(TokenFault::Unknown)) };
-        let hash: Digest = parsed(&row, 7, TOKENS)?.ok_or_else(|| damaged(TOKENS, "no hash"))?;
+        let Some(row) = row else { return Ok(None) };
+        let hash: Digest = parsed(&row, 8, TOKENS)?.ok_or_else(|| damaged(TOKENS, "no hash"))?;
         // Digests are compared: how far they agree tells nothing of the secret.
         if hash != Digest::of(secret.as_bytes()) {
-            return Ok(Err(TokenFault::Unknown));
+            return Ok(None);
         }
         let token = token(&row)?;
-        if token.revoked.is_some() {
-            return Ok(Err(TokenFault::Revoked));
+        drop(tx);
+        if token.used.is_none_or(|used| used.after(USED_MS) <= now) {
+            self.used_token(&tenant, &token.id, now).await?;
         }
-        if token.expires <= now {
-            return Ok(Err(TokenFault::Expired));
-        }
-        Ok(Ok((tenant, token)))
+        let fault = token.fault(now);
+        Ok(Some(Known { tenant, token, fault }))
+    }
+
+    async fn used_token(
+        &self,
+        tenant: &TenantId,
+        id: &str,
+        now: Millis,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.write(tenant).await?;
+        let write = "UPDATE api_tokens SET used_ms = $3 WHERE tenant = $1 AND token = $2";
+        let query = sqlx::query(write).bind(tenant.as_str()).bind(id).bind(now.0);
+        query.execute(&mut *tx.tx).await.map_err(doing("remember the use of a token"))?;
+        tx.commit().await
     }
 
     /// All tokens of a tenant, the newest first.
@@ -153,11 +206,13 @@ impl Catalog {
         &self,
         tenant: &TenantId,
         id: &str,
-        entry: &AuditEntry,
-        now: Millis,
+        mutation: &Mutation<'_>,
     ) -> Result<(), CatalogError> {
         let mut tx = self.write(tenant).await?;
-        tx.audit(entry, now).await?;
+        if tx.begin(mutation).await?.is_some() {
+            return Ok(());
+        }
+        let now = mutation.now;
         let revoke = "UPDATE api_tokens SET revoked_ms = COALESCE(revoked_ms, $3) \
                       WHERE tenant = $1 AND token = $2";
         let query = sqlx::query(revoke).bind(tenant.as_str()).bind(id).bind(now.0);
@@ -165,7 +220,7 @@ impl Catalog {
         if revoked.rows_affected() == 0 {
             return Err(CatalogError::NotFound(format!("token {id}")));
         }
-        tx.commit().await
+        tx.end(mutation, id).await
     }
 }
 
@@ -178,7 +233,7 @@ fn parts(text: &str) -> Option<(TenantId, &str, &str)> {
 
 fn token(row: &sqlx::any::AnyRow) -> Result<Token, CatalogError> {
     let scopes: String = get(row, 2, TOKENS)?;
-    let revoked: Option<i64> = get(row, 6, TOKENS)?;
+    let (revoked, used): (Option<i64>, Option<i64>) = (get(row, 6, TOKENS)?, get(row, 7, TOKENS)?);
     Ok(Token {
         id: get(row, 0, TOKENS)?,
         name: get(row, 1, TOKENS)?,
@@ -187,5 +242,6 @@ fn token(row: &sqlx::any::AnyRow) -> Result<Token, CatalogError> {
         by: get(row, 4, TOKENS)?,
         expires: Millis(get(row, 5, TOKENS)?),
         revoked: revoked.map(Millis),
+        used: used.map(Millis),
     })
 }

@@ -25,13 +25,15 @@ pub use ingest::{IngestReport, IngestRequest, ingest};
 pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
 pub use run::{
     AcceptedDrop, BoltTree, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport,
-    Made, PlanReport, PlannedOutput, PlannedSet, PolicyRequest, ProfileSource, RunRecord,
-    RunReport, RunRequest, RunTasks, SetRecord, Signing, adapter_specs, bundle as kept_bundle,
-    check_request, export, plan, read_profile, validate_profile,
+    Made, PlanReport, PlannedOutput, PlannedSet, PolicyRequest, ProfileFault, ProfileSource,
+    RunRecord, RunReport, RunRequest, RunTasks, SetRecord, Signing, adapter_specs, check_profile,
+    check_request, export, kept_bundle, plan, read_profile, validate_profile,
 };
 pub use stella_carrier::Carrier;
 pub use store::Store;
-pub use workers::{LocalQueue, Performer, TaskQueue, WakingStore, Worker};
+pub use workers::{
+    LocalQueue, Performer, Sweeper, TaskQueue, WakingStore, Watch, Worker, WorkerEvent,
+};
 
 /// The limits of this build, the same for every operation.
 pub(crate) const LIMITS: stella_model::Limits = stella_model::Limits::DEFAULT;

@@ -3,7 +3,7 @@
 //! The queue only wakes them. What is to be done is in the stored states of the runs, so a wake that
 //! is lost costs the time until the next look, and one that comes twice costs a look.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -20,8 +20,14 @@ use crate::Cancel;
 /// How long a worker waits for a wake before it looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Milliseconds between two looks at what is due, of each worker.
+/// Milliseconds between two looks at what is due.
 const SWEEP_MS: i64 = 2_000;
+
+/// Runs that a sweep finds at most.
+const SWEPT: usize = 64;
+
+/// Runs that wait in a queue at most: others are found by a sweep.
+const LONGEST_QUEUE: usize = 10_000;
 
 /// How often a report is tried while the store cannot be reached.
 const REPORTS: u32 = 20;
@@ -35,34 +41,97 @@ pub trait TaskQueue: Sync {
     fn next(&self, patience: Duration) -> Option<RunKey>;
 }
 
-/// The queue of one process.
+/// The queue of one process. A run waits in it once, however often it is named.
 #[derive(Debug, Default)]
 pub struct LocalQueue {
-    runs: Mutex<VecDeque<RunKey>>,
+    waiting: Mutex<Waiting>,
     filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    order: VecDeque<RunKey>,
+    runs: BTreeSet<RunKey>,
+}
+
+impl LocalQueue {
+    /// Number of runs that wait.
+    pub fn depth(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).order.len()
+    }
 }
 
 impl TaskQueue for LocalQueue {
     fn wake(&self, run: &RunKey) {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner).push_back(run.clone());
-        self.filled.notify_one();
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.order.len() < LONGEST_QUEUE && waiting.runs.insert(run.clone()) {
+            waiting.order.push_back(run.clone());
+            self.filled.notify_one();
+        }
     }
 
     fn next(&self, patience: Duration) -> Option<RunKey> {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.filled.wait_timeout_while(runs, patience, |runs| runs.is_empty());
-        let (mut runs, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        runs.pop_front()
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_empty = |waiting: &mut Waiting| waiting.order.is_empty();
+        let waited = self.filled.wait_timeout_while(waiting, patience, is_empty);
+        let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let run = waiting.order.pop_front()?;
+        waiting.runs.remove(&run);
+        Some(run)
     }
 }
 
+/// Something that workers tell of, for logs and figures.
+#[derive(Debug)]
+pub enum WorkerEvent<'a> {
+    /// A worker begins a task.
+    Begun {
+        /// What it was given.
+        lease: &'a Lease,
+        /// The worker.
+        worker: &'a str,
+    },
+    /// An attempt at a task is over.
+    Ended {
+        /// What the worker was given.
+        lease: &'a Lease,
+        /// The worker.
+        worker: &'a str,
+        /// How it ended.
+        ending: &'a Ending,
+        /// Milliseconds that it took.
+        took_ms: i64,
+    },
+    /// A run changed.
+    Changed {
+        /// The run.
+        run: &'a RunKey,
+        /// Where it stands now.
+        state: &'a RunState,
+        /// What happened to it.
+        events: &'a [RunEvent],
+    },
+    /// The store of states does not answer, or not as it should; it is asked again.
+    StoreFailed {
+        /// The run that was looked at, if it was one.
+        run: Option<&'a RunKey>,
+        /// What it says.
+        error: &'a dyn std::error::Error,
+    },
+}
+
+/// Takes what workers tell of; called from several threads.
+pub type Watch<'a> = &'a (dyn Fn(&WorkerEvent<'_>) + Sync);
+
 /// A store whose changes wake workers of this process.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct WakingStore<'a, S, Q> {
     /// Where the states are.
     pub store: &'a S,
-    /// Whom to tell.
+    /// Whom to wake.
     pub queue: &'a Q,
+    /// Whom to tell.
+    pub watch: Watch<'a>,
 }
 
 impl<S: RunStore, Q: TaskQueue> RunStore for WakingStore<'_, S, Q> {
@@ -81,8 +150,11 @@ impl<S: RunStore, Q: TaskQueue> RunStore for WakingStore<'_, S, Q> {
         now: Millis,
     ) -> Result<Saved, S::Error> {
         let saved = self.store.save(run, seen, state, events, now)?;
-        if saved == Saved::Yes && state.is_due(now) {
-            self.queue.wake(run);
+        if saved == Saved::Yes {
+            (self.watch)(&WorkerEvent::Changed { run, state, events });
+            if state.is_due(now) {
+                self.queue.wake(run);
+            }
         }
         Ok(saved)
     }
@@ -118,6 +190,8 @@ pub struct Worker<'a, S, Q, P> {
     pub performer: &'a P,
     /// The time.
     pub clock: &'a (dyn Fn() -> Millis + Sync),
+    /// Whom to tell.
+    pub watch: Watch<'a>,
 }
 
 impl<S, Q, P> Worker<'_, S, Q, P>
@@ -128,16 +202,7 @@ where
 {
     /// Works until it is told to stop; a task that it is at then is given back.
     pub fn work(&self, stop: &Cancel) {
-        let mut sweeps_at = Millis(i64::MIN);
         while !stop.is_set() {
-            let now = (self.clock)();
-            if now >= sweeps_at {
-                sweeps_at = now.after(SWEEP_MS);
-                // A store that does not answer is asked again later.
-                for run in self.store.due(now, 16).unwrap_or_default() {
-                    self.queue.wake(&run);
-                }
-            }
             if let Some(run) = self.queue.next(PATIENCE) {
                 self.look(&run, stop);
             }
@@ -146,11 +211,25 @@ where
 
     /// Takes a task of a run, if there is one, and does it.
     fn look(&self, run: &RunKey, stop: &Cancel) {
-        let driver = Driver::new(self.store);
-        let Ok(Some(lease)) = driver.take(run, &self.name, (self.clock)()) else { return };
-        let Ok(Some(stored)) = self.store.load(run) else { return };
-        let ending = self.hold(&lease, &stored.state, stop);
+        let begun = (self.clock)();
+        let (lease, state) = match Driver::new(self.store).take(run, &self.name, begun) {
+            Ok(Some(taken)) => taken,
+            Ok(None) | Err(DriveError::NoRun(_) | DriveError::Refused { .. }) => return,
+            // What is due is found by the next sweep.
+            Err(error) => return self.store_failed(run, error),
+        };
+        let worker = self.name.as_str();
+        (self.watch)(&WorkerEvent::Begun { lease: &lease, worker });
+        let ending = self.hold(&lease, &state, stop);
+        let took_ms = (self.clock)().0 - begun.0;
+        (self.watch)(&WorkerEvent::Ended { lease: &lease, worker, ending: &ending, took_ms });
         self.report(&lease, &ending);
+    }
+
+    fn store_failed(&self, run: &RunKey, error: DriveError<S::Error>) {
+        if let DriveError::Store(error) = error {
+            (self.watch)(&WorkerEvent::StoreFailed { run: Some(run), error: &error });
+        }
     }
 
     /// Does a task while its lease is renewed.
@@ -193,10 +272,11 @@ where
                 continue;
             }
             renews_at = now.after(third);
-            // Without an answer the worker goes on: its lease may last.
-            if let Err(DriveError::Refused { .. } | DriveError::NoRun(_)) = driver.renew(lease, now)
-            {
-                cancel.set();
+            match driver.renew(lease, now) {
+                Ok(()) => {}
+                Err(DriveError::Refused { .. } | DriveError::NoRun(_)) => cancel.set(),
+                // Without an answer the worker goes on: its lease may last.
+                Err(error) => self.store_failed(&lease.run, error),
             }
         }
     }
@@ -206,13 +286,84 @@ where
         let driver = Driver::new(self.store);
         for _ in 0..REPORTS {
             match driver.report(lease, ending.clone(), (self.clock)()) {
-                Err(DriveError::Store(_) | DriveError::Crowded(_)) => {
-                    let pause = lease.lease_ms.unsigned_abs() / u64::from(REPORTS);
-                    std::thread::sleep(Duration::from_millis(pause));
-                }
                 // What does not count any more was taken over by somebody else.
                 Ok(()) | Err(DriveError::Refused { .. } | DriveError::NoRun(_)) => return,
+                Err(error) => self.store_failed(&lease.run, error),
             }
+            let pause = lease.lease_ms.unsigned_abs() / u64::from(REPORTS);
+            std::thread::sleep(Duration::from_millis(pause));
         }
+    }
+}
+
+/// Looks for runs that are due, one for each process: it wakes workers where a wake was lost or time
+/// has passed, and takes back what dead workers hold.
+pub struct Sweeper<'a, S, Q> {
+    /// Where the states of runs are.
+    pub store: &'a S,
+    /// Whom to wake.
+    pub queue: &'a Q,
+    /// The time.
+    pub clock: &'a (dyn Fn() -> Millis + Sync),
+    /// Whom to tell.
+    pub watch: Watch<'a>,
+}
+
+impl<S: RunStore, Q: TaskQueue> Sweeper<'_, S, Q> {
+    /// Sweeps until it is told to stop.
+    pub fn work(&self, stop: &Cancel) {
+        let mut sweeps_at = Millis(i64::MIN);
+        while !stop.is_set() {
+            let now = (self.clock)();
+            if now >= sweeps_at {
+                sweeps_at = now.after(SWEEP_MS);
+                self.sweep(now);
+            }
+            std::thread::sleep(PATIENCE);
+        }
+    }
+
+    /// Looks once.
+    pub fn sweep(&self, now: Millis) {
+        let due = match self.store.due(now, SWEPT) {
+            Ok(due) => due,
+            Err(error) => {
+                return (self.watch)(&WorkerEvent::StoreFailed { run: None, error: &error });
+            }
+        };
+        for run in due {
+            if let Err(DriveError::Store(error)) = Driver::new(self.store).take_back(&run, now) {
+                (self.watch)(&WorkerEvent::StoreFailed { run: Some(&run), error: &error });
+            }
+            self.queue.wake(&run);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(number: u64) -> RunKey {
+        RunKey { tenant: stella_model::TenantId::local(), number }
+    }
+
+    #[test]
+    fn a_run_waits_once_and_the_queue_does_not_grow_without_end() {
+        let queue = LocalQueue::default();
+        for _ in 0..3 {
+            queue.wake(&run(1));
+            queue.wake(&run(2));
+        }
+        assert_eq!(queue.depth(), 2);
+        assert_eq!(queue.next(Duration::ZERO), Some(run(1)));
+        // Whoever took it may leave something: it waits again.
+        queue.wake(&run(1));
+        let rest: Vec<RunKey> = std::iter::from_fn(|| queue.next(Duration::ZERO)).collect();
+        assert_eq!(rest, [run(2), run(1)]);
+        for number in 0..=LONGEST_QUEUE as u64 {
+            queue.wake(&run(number));
+        }
+        assert_eq!(queue.depth(), LONGEST_QUEUE);
     }
 }

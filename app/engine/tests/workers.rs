@@ -12,7 +12,7 @@ use common::{ingest_into, request, run, tree};
 use stella_depot::{KeptBundle, VirtualTar};
 use stella_engine::{
     Cancel, Carrier, LocalQueue, NoProgress, Performer, RunRequest, RunTasks, Signing, Store,
-    TaskQueue as _, WakingStore, Worker, kept_bundle,
+    Sweeper, TaskQueue as _, WakingStore, Worker, WorkerEvent, kept_bundle,
 };
 use stella_keys::{Existing, KeyName, KeyStore, Password, PasswordSource};
 use stella_ledger::IngestMode;
@@ -91,11 +91,12 @@ impl Performer for Hands<'_> {
         if service.deaths.fetch_update(Ordering::SeqCst, Ordering::SeqCst, dies).is_ok() {
             // The work is done and nobody hears of it: the lease runs out.
             service.clock.fetch_add(lease.lease_ms + 1, Ordering::SeqCst);
-            let states = WakingStore { store: &service.states, queue: &service.queue };
+            let states =
+                WakingStore { store: &service.states, queue: &service.queue, watch: &|_| {} };
             let now = Millis(service.clock.load(Ordering::SeqCst));
             let other = Driver::new(&states).take(&lease.run, "another", now).expect("answers");
             // Another worker has it now, and gives it back.
-            if let Some(other) = other {
+            if let Some((other, _)) = other {
                 let ending = stella_run::Ending::GivenBack;
                 Driver::new(&states).report(&other, ending, now).expect("counts");
             }
@@ -135,15 +136,19 @@ impl Service {
     /// Lets so many workers work until a run is over.
     fn work(&self, workers: usize, run: &RunKey) -> RunState {
         let stop = Cancel::new();
-        let states = WakingStore { store: &self.states, queue: &self.queue };
+        let states = WakingStore { store: &self.states, queue: &self.queue, watch: &|_| {} };
+        let clock = || Millis(self.clock.fetch_add(1, Ordering::SeqCst));
         std::thread::scope(|scope| {
+            let (queue, watch) = (&self.queue, &|_: &WorkerEvent<'_>| {});
+            let sweeper = Sweeper { store: &states, queue, clock: &clock, watch };
+            let (stop, clock) = (&stop, &clock);
+            scope.spawn(move || sweeper.work(stop));
             for number in 0..workers {
-                let (stop, states) = (&stop, &states);
+                let states = &states;
                 scope.spawn(move || {
-                    let clock = || Millis(self.clock.fetch_add(1, Ordering::SeqCst));
-                    let (queue, performer) = (&self.queue, &Hands(self));
+                    let performer = &Hands(self);
                     let name = format!("w{number}");
-                    Worker { name, store: states, queue, performer, clock: &clock }.work(stop);
+                    Worker { name, store: states, queue, performer, clock, watch }.work(stop);
                 });
             }
             while !self.state(run).status.is_terminal() {
@@ -155,8 +160,8 @@ impl Service {
     }
 
     fn bundle(&self, run: &RunState) -> KeptBundle {
-        let digest = run.export_digest.expect("is sealed");
-        kept_bundle(&self.store, &digest).unwrap_or_else(|error| panic!("{error}"))
+        let bundle = run.bundle.expect("is sealed");
+        kept_bundle(&self.store, &bundle).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
@@ -246,7 +251,7 @@ fn a_plan_that_was_run_before_is_not_packed_again_unless_its_bundle_is_damaged()
     let done = std::mem::take(&mut *service.tasks.lock().expect("a lock"));
     let names: Vec<String> = done.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["plan", "distribute/http", "verify/http"]);
-    assert_eq!(again.export_digest, first.export_digest);
+    assert_eq!(again.bundle, first.bundle);
     // Every file of the depot goes bad, with its size as it was.
     let before = files(&service.bundle(&first));
     for name in tree(&service.store.depot_dir()).keys().filter(|name| name.contains("blobs")) {
@@ -314,9 +319,9 @@ fn tenants_of_one_store_share_nothing() {
     let run = service.start(1);
     let state = service.work(1, &run);
     assert_eq!(state.status, Status::Succeeded, "{state:?}");
-    let digest = state.export_digest.expect("is sealed");
-    assert!(kept_bundle(&of("acme"), &digest).is_ok());
-    assert!(kept_bundle(&of("other"), &digest).is_err());
+    let bundle = state.bundle.expect("is sealed");
+    assert!(kept_bundle(&of("acme"), &bundle).is_ok());
+    assert!(kept_bundle(&of("other"), &bundle).is_err());
     assert!(of("other").ledger().expect("is there").feeds().expect("reads").is_empty());
     assert_ne!(of("acme").keys_dir(), of("other").keys_dir());
 }

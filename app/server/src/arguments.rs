@@ -1,9 +1,16 @@
 //! The command line of `export-center`.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+use stella_model::TenantId;
+
+use crate::telemetry::LogFormat;
 
 /// Export Center as a service.
 #[derive(Debug, Parser)]
@@ -21,6 +28,35 @@ pub(crate) enum Command {
     Worker(Work),
     /// Make the tables of the catalog, or bring them to the form of this version.
     Migrate(Place),
+    /// Make a tenant, and a token of its administrator if it has none.
+    Tenant(NewTenant),
+    /// Print the OpenAPI document of the API.
+    #[command(hide = true)]
+    Openapi,
+}
+
+/// The address of a database, which may have a password in it.
+#[derive(Clone)]
+pub(crate) struct Address(String);
+
+impl Address {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(not shown)")
+    }
+}
+
+impl FromStr for Address {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Address, Infallible> {
+        Ok(Address(text.to_owned()))
+    }
 }
 
 /// Where everything is.
@@ -31,10 +67,25 @@ pub(crate) struct Place {
     pub(crate) data: PathBuf,
     /// Address of the catalog, `sqlite:…` or `postgres:…`; a file in the data directory unless given.
     #[arg(long, env = "EXPORT_CENTER_CATALOG", value_name = "URL", hide_env_values = true)]
-    pub(crate) catalog: Option<String>,
+    pub(crate) catalog: Option<Address>,
     /// Address of the ledger, `postgres:…`; a file in the data directory unless given.
     #[arg(long, env = "EXPORT_CENTER_LEDGER", value_name = "URL", hide_env_values = true)]
-    pub(crate) ledger: Option<String>,
+    pub(crate) ledger: Option<Address>,
+    /// What lines of the log look like.
+    #[arg(long, env = "EXPORT_CENTER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// What is logged: error, warn, info or debug.
+    #[arg(long, env = "EXPORT_CENTER_LOG", value_name = "LEVEL", default_value = "info")]
+    pub(crate) log: String,
+}
+
+/// A tenant to be made.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NewTenant {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Its name.
+    pub(crate) name: TenantId,
 }
 
 /// How tasks are done.
@@ -51,6 +102,10 @@ pub(crate) struct Work {
     /// Make bundles that nobody signed. They do not verify unless whoever verifies says so too.
     #[arg(long, conflicts_with = "key_password_file")]
     pub(crate) unsigned_for_testing: bool,
+    /// Where figures (`/metrics`), `/health` and `/ready` are served to the operator; nowhere unless
+    /// given. Whoever reaches it sees figures of all tenants.
+    #[arg(long, env = "EXPORT_CENTER_OPERATIONS_LISTEN", value_name = "ADDRESS")]
+    pub(crate) operations_listen: Option<SocketAddr>,
 }
 
 /// How the API is served.
@@ -70,4 +125,11 @@ pub(crate) struct Serve {
     #[arg(long, env = "EXPORT_CENTER_LEASE", value_name = "SECONDS", default_value = "30",
           value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub(crate) lease: u16,
+    /// Requests a second that a tenant may send; ten times as many in a burst.
+    #[arg(long, env = "EXPORT_CENTER_RATE", value_name = "NUMBER", default_value = "100")]
+    pub(crate) rate: NonZeroU32,
+    /// Seconds that clients and tasks have to end when the process is asked to.
+    #[arg(long, env = "EXPORT_CENTER_DRAIN", value_name = "SECONDS", default_value = "10",
+          value_parser = clap::value_parser!(u16).range(0..=3600))]
+    pub(crate) drain: u16,
 }

@@ -8,30 +8,27 @@
     reason = "a program of the terminal: what it says at its start is for whoever started it"
 )]
 
+mod access;
+mod api;
 mod arguments;
-mod bundle;
-mod caller;
-mod events;
-mod order;
-mod performer;
-mod problem;
-mod range;
-mod runs;
+mod listener;
 mod serve;
 mod service;
+mod telemetry;
+mod watch;
+mod workers;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-
-/// Where the interface of the service begins.
-pub(crate) const BASE: &str = "/api/export/v1";
 
 fn main() -> ExitCode {
     let done = match arguments::Arguments::parse().command {
         arguments::Command::Migrate(place) => serve::migrate(&place),
         arguments::Command::Serve(serve) => serve::serve(&serve),
         arguments::Command::Worker(work) => serve::work(&work),
+        arguments::Command::Tenant(new) => serve::add_tenant(&new),
+        arguments::Command::Openapi => print_openapi(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,4 +38,9 @@ fn main() -> ExitCode {
             ExitCode::from(catalog.map_or(1, |error| error.code().exit_code()))
         }
     }
+}
+
+fn print_openapi() -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(&api::document())?);
+    Ok(())
 }

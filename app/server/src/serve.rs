@@ -1,36 +1,36 @@
 //! Starting, serving, and stopping in good order.
 
-use std::future::IntoFuture as _;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::routing::{get, post};
-use stella_catalog::{AuditEntry, BlockingStore, Catalog, NewToken, Token};
-use stella_engine::{Cancel, LocalQueue, Signing, WakingStore, Worker};
+use stella_catalog::{AuditEntry, Catalog, Mutation, NewToken, Token};
+use stella_engine::{LocalQueue, Signing};
 use stella_keys::PasswordSource;
-use stella_model::{ErrorCode, TenantId};
+use stella_model::TenantId;
 use stella_run::Rules;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::arguments::{Place, Serve, Work};
-use crate::caller::Scope;
-use crate::performer::Hands;
-use crate::problem::Problem;
-use crate::service::{Service, random};
-use crate::{BASE, bundle, events, runs};
-
-/// Largest body of a request, in bytes: orders are small.
-const LARGEST_BODY: usize = 1 << 20;
-
-/// How long clients are still answered once the process is asked to end.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(10);
+use crate::access::{Limits, Scope};
+use crate::api::{BASE, operations, router};
+use crate::arguments::{NewTenant, Place, Serve, Work};
+use crate::listener;
+use crate::service::{Service, now, random};
+use crate::telemetry::{Figures, start_log};
+use crate::watch::Watchers;
+use crate::workers::with_workers;
 
 /// Milliseconds that the first token opens anything: a week, to make others with.
 const FIRST_TOKEN_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Requests a second of one tenant where nobody asks.
+const NO_RATE: std::num::NonZeroU32 = std::num::NonZeroU32::MAX;
+
+/// How often limits forget those who have been quiet.
+const FORGET: Duration = Duration::from_secs(60);
 
 /// `export-center migrate`.
 pub(crate) fn migrate(place: &Place) -> anyhow::Result<()> {
@@ -43,19 +43,19 @@ pub(crate) fn migrate(place: &Place) -> anyhow::Result<()> {
 
 /// `export-center serve`.
 pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
-    let runtime = Runtime::new().context("cannot start the runtime")?;
     let place = &arguments.work.place;
+    start_log(place.log_format, &place.log)?;
+    let runtime = Runtime::new().context("cannot start the runtime")?;
     if place.catalog.is_none() {
         // The embedded database has no other keeper.
         migrate(place)?;
     }
     let mut service = runtime.block_on(open(&arguments.work))?;
     service.rules.lease_ms = i64::from(arguments.lease) * 1000;
+    service.limits = Limits::new(arguments.rate);
     let service = Arc::new(service);
-    let listener = runtime
-        .block_on(tokio::net::TcpListener::bind(arguments.listen))
-        .with_context(|| format!("cannot listen on {}", arguments.listen))?;
-    if let Some(token) = runtime.block_on(first_token(&service))? {
+    let listener = listen(&runtime, arguments.listen)?;
+    if let Some(token) = runtime.block_on(first_token(&service.catalog, &TenantId::local()))? {
         println!("Token of the administrator, shown this once: {token}");
     }
     println!(
@@ -64,6 +64,20 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
         listener.local_addr().context("cannot tell where it listens")?
     );
     std::io::stdout().flush().context("cannot write to standard output")?;
+    serve_operations(&runtime, &service, &arguments.work)?;
+    runtime.spawn({
+        let service = service.clone();
+        async move { service.watchers.look_at(&service.catalog).await }
+    });
+    runtime.spawn({
+        let service = service.clone();
+        async move {
+            loop {
+                tokio::time::sleep(FORGET).await;
+                service.limits.forget_quiet();
+            }
+        }
+    });
     with_workers(&runtime, &service, arguments.work.workers, |stop| {
         // Tasks are given back at once; who is being answered has a little longer.
         let stop = stop.clone();
@@ -71,58 +85,39 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
             asked().await;
             stop.set();
         };
-        let served = axum::serve(listener, router(service.clone())).with_graceful_shutdown(begun);
-        let patience = async {
-            asked().await;
-            tokio::time::sleep(LONGEST_GOODBYE).await;
-        };
-        runtime.block_on(async {
-            tokio::select! {
-                served = served.into_future() => served.context("serving failed"),
-                () = patience => Ok(()),
-            }
-        })
+        let patience = Duration::from_secs(arguments.drain.into());
+        runtime.block_on(listener::serve(listener, router(service.clone()), begun, patience));
+        Ok(())
     })
+}
+
+fn listen(runtime: &Runtime, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = runtime.block_on(TcpListener::bind(address));
+    bound.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Serves figures to the operator, for as long as the process runs.
+fn serve_operations(runtime: &Runtime, service: &Arc<Service>, work: &Work) -> anyhow::Result<()> {
+    let Some(address) = work.operations_listen else { return Ok(()) };
+    let listener = listen(runtime, address)?;
+    let address = listener.local_addr().context("cannot tell where it listens")?;
+    println!("Figures   http://{address}/metrics");
+    std::io::stdout().flush().context("cannot write to standard output")?;
+    let router = operations(service.clone());
+    runtime.spawn(listener::serve(listener, router, std::future::pending(), Duration::ZERO));
+    Ok(())
 }
 
 /// `export-center worker`.
 pub(crate) fn work(arguments: &Work) -> anyhow::Result<()> {
     anyhow::ensure!(arguments.workers > 0, "--workers 0: a worker does at least one task at once");
+    start_log(arguments.place.log_format, &arguments.place.log)?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let service = Arc::new(runtime.block_on(open(arguments))?);
+    serve_operations(&runtime, &service, arguments)?;
     with_workers(&runtime, &service, arguments.workers, |_| {
         runtime.block_on(asked());
         Ok(())
-    })
-}
-
-/// Lets workers work for as long as something else goes on; what they hold then is given back.
-fn with_workers(
-    runtime: &Runtime,
-    service: &Service,
-    workers: u16,
-    meanwhile: impl FnOnce(&Cancel) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let stop = Cancel::new();
-    let states = BlockingStore::new(service.catalog.clone(), runtime.handle().clone());
-    let states = WakingStore { store: &states, queue: &*service.queue };
-    let hands = Hands { service, runtime: runtime.handle().clone() };
-    let clock = || service.now();
-    std::thread::scope(|scope| {
-        for number in 0..workers {
-            let worker = Worker {
-                name: format!("{}-{number}", std::process::id()),
-                store: &states,
-                queue: &*service.queue,
-                performer: &hands,
-                clock: &clock,
-            };
-            let stop = &stop;
-            scope.spawn(move || worker.work(stop));
-        }
-        let done = meanwhile(&stop);
-        stop.set();
-        done
     })
 }
 
@@ -152,7 +147,7 @@ async fn asked() {
 
 fn catalog_of(place: &Place) -> String {
     let file = || format!("sqlite://{}", place.data.join("catalog.db").display());
-    place.catalog.clone().unwrap_or_else(file)
+    place.catalog.as_ref().map_or_else(file, |address| address.as_str().to_owned())
 }
 
 async fn open(work: &Work) -> anyhow::Result<Service> {
@@ -171,19 +166,39 @@ async fn open(work: &Work) -> anyhow::Result<Service> {
         signing,
         queue: Arc::new(LocalQueue::default()),
         rules: Rules::DEFAULT,
+        limits: Limits::new(NO_RATE),
+        figures: Figures::default(),
+        watchers: Watchers::default(),
     })
 }
 
-/// Makes the tenant of a service that has none yet, and a token to begin with: also when no other token
-/// is left that opens everything.
-async fn first_token(service: &Service) -> anyhow::Result<Option<String>> {
-    let (tenant, now) = (TenantId::local(), service.now());
-    service.catalog.add_tenant(&tenant, now).await?;
+/// `export-center tenant`.
+pub(crate) fn add_tenant(new: &NewTenant) -> anyhow::Result<()> {
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    if new.place.catalog.is_none() {
+        migrate(&new.place)?;
+    }
+    runtime.block_on(async {
+        let catalog = Catalog::open(&catalog_of(&new.place)).await?;
+        match first_token(&catalog, &new.name).await? {
+            Some(token) => println!("Token of the administrator, shown this once: {token}"),
+            None => println!("The tenant {} is there, and so is its administrator.", new.name),
+        }
+        catalog.close().await;
+        Ok(())
+    })
+}
+
+/// Makes a tenant that is not there yet, and a token to begin with: also when no other token is left
+/// that opens everything.
+async fn first_token(catalog: &Catalog, tenant: &TenantId) -> anyhow::Result<Option<String>> {
+    let now = now();
+    catalog.add_tenant(tenant, now).await?;
     let opens_all = |token: &Token| {
         let is_admin = token.scopes.iter().any(|scope| scope == Scope::Admin.as_str());
         is_admin && token.revoked.is_none() && token.expires > now
     };
-    if service.catalog.tokens(&tenant).await?.iter().any(opens_all) {
+    if catalog.tokens(tenant).await?.iter().any(opens_all) {
         return Ok(None);
     }
     let token = NewToken {
@@ -194,44 +209,14 @@ async fn first_token(service: &Service) -> anyhow::Result<Option<String>> {
         secret: random().context("no random bytes to make a token of")?,
     };
     let entry = AuditEntry {
-        actor: "export-center serve".to_owned(),
+        actor: "export-center".to_owned(),
         action: "token.create",
-        object: token.name.clone(),
+        object: token.id_text(),
         outcome: "allowed",
         details: "{}".to_owned(),
-        trace: service.trace(None),
+        trace: String::new(),
     };
-    Ok(Some(service.catalog.add_token(&tenant, &token, &entry, now).await?))
-}
-
-/// What is served.
-pub(crate) fn router(service: Arc<Service>) -> Router {
-    let api = Router::new()
-        .route("/runs", get(runs::list).post(runs::start))
-        .route("/runs/{id}", get(runs::get))
-        .route("/runs/{id}/cancel", post(runs::cancel))
-        .route("/runs/{id}/retry", post(runs::retry))
-        .route("/runs/{id}/events", get(events::of_run))
-        .route("/runs/{id}/manifest", get(bundle::manifest))
-        .route("/runs/{id}/bundle.tar", get(bundle::tar).head(bundle::tar))
-        .route("/health", get(async || "ok\n"))
-        .route("/ready", get(ready));
-    let nowhere =
-        async || Problem::not_found("such address; the interface begins at /api/export/v1");
-    let nohow = async || {
-        Problem::new(ErrorCode::Usage, "the address does not know this method")
-            .with_status(axum::http::StatusCode::METHOD_NOT_ALLOWED)
-    };
-    Router::new()
-        .nest(BASE, api)
-        .fallback(nowhere)
-        .method_not_allowed_fallback(nohow)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(service)
-}
-
-/// `GET /ready`: whether requests can be answered.
-async fn ready(State(service): State<Arc<Service>>) -> Result<&'static str, Problem> {
-    service.catalog.ping().await?;
-    Ok("ok\n")
+    let mutation = Mutation { entry: &entry, key: None, now };
+    let made = catalog.add_token(tenant, &token, &mutation).await?;
+    Ok(made.now())
 }

@@ -2,26 +2,34 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stella_catalog::Catalog;
-use stella_engine::{LocalQueue, Signing, Store};
+use stella_engine::{LocalQueue, Signing, Store, TaskQueue as _, WorkerEvent};
 use stella_model::TenantId;
-use stella_run::{Millis, Rules};
+use stella_run::{Millis, Rules, RunEvent, RunKey};
+use tokio::runtime::Handle;
+
+use crate::access::Limits;
+use crate::telemetry::Figures;
+use crate::telemetry::events::{OfWorker, RunEnded};
+use crate::watch::Watchers;
 
 /// The service.
-#[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) catalog: Catalog,
     /// The data directory.
     pub(crate) data: PathBuf,
     /// A PostgreSQL database with the ledger; none for files in the data directory.
-    pub(crate) ledger: Option<String>,
+    pub(crate) ledger: Option<crate::arguments::Address>,
     /// Who signs.
     pub(crate) signing: Signing,
     pub(crate) queue: Arc<LocalQueue>,
     /// How patient the runs are that are accepted here.
     pub(crate) rules: Rules,
+    pub(crate) limits: Limits,
+    pub(crate) figures: Figures,
+    pub(crate) watchers: Watchers,
 }
 
 impl Service {
@@ -29,30 +37,43 @@ impl Service {
     pub(crate) fn store(&self, tenant: &TenantId) -> Store {
         let store = Store::at(&self.data).of_tenant(tenant.clone());
         match &self.ledger {
-            Some(url) => store.with_database(url),
+            Some(url) => store.with_database(url.as_str()),
             None => store,
         }
     }
 
     /// The time.
     pub(crate) fn now(&self) -> Millis {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        now()
     }
 
-    /// The trace that a request belongs to: the one that it brings (W3C Trace Context), else a new one.
-    pub(crate) fn trace(&self, traceparent: Option<&str>) -> String {
-        let brought = traceparent.and_then(|text| text.split('-').nth(1));
-        let is_id = |id: &&str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match brought.filter(is_id) {
-            Some(id) => id.to_owned(),
-            // A trace is no secret: without random bytes it is only not told from others.
-            None => {
-                let bytes = random::<16>().unwrap_or_default();
-                bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-            }
+    /// Says that a run may have something to do, and that there is something to see.
+    pub(crate) fn changed(&self, run: &RunKey) {
+        self.queue.wake(run);
+        self.watchers.tell(&run.tenant);
+    }
+
+    /// Takes what workers tell of.
+    pub(crate) fn hear(&self, event: &WorkerEvent<'_>, runtime: &Handle) {
+        OfWorker(event).emit(&self.figures);
+        let WorkerEvent::Changed { run, state, events } = event else { return };
+        self.watchers.tell(&run.tenant);
+        let ended =
+            |event: &RunEvent| matches!(event, RunEvent::Status { to, .. } if to.is_terminal());
+        if events.iter().any(ended)
+            && let Ok(Some(summary)) = runtime.block_on(self.catalog.run_summary(run))
+        {
+            let took = self.now().0.saturating_sub(summary.created.0);
+            let took = Duration::from_millis(u64::try_from(took).unwrap_or(0));
+            RunEnded { run, state, profile: &summary.profile, took }.emit(&self.figures);
         }
     }
+}
+
+/// The time.
+pub(crate) fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Random bytes.

@@ -44,7 +44,7 @@ pub enum Saved {
 /// Where the states of runs are kept.
 pub trait RunStore {
     /// Why it cannot be reached.
-    type Error;
+    type Error: std::error::Error;
 
     /// The state of a run; none if there is no such run.
     ///
@@ -136,8 +136,8 @@ impl<'a, S: RunStore> Driver<'a, S> {
         Driver { store }
     }
 
-    /// Takes the first task of a run that is offered; none if there is none now. What was lost is
-    /// taken back first.
+    /// Takes the first task of a run that is offered, and gives the state of the run with it; none if
+    /// there is none now. What was lost is taken back first.
     ///
     /// # Errors
     /// [`DriveError`], never [`DriveError::Refused`].
@@ -146,14 +146,25 @@ impl<'a, S: RunStore> Driver<'a, S> {
         run: &RunKey,
         worker: &str,
         now: Millis,
-    ) -> Result<Option<Lease>, DriveError<S::Error>> {
+    ) -> Result<Option<(Lease, RunState)>, DriveError<S::Error>> {
         self.change(run, now, |state| {
-            let mut events = Vec::new();
-            let taken = take(state, worker, now, &mut events);
+            let mut events = take_back(state, now);
+            let taken = claim(state, worker, now, &mut events);
             let lease_ms = state.rules.lease_ms;
-            let lease = |(task, attempt)| Lease { run: run.clone(), task, attempt, lease_ms };
+            let lease = |(task, attempt)| {
+                (Lease { run: run.clone(), task, attempt, lease_ms }, state.clone())
+            };
             Ok((events, taken.map(lease)))
         })
+    }
+
+    /// Takes back what was lost of a run, also where nobody is there to take it over: a run that is
+    /// cancelled ends then.
+    ///
+    /// # Errors
+    /// [`DriveError`], never [`DriveError::Refused`].
+    pub fn take_back(&self, run: &RunKey, now: Millis) -> Result<(), DriveError<S::Error>> {
+        self.change(run, now, |state| Ok((take_back(state, now), ())))
     }
 
     /// Tells that a worker is alive and at its task.
@@ -235,29 +246,28 @@ impl<'a, S: RunStore> Driver<'a, S> {
     }
 }
 
-/// Takes back what was lost and claims the first task that is offered.
-fn take(
+/// Takes back the attempts whose leases ran out.
+fn take_back(state: &mut RunState, now: Millis) -> Vec<RunEvent> {
+    let mut events = Vec::new();
+    // Taking one back may end the run; so what is lost is asked each time.
+    while let Some(Action::TakeBack { task, attempt }) = state.next(now).into_iter().next() {
+        // What `next` names is never refused: nothing lies between the two.
+        let Ok(told) = state.apply(Outcome::Expired { task, attempt }, now) else { break };
+        events.extend(told);
+    }
+    events
+}
+
+/// Claims the first task that is offered.
+fn claim(
     state: &mut RunState,
     worker: &str,
     now: Millis,
     events: &mut Vec<RunEvent>,
 ) -> Option<(TaskId, u32)> {
-    // Taking back may offer something, or end the run; so what is next is asked each time.
-    loop {
-        let outcome = match state.next(now).into_iter().next()? {
-            Action::TakeBack { task, attempt } => Outcome::Expired { task, attempt },
-            Action::Offer(task) => Outcome::Claimed { task, worker: worker.to_owned() },
-            Action::Wait(_) => return None,
-        };
-        let claimed = match &outcome {
-            Outcome::Claimed { task, .. } => Some(task.clone()),
-            _ => None,
-        };
-        // What `next` names is never refused: nothing lies between the two.
-        events.extend(state.apply(outcome, now).ok()?);
-        if let Some(task) = claimed {
-            let attempt = state.tasks.get(&task)?.attempt;
-            return Some((task, attempt));
-        }
-    }
+    let Action::Offer(task) = state.next(now).into_iter().next()? else { return None };
+    let claimed = Outcome::Claimed { task: task.clone(), worker: worker.to_owned() };
+    events.extend(state.apply(claimed, now).ok()?);
+    let attempt = state.tasks.get(&task)?.attempt;
+    Some((task, attempt))
 }

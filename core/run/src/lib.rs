@@ -21,7 +21,7 @@ mod task;
 mod tests;
 
 pub use drive::{DriveError, Driver, Ending, Lease, RunKey, RunStore, Saved, Stored};
-pub use state::{CancelRequest, Plan, Rules, RunState};
+pub use state::{Bundle, CancelRequest, Plan, Rules, RunState, Snapshot, SnapshotSet};
 pub use status::Status;
 pub use step::{Action, Held, Outcome, Refused, RunEvent};
 pub use task::{Failure, Millis, Phase, Remedy, Task, TaskId, TaskResult};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use stella_model::{Digest, Target};
+use stella_model::{Digest, SetKey, Target};
 
 use crate::{Failure, Millis, Phase, Status, Task, TaskId};
 
@@ -46,20 +46,59 @@ impl Rules {
     }
 }
 
+/// A sealed bundle. The same manifest signed by another key is another bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bundle {
+    /// SHA-256 of `export.json`.
+    pub export_digest: Digest,
+    /// Digest of the names and digests of all its files.
+    pub files: Digest,
+    /// Bytes of all its files.
+    pub bytes: u64,
+}
+
+/// What a run reads: its inputs, pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// The ledger that is read.
+    pub ledger: String,
+    /// Up to which sequence: a cursor of this ledger, which enters no hash.
+    pub sequence: u64,
+    /// Its sets, by kind and feed.
+    pub sets: Vec<SnapshotSet>,
+}
+
+/// A set of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotSet {
+    /// Kind and feed.
+    #[serde(flatten)]
+    pub set: SetKey,
+    /// Number of records.
+    pub records: u64,
+    /// Set root before redaction.
+    pub root: Digest,
+}
+
 /// What a run was decided to be, as far as its life depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// Identity of the plan.
     pub plan_hash: Digest,
+    /// SHA-256 of what else was decided: what the snapshot held and what the run is held against. Runs
+    /// of one plan may differ in it.
+    pub decided: Digest,
     /// Number of shards that its parts are packed in.
     pub shards: u32,
     /// Number of outputs that are made of records.
     pub outputs: u32,
-    /// SHA-256 of `export.json` of a bundle that the same plan already made and that is still there:
-    /// nothing is packed again.
+    /// The bundle that the same plan already made and that is still there: nothing is packed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub same_as: Option<Digest>,
+    pub same_as: Option<Bundle>,
 }
 
 impl Plan {
@@ -94,9 +133,9 @@ pub struct RunState {
     /// What it was decided to be, once it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
-    /// SHA-256 of `export.json`, once it is sealed.
+    /// Its bundle, once that is sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub export_digest: Option<Digest>,
+    pub bundle: Option<Bundle>,
     /// That somebody wants it to stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<CancelRequest>,
@@ -119,7 +158,7 @@ impl RunState {
             targets,
             rules,
             plan: None,
-            export_digest: None,
+            bundle: None,
             cancel: None,
             failure: None,
             repairs: 0,

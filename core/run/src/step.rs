@@ -1,10 +1,11 @@
 //! What can be done next, and what follows from what was done.
 
 use serde::{Deserialize, Serialize};
-use stella_model::Target;
+use stella_model::{Digest, Target};
 
 use crate::{
-    CancelRequest, Failure, Millis, Phase, Remedy, RunState, Status, Task, TaskId, TaskResult,
+    Bundle, CancelRequest, Failure, Millis, Phase, Remedy, RunState, Snapshot, Status, Task,
+    TaskId, TaskResult,
 };
 
 /// Something that can be done for a run.
@@ -109,6 +110,18 @@ pub enum RunEvent {
         task: TaskId,
         /// The attempt.
         attempt: u32,
+    },
+    /// It is decided what the run is and what it reads.
+    Planned {
+        /// Identity of the plan.
+        plan_hash: Digest,
+        /// What it reads.
+        snapshot: Snapshot,
+    },
+    /// A bundle was sealed.
+    Sealed {
+        /// The bundle.
+        bundle: Bundle,
     },
     /// An attempt failed.
     Failed {
@@ -273,9 +286,13 @@ impl RunState {
     ) -> Result<(), Refused> {
         self.held(&id, attempt)?;
         match (&id, result) {
-            (TaskId::Plan, TaskResult::Planned(plan)) => self.plan = Some(plan),
-            (TaskId::Seal, TaskResult::Sealed { export_digest }) => {
-                self.export_digest = Some(export_digest);
+            (TaskId::Plan, TaskResult::Planned { plan, snapshot }) => {
+                events.push(RunEvent::Planned { plan_hash: plan.plan_hash, snapshot });
+                self.plan = Some(plan);
+            }
+            (TaskId::Seal, TaskResult::Sealed(bundle)) => {
+                events.push(RunEvent::Sealed { bundle });
+                self.bundle = Some(bundle);
             }
             (TaskId::Make(_) | TaskId::Pack(_), TaskResult::Stored)
             | (TaskId::Distribute(_), TaskResult::Delivered)
@@ -360,7 +377,7 @@ impl RunState {
     /// Offers everything that lies in the depot again. What is still good there is found and taken.
     fn rebuild(&mut self, now: Millis, events: &mut Vec<RunEvent>) {
         self.repairs += 1;
-        self.export_digest = None;
+        self.bundle = None;
         if let Some(plan) = &mut self.plan {
             plan.same_as = None;
         }
@@ -400,8 +417,8 @@ impl RunState {
     /// Offers the tasks that can be done now because those before them are.
     fn grow(&mut self, now: Millis) {
         let Some(plan) = self.plan.clone() else { return };
-        if let Some(digest) = plan.same_as {
-            self.export_digest = Some(digest);
+        if let Some(bundle) = plan.same_as {
+            self.bundle = Some(bundle);
         } else {
             for id in plan.packing() {
                 self.offer(id, now);
@@ -452,7 +469,7 @@ impl RunState {
 
     /// The status once every target has the bundle or has failed.
     fn delivered(&self) -> Option<Status> {
-        self.export_digest?;
+        self.bundle?;
         let has_failed = |target: &Target| {
             let tasks = [TaskId::Distribute(target.clone()), TaskId::Verify(target.clone())];
             tasks.iter().any(|id| self.tasks.get(id).is_some_and(Task::is_given_up))
@@ -473,7 +490,7 @@ impl RunState {
             return Status::Queued;
         }
         let is_troubled = |task: &Task| task.trouble.is_some() && !task.is_given_up();
-        let is_mending = self.repairs > 0 && self.export_digest.is_none();
+        let is_mending = self.repairs > 0 && self.bundle.is_none();
         match is_mending || self.tasks.values().any(is_troubled) {
             true => Status::Retrying,
             false => Status::Running,

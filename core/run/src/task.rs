@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use stella_model::{Digest, ErrorCode, Target};
+use stella_model::{ErrorCode, Target};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
@@ -174,14 +174,16 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskResult {
     /// The run is decided.
-    Planned(crate::Plan),
+    Planned {
+        /// What it is.
+        plan: crate::Plan,
+        /// What it reads.
+        snapshot: crate::Snapshot,
+    },
     /// A shard or a database lies in the depot.
     Stored,
     /// The bundle is sealed.
-    Sealed {
-        /// SHA-256 of `export.json`.
-        export_digest: Digest,
-    },
+    Sealed(crate::Bundle),
     /// The target has the bundle.
     Delivered,
     /// The target has what it should.

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use stella_model::{Digest, ErrorCode, Target};
 
 use crate::{
-    Action, Failure, Held, Millis, Outcome, Phase, Plan, Refused, Remedy, Rules, RunEvent,
-    RunState, Status, TaskId, TaskResult,
+    Action, Bundle, Failure, Held, Millis, Outcome, Phase, Plan, Refused, Remedy, Rules, RunEvent,
+    RunState, Snapshot, Status, TaskId, TaskResult,
 };
 
 fn target(name: &str) -> Target {
@@ -20,7 +20,17 @@ fn run(targets: &[&str]) -> RunState {
 
 fn plan(outputs: u32, shards: u32) -> TaskResult {
     let plan_hash = Digest::of(b"plan");
-    TaskResult::Planned(Plan { plan_hash, shards, outputs, same_as: None })
+    let decided = Digest::of(b"decided");
+    let plan = Plan { plan_hash, decided, shards, outputs, same_as: None };
+    TaskResult::Planned { plan, snapshot: snapshot() }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot { ledger: "1f".to_owned(), sequence: 7, sets: Vec::new() }
+}
+
+fn bundle() -> Bundle {
+    Bundle { export_digest: Digest::of(b"export.json"), files: Digest::of(b"files"), bytes: 9 }
 }
 
 /// What a task gives when all goes well.
@@ -28,7 +38,7 @@ fn result(task: &TaskId) -> TaskResult {
     match task {
         TaskId::Plan => plan(1, 2),
         TaskId::Make(_) | TaskId::Pack(_) => TaskResult::Stored,
-        TaskId::Seal => TaskResult::Sealed { export_digest: Digest::of(b"export.json") },
+        TaskId::Seal => TaskResult::Sealed(bundle()),
         TaskId::Distribute(_) => TaskResult::Delivered,
         TaskId::Verify(_) => TaskResult::Verified,
     }
@@ -88,7 +98,7 @@ fn a_run_passes_its_stages_in_their_order() {
     pass(&mut run, "pack/0", 1);
     assert_eq!(offered(&run, 1), "seal");
     pass(&mut run, "seal", 1);
-    assert_eq!(run.export_digest, Some(Digest::of(b"export.json")));
+    assert_eq!(run.bundle, Some(bundle()));
     assert_eq!(offered(&run, 1), "distribute/http, distribute/site-a");
     pass(&mut run, "distribute/site-a", 1);
     assert_eq!(offered(&run, 1), "distribute/http, verify/site-a");
@@ -176,7 +186,7 @@ fn what_the_depot_lost_is_made_again_but_not_for_ever() {
     }
     let events = fail(&mut run, "verify/http", Remedy::Rebuild, 1);
     assert!(events.contains(&RunEvent::Repairing { repairs: 1 }));
-    assert_eq!((offered(&run, 1).as_str(), run.export_digest), ("make/0, pack/0, pack/1", None));
+    assert_eq!((offered(&run, 1).as_str(), run.bundle), ("make/0, pack/0, pack/1", None));
     assert_eq!(run.status, Status::Retrying);
     for task in ["make/0", "pack/0", "pack/1", "seal", "distribute/http", "verify/http"] {
         pass(&mut run, task, 2);
@@ -215,11 +225,12 @@ fn attempts_from_before_a_repair_do_not_count_after_it() {
 fn a_plan_that_was_run_before_is_delivered_at_once() {
     let mut run = run(&["http"]);
     let attempt = claim(&mut run, "plan", 0);
-    let same_as = Some(Digest::of(b"the bundle"));
-    let plan = Plan { plan_hash: Digest::of(b"plan"), shards: 9, outputs: 9, same_as };
-    let result = TaskResult::Planned(plan);
+    let same_as = Some(bundle());
+    let decided = Digest::of(b"decided");
+    let plan = Plan { plan_hash: Digest::of(b"plan"), decided, shards: 9, outputs: 9, same_as };
+    let result = TaskResult::Planned { plan, snapshot: snapshot() };
     run.apply(Outcome::Done { task: TaskId::Plan, attempt, result }, Millis(0)).expect("counts");
-    assert_eq!((offered(&run, 0).as_str(), run.export_digest), ("distribute/http", same_as));
+    assert_eq!((offered(&run, 0).as_str(), run.bundle), ("distribute/http", same_as));
     // The bundle is not what it was: it is made again from the same plan.
     fail(&mut run, "distribute/http", Remedy::Rebuild, 0);
     assert_eq!(run.next(Millis(0)).len(), 18);
@@ -379,7 +390,7 @@ fn check(run: &RunState, now: i64) {
     assert_eq!(run.next(Millis(now)).is_empty(), is_over, "{run:?}");
     assert_eq!(run.status == Status::Failed, run.failure.is_some(), "{run:?}");
     if matches!(run.status, Status::Succeeded | Status::Partial) {
-        assert!(run.export_digest.is_some(), "{run:?}");
+        assert!(run.bundle.is_some(), "{run:?}");
     }
     let targets: BTreeSet<&Target> = run.tasks.keys().filter_map(|task| task.target()).collect();
     assert!(targets.iter().all(|target| run.targets.contains(*target)));

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use stella_model::{Digest, DigestBuilder};
-use stella_run::{Plan, TaskId};
+use stella_run::{Bundle, Plan, TaskId};
 
 /// Blobs by plan and task, and bundles by plan and target.
 #[derive(Debug, Default)]
@@ -20,12 +20,17 @@ pub(crate) fn made(plan: &Digest, task: &TaskId) -> Digest {
 }
 
 /// The bundle of a plan.
-pub(crate) fn bundle(plan: &Plan) -> Digest {
+pub(crate) fn bundle(plan: &Plan) -> Bundle {
     let mut content = DigestBuilder::new();
     for task in plan.packing() {
         content.digest(&made(&plan.plan_hash, &task));
     }
-    content.finish()
+    sealed(content)
+}
+
+fn sealed(content: DigestBuilder) -> Bundle {
+    let export_digest = content.finish();
+    Bundle { export_digest, files: export_digest, bytes: 1 }
 }
 
 impl Depot {
@@ -45,12 +50,12 @@ impl Depot {
     }
 
     /// The bundle over what the tasks of a plan made; none if something is missing.
-    pub(crate) fn seal(&self, plan: &Plan) -> Option<Digest> {
+    pub(crate) fn seal(&self, plan: &Plan) -> Option<Bundle> {
         let mut content = DigestBuilder::new();
         for task in plan.packing() {
             content.digest(&self.get(&plan.plan_hash, &task)?);
         }
-        Some(content.finish())
+        Some(sealed(content))
     }
 
     /// Loses the blob at this place.

@@ -7,11 +7,13 @@ use stella_run::{Millis, RunEvent, RunKey, RunState, RunStore, Saved, Status, St
 use crate::world::{Canary, World};
 
 /// Why the store did not answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StoreFault {
     /// It cannot be reached, or its answer was lost.
+    #[error("the store does not answer")]
     Unreachable,
     /// Whoever asked is dead.
+    #[error("whoever asked is dead")]
     Killed,
 }
 

@@ -2,8 +2,8 @@
 
 use stella_model::{Digest, ErrorCode, Target};
 use stella_run::{
-    DriveError, Driver, Ending, Failure, Lease, Millis, Plan, Refused, Remedy, RunKey,
-    RunStore as _, TaskId, TaskResult,
+    Bundle, DriveError, Driver, Ending, Failure, Lease, Millis, Plan, Refused, Remedy, RunKey,
+    RunStore as _, Snapshot, TaskId, TaskResult,
 };
 
 use crate::depot::{self, made};
@@ -75,7 +75,8 @@ impl Worker {
             }
             None => return Ok(()),
         };
-        let Some(lease) = Driver::new(world).take(&run, &self.name, now)? else { return Ok(()) };
+        let taken = Driver::new(world).take(&run, &self.name, now)?;
+        let Some((lease, _)) = taken else { return Ok(()) };
         let renews_at = now.after(lease.lease_ms / 3);
         let steps_left = 1 + world.chance.below(LONGEST_TASK);
         self.busy = Some(Busy { lease, steps_left, renews_at });
@@ -127,20 +128,22 @@ impl Worker {
         }
         let plan = world.plan_of(&lease.run);
         let done = match &lease.task {
-            TaskId::Plan => Some(TaskResult::Planned(Plan { same_as: same(world, &plan), ..plan })),
+            TaskId::Plan => {
+                let snapshot = Snapshot { ledger: String::new(), sequence: 0, sets: Vec::new() };
+                let plan = Plan { same_as: same(world, &plan), ..plan };
+                Some(TaskResult::Planned { plan, snapshot })
+            }
             TaskId::Make(_) | TaskId::Pack(_) => {
                 self.put(world, lease, &plan.plan_hash, made(&plan.plan_hash, &lease.task));
                 Some(TaskResult::Stored)
             }
-            TaskId::Seal => {
-                world.depot.seal(&plan).map(|export_digest| TaskResult::Sealed { export_digest })
-            }
+            TaskId::Seal => world.depot.seal(&plan).map(TaskResult::Sealed),
             TaskId::Distribute(_) => world.depot.seal(&plan).map(|bundle| {
-                self.put(world, lease, &plan.plan_hash, bundle);
+                self.put(world, lease, &plan.plan_hash, bundle.files);
                 TaskResult::Delivered
             }),
             TaskId::Verify(target) => (delivered(world, &plan, target)
-                == Some(depot::bundle(&plan)))
+                == Some(depot::bundle(&plan).files))
             .then_some(TaskResult::Verified),
         };
         world.action()?;
@@ -163,9 +166,9 @@ impl Worker {
 }
 
 /// The bundle that the same plan already made, if all of it is still there.
-fn same(world: &World, plan: &Plan) -> Option<Digest> {
+fn same(world: &World, plan: &Plan) -> Option<Bundle> {
     let known = world.was_sealed(&plan.plan_hash);
-    known.and_then(|digest| (world.depot.seal(plan)? == digest).then_some(digest))
+    known.filter(|bundle| world.depot.seal(plan).as_ref() == Some(bundle))
 }
 
 /// What a target has of a plan.

@@ -6,7 +6,7 @@ use std::fmt;
 
 use stella_model::{Digest, Target, TenantId};
 use stella_run::{
-    DriveError, Driver, Held, Millis, Plan, Remedy, Rules, RunKey, RunState, Status, TaskId,
+    Bundle, DriveError, Driver, Held, Millis, Plan, Remedy, Rules, RunKey, RunState, Status, TaskId,
 };
 
 use crate::chance::Chance;
@@ -281,14 +281,14 @@ impl World {
         let which = (run.number + self.setup.seed) % PLANS;
         let shards = u32::try_from(which + 1).unwrap_or(1);
         let plan_hash = Digest::of(&which.to_be_bytes());
-        Plan { plan_hash, shards, outputs: shards % 2, same_as: None }
+        Plan { plan_hash, decided: plan_hash, shards, outputs: shards % 2, same_as: None }
     }
 
     /// The bundle that a run with this plan has made.
-    pub(crate) fn was_sealed(&self, plan: &Digest) -> Option<Digest> {
+    pub(crate) fn was_sealed(&self, plan: &Digest) -> Option<Bundle> {
         let rows = self.rows.borrow();
         let of_plan = |row: &&Row| row.state.plan.as_ref().is_some_and(|of| of.plan_hash == *plan);
-        rows.runs.values().filter(of_plan).find_map(|row| row.state.export_digest)
+        rows.runs.values().filter(of_plan).find_map(|row| row.state.bundle)
     }
 
     pub(crate) fn saw_failure(&self, run: &RunKey, remedy: Remedy) {
@@ -331,7 +331,7 @@ impl World {
             Status::Succeeded => self.judge_bundle(run, state),
             Status::Partial => {
                 let plan = self.plan_of(run);
-                if state.export_digest != Some(depot::bundle(&plan)) {
+                if state.bundle != Some(depot::bundle(&plan)) {
                     self.complain(run, "the bundle is another one");
                 }
             }
@@ -353,13 +353,13 @@ impl World {
 
     fn judge_bundle(&self, run: &RunKey, state: &RunState) {
         let plan = self.plan_of(run);
-        let right = Some(depot::bundle(&plan));
-        if state.export_digest != right {
+        let right = depot::bundle(&plan);
+        if state.bundle != Some(right) {
             self.complain(run, "the bundle is another one");
         }
         // What a target had and lost since is no fault of the run.
         let wrong =
-            |target: &&Target| delivered(self, &plan, target).is_some_and(|has| Some(has) != right);
+            |target: &&Target| delivered(self, &plan, target).is_some_and(|has| has != right.files);
         if let Some(target) = state.targets.iter().find(wrong) {
             self.complain(run, &format!("{target} has another bundle"));
         }

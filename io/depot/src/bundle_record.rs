@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
-use stella_model::PartName;
+use stella_manifest::carrier_order;
+use stella_model::{Digest, DigestBuilder, PartName};
 use stella_verify::{BundleFiles, CarrierFault, FileEntry};
 
 use crate::{Depot, Kept, StoredFile};
@@ -27,11 +28,56 @@ pub struct BundleRecord {
     pub files: Vec<BundleFile>,
 }
 
+impl BundleRecord {
+    /// Names the bundle: equal names and bytes of files give equal identities, others give others. The
+    /// bundle is kept under it.
+    #[must_use]
+    pub fn identity(&self) -> Digest {
+        let mut identity = DigestBuilder::new();
+        identity.lp(b"stella-bundle-1");
+        for file in self.in_carrier_order() {
+            identity.lp(file.name.as_str().as_bytes()).digest(&file.stored.digest);
+        }
+        identity.finish()
+    }
+
+    /// Bytes of all files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.stored.size).sum()
+    }
+
+    /// The files in the order in which carriers have them (FORMATS "Carriers").
+    pub(crate) fn in_carrier_order(&self) -> Vec<&BundleFile> {
+        let mut sorted: Vec<&BundleFile> = self.files.iter().collect();
+        sorted.sort_by(|a, b| carrier_order(a.name.as_str()).cmp(&carrier_order(b.name.as_str())));
+        sorted
+    }
+}
+
 impl Kept for BundleRecord {
     const FOLDER: &'static str = "bundles";
 
     fn files(&self) -> Vec<StoredFile> {
         self.files.iter().map(|file| file.stored).collect()
+    }
+}
+
+/// Which bundle was made of a plan by a signer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MadeBundle {
+    /// SHA-256 of its `export.json`.
+    pub export_digest: Digest,
+    /// Its identity.
+    pub bundle: Digest,
+}
+
+impl Kept for MadeBundle {
+    const FOLDER: &'static str = "made";
+
+    fn files(&self) -> Vec<StoredFile> {
+        Vec::new()
     }
 }
 

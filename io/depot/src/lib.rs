@@ -23,7 +23,7 @@ use rustix::fs::{
     AtFlags, CWD, FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, syncfs, utimensat,
 };
 
-pub use bundle_record::{BundleFile, BundleRecord, KeptBundle};
+pub use bundle_record::{BundleFile, BundleRecord, KeptBundle, MadeBundle};
 pub use kept::Kept;
 pub use output_record::{OutputFile, OutputRecord};
 pub use part_record::{PartRecord, StoredFile, StoredPart};

@@ -8,9 +8,8 @@ use std::io::{self, Read, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use stella_manifest::carrier_order;
 use stella_manifest::tar::{self, TooLarge};
-use stella_model::{Digest, DigestBuilder};
+use stella_model::Digest;
 
 use crate::{BundleFile, BundleRecord, Depot};
 
@@ -55,20 +54,15 @@ impl VirtualTar {
     /// # Errors
     /// [`TooLarge`] if a file of it is.
     pub fn new(depot: Depot, bundle: &BundleRecord) -> Result<VirtualTar, TooLarge> {
-        let mut sorted: Vec<&BundleFile> = bundle.files.iter().collect();
-        sorted.sort_by(|a, b| carrier_order(a.name.as_str()).cmp(&carrier_order(b.name.as_str())));
-        let mut identity = DigestBuilder::new();
-        identity.lp(b"stella-tar-1");
         let (mut files, mut at) = (Vec::new(), 0);
-        for file in sorted {
+        for file in bundle.in_carrier_order() {
             // The only thing that a header can be refused for.
             tar::header(&file.name, file.stored.size)?;
-            identity.lp(file.name.as_str().as_bytes()).digest(&file.stored.digest);
             files.push((at, file.clone()));
             at += tar::BLOCK + file.stored.size + tar::padding(file.stored.size) as u64;
         }
         let size = at + tar::END.len() as u64;
-        Ok(VirtualTar { depot, files, size, identity: identity.finish() })
+        Ok(VirtualTar { depot, files, size, identity: bundle.identity() })
     }
 
     /// Number of bytes.
@@ -118,8 +112,9 @@ impl VirtualTar {
 
     /// Reads a range of bytes; what lies beyond the end is left out.
     #[must_use]
-    pub fn reader(&self, range: Range<u64>) -> TarReader<'_> {
-        TarReader { slices: Box::new(self.slices(range)), current: None }
+    pub fn reader(&self, range: Range<u64>) -> TarReader {
+        let slices: Vec<Slice> = self.slices(range).collect();
+        TarReader { slices: slices.into_iter(), current: None }
     }
 }
 
@@ -138,18 +133,20 @@ fn computed(begin: u64, bytes: &[u8], range: &Range<u64>) -> Option<Slice> {
 }
 
 /// Reads the slices of a tar one after the other.
-pub struct TarReader<'a> {
-    slices: Box<dyn Iterator<Item = Slice> + Send + 'a>,
+#[derive(Debug)]
+pub struct TarReader {
+    slices: std::vec::IntoIter<Slice>,
     current: Option<Current>,
 }
 
+#[derive(Debug)]
 enum Current {
     Bytes(io::Cursor<Vec<u8>>),
     /// A file that must have so many more bytes.
     File(io::Take<File>),
 }
 
-impl Read for TarReader<'_> {
+impl Read for TarReader {
     /// # Errors
     /// Also if a stored file is gone or shorter than it was.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

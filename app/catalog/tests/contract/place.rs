@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use stella_catalog::{AuditEntry, BlockingStore, Catalog, NewRun};
+use stella_catalog::{AuditEntry, BlockingStore, Catalog, Mutation, NewRun};
 use stella_model::TenantId;
 use stella_peers::Postgres;
 use stella_run::{Millis, Rules};
@@ -76,6 +76,11 @@ pub(crate) fn new_run(profile: &str) -> NewRun {
         targets: BTreeSet::from(["http".parse().expect("a target")]),
         rules: Rules::DEFAULT,
     }
+}
+
+/// Somebody changes something.
+pub(crate) fn mutation<'a>(entry: &'a AuditEntry, now: i64) -> Mutation<'a> {
+    Mutation { entry, key: None, now: Millis(now) }
 }
 
 /// Somebody does something that is allowed.

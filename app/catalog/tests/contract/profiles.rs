@@ -3,7 +3,7 @@
 use stella_catalog::CatalogError;
 use stella_run::Millis;
 
-use crate::place::{entry, on_both, tenant};
+use crate::place::{entry, mutation, on_both, tenant};
 
 #[test]
 fn a_revision_follows_the_one_that_its_writer_has_seen() {
@@ -11,14 +11,8 @@ fn a_revision_follows_the_one_that_its_writer_has_seen() {
         let acme = tenant("acme");
         let put = |document, seen, now| {
             let entry = entry("profile.put");
-            place.wait(place.catalog.put_profile(
-                &acme,
-                "nightly",
-                document,
-                seen,
-                &entry,
-                Millis(now),
-            ))
+            let mutation = mutation(&entry, now);
+            place.wait(place.catalog.put_profile(&acme, "nightly", document, seen, &mutation))
         };
         assert_eq!(put(Some("one"), 0, 5).expect("is new").revision, 1);
         assert!(matches!(put(Some("again"), 0, 6), Err(CatalogError::Conflict(_))));

@@ -3,24 +3,41 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
 use stella_catalog::{
-    BlockingStore, CatalogError, Distribution, DistributionState, IdempotencyKey, Input, RunFilter,
+    BlockingStore, CatalogError, Distribution, DistributionState, IdempotencyKey, Input, Mutation,
+    RunFilter,
 };
 use stella_model::Digest;
 use stella_run::{
-    DriveError, Driver, Ending, Held, Millis, Plan, RunKey, RunStore as _, Saved, Status, TaskId,
-    TaskResult,
+    Bundle, DriveError, Driver, Ending, Held, Millis, Plan, RunKey, RunStore as _, Saved, Snapshot,
+    SnapshotSet, Status, TaskId, TaskResult,
 };
 
-use crate::place::{Place, entry, new_run, on_both, tenant};
+use crate::place::{Place, entry, mutation, new_run, on_both, tenant};
 
 fn start(place: &Place, profile: &str) -> RunKey {
     let new = new_run(profile);
     let entry = entry("run.create");
     let tenant = tenant("acme");
-    let started = place.catalog.start_run(&tenant, &new, None, &entry, Millis(5));
+    let mutation = mutation(&entry, 5);
+    let started = place.catalog.start_run(&tenant, &new, &mutation);
     let number = place.wait(started).expect("is accepted").number;
     RunKey { tenant, number }
+}
+
+fn bundle() -> Bundle {
+    Bundle { export_digest: Digest::of(b"export.json"), files: Digest::of(b"files"), bytes: 600 }
+}
+
+fn snapshot() -> Snapshot {
+    let set = |name: &str, records| SnapshotSet {
+        set: name.parse().expect("a set"),
+        records,
+        root: Digest::of(name.as_bytes()),
+    };
+    let sets = vec![set("advisory/debian", 3), set("advisory/npm", 4)];
+    Snapshot { ledger: "1f.0".to_owned(), sequence: 17, sets }
 }
 
 /// What tasks give.
@@ -28,13 +45,21 @@ fn result(task: &TaskId) -> TaskResult {
     match task {
         TaskId::Plan => {
             let plan_hash = Digest::of(b"plan");
-            TaskResult::Planned(Plan { plan_hash, shards: 3, outputs: 1, same_as: None })
+            let decided = Digest::of(b"decided");
+            let plan = Plan { plan_hash, decided, shards: 3, outputs: 1, same_as: None };
+            TaskResult::Planned { plan, snapshot: snapshot() }
         }
         TaskId::Make(_) | TaskId::Pack(_) => TaskResult::Stored,
-        TaskId::Seal => TaskResult::Sealed { export_digest: Digest::of(b"export.json") },
+        TaskId::Seal => TaskResult::Sealed(bundle()),
         TaskId::Distribute(_) => TaskResult::Delivered,
         TaskId::Verify(_) => TaskResult::Verified,
     }
+}
+
+/// Does everything that is due, of all tenants.
+pub(crate) fn work_all(store: &BlockingStore) {
+    // Well after the time at which runs of a full tenant are looked at again.
+    work(store, "w", &AtomicU64::new(5_000));
 }
 
 /// Does everything that is due; gives the number of tasks.
@@ -46,7 +71,7 @@ fn work(store: &BlockingStore, name: &str, clock: &AtomicU64) -> u64 {
         let due = store.due(now, 10).expect("reads");
         let Some(run) = due.first() else { return done };
         match driver.take(run, name, now) {
-            Ok(Some(lease)) => {
+            Ok(Some((lease, _))) => {
                 driver.renew(&lease, now).expect("is held");
                 driver.report(&lease, Ending::Done(result(&lease.task)), now).expect("counts");
                 done += 1;
@@ -65,13 +90,17 @@ fn a_run_is_driven_to_its_end_and_tells_of_it() {
         let tasks = work(&place.store(), "w1", &AtomicU64::new(100));
         assert_eq!(tasks, 8);
         let found = place.wait(place.catalog.run(&run)).expect("reads").expect("is there");
+        assert_eq!(found.state.status, Status::Succeeded);
+        let summary = found.summary;
         assert_eq!(
-            (found.number, found.profile.as_str(), found.by.as_str()),
+            (summary.number, summary.profile.as_str(), summary.by.as_str()),
             (1, "json:raw", "ada")
         );
-        assert_eq!(found.state.status, Status::Succeeded);
-        assert_eq!(found.started, Some(Millis(100)));
-        assert!(found.finished > found.started);
+        assert_eq!((summary.status, summary.attempt), (Status::Succeeded, 1));
+        assert_eq!(summary.started, Some(Millis(100)));
+        assert!(summary.finished > summary.started);
+        assert_eq!(summary.plan_hash, Some(Digest::of(b"plan")));
+        assert_eq!((summary.bundle, summary.released), (Some(bundle()), None));
         let events = place.wait(place.catalog.events(&run.tenant, Some(1), 0, 100)).expect("reads");
         let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
         assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
@@ -80,10 +109,8 @@ fn a_run_is_driven_to_its_end_and_tells_of_it() {
         assert_eq!(last, Some(r#"{"type":"status","from":"running","to":"succeeded"}"#));
         let rest = place.wait(place.catalog.events(&run.tenant, None, 3, 2)).expect("reads");
         assert_eq!(rest, events[3..5]);
-        let made = place.wait(place.catalog.made_by_plan(&run.tenant, &Digest::of(b"plan")));
-        assert_eq!(made.expect("reads"), Some(Digest::of(b"export.json")));
-        let made = place.wait(place.catalog.made_by_plan(&run.tenant, &Digest::of(b"another")));
-        assert_eq!(made.expect("reads"), None);
+        let usage = place.wait(place.catalog.usage(&run.tenant, Millis(200))).expect("reads");
+        assert_eq!((usage.bytes_today, usage.stored_bytes), (600, 600));
     });
 }
 
@@ -111,8 +138,8 @@ fn many_workers_do_every_task_once() {
         let events = place.wait(place.catalog.events(&tenant, None, 0, 10_000)).expect("reads");
         let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
         assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
-        // Accepted, begun and done for each task, and two changes of the status.
-        assert_eq!(events.len(), 12 * (1 + 2 * 8 + 2));
+        // Accepted, begun and done for each task, planned, sealed, and two changes of the status.
+        assert_eq!(events.len(), 12 * (1 + 2 * 8 + 2 + 2));
     });
 }
 
@@ -149,7 +176,8 @@ fn a_request_that_comes_twice_makes_one_run() {
         let key = IdempotencyKey { key: "k-1".to_owned(), request: Digest::of(b"a request") };
         let start = |key: &IdempotencyKey, now| {
             let (new, entry) = (new_run("json:raw"), entry("run.create"));
-            place.wait(place.catalog.start_run(&acme, &new, Some(key), &entry, Millis(now)))
+            let mutation = Mutation { key: Some(key), ..mutation(&entry, now) };
+            place.wait(place.catalog.start_run(&acme, &new, &mutation))
         };
         let first = start(&key, 5).expect("is accepted");
         let second = start(&key, 6).expect("is accepted");
@@ -201,33 +229,80 @@ fn runs_are_listed_newest_first_a_page_at_a_time() {
 fn inputs_and_distributions_belong_to_their_run() {
     on_both(|place| {
         let run = start(place, "json:raw");
+        let distributions = || place.wait(place.catalog.distributions(&run)).expect("reads");
+        assert_eq!(distributions(), []);
+        assert_eq!(place.wait(place.catalog.inputs(&run)).expect("reads"), []);
+        // One task after the other.
+        let (store, mut seen) = (place.store(), Vec::new());
+        while let Some((lease, _)) = Driver::new(&store).take(&run, "w", Millis(6)).expect("takes")
+        {
+            let done = Ending::Done(result(&lease.task));
+            Driver::new(&store).report(&lease, done, Millis(6)).expect("counts");
+            let reached = distributions()[0].state;
+            if seen.last() != Some(&reached) {
+                seen.push(reached);
+            }
+        }
         let input = |feed: &str, records| Input {
             kind: "advisory".parse().expect("a kind"),
             feed: feed.parse().expect("a feed"),
             records,
-            root: Digest::of(feed.as_bytes()),
+            root: Digest::of(format!("advisory/{feed}").as_bytes()),
             ledger: "1f.0".to_owned(),
             sequence: 17,
         };
         let inputs = vec![input("debian", 3), input("npm", 4)];
-        for _ in 0..2 {
-            place.wait(place.catalog.set_inputs(&run, &inputs)).expect("writes");
-        }
         assert_eq!(place.wait(place.catalog.inputs(&run)).expect("reads"), inputs);
-        let mut delivery = Distribution {
+        use DistributionState::{Delivered, Pending, Verified};
+        assert_eq!(seen, [Pending, Delivered, Verified]);
+        let expected = Distribution {
             target: "http".parse().expect("a target"),
-            state: DistributionState::Pending,
-            export_digest: None,
-            bytes: None,
+            state: Verified,
+            export_digest: Some(bundle().export_digest),
+            bytes: Some(600),
             error_code: None,
         };
-        place.wait(place.catalog.set_distribution(&run, &delivery, Millis(6))).expect("writes");
-        delivery.state = DistributionState::Verified;
-        delivery.export_digest = Some(Digest::of(b"export.json"));
-        delivery.bytes = Some(1 << 40);
-        place.wait(place.catalog.set_distribution(&run, &delivery, Millis(7))).expect("writes");
-        assert_eq!(place.wait(place.catalog.distributions(&run)).expect("reads"), [delivery]);
-        let missing = RunKey { number: 2, ..run };
-        assert!(place.wait(place.catalog.set_inputs(&missing, &inputs)).is_err());
+        assert_eq!(distributions(), [expected]);
+    });
+}
+
+#[test]
+fn cancelling_is_written_to_the_audit_log_with_it_or_not_at_all() {
+    on_both(|place| {
+        let run = start(place, "json:raw");
+        let cancel = |run: &RunKey| {
+            let entry = entry("run.cancel");
+            place.wait(place.catalog.cancel_run(run, Held::Awaited, &mutation(&entry, 7)))
+        };
+        cancel(&run).expect("is cancelled");
+        let again = cancel(&run).expect_err("is over");
+        assert_eq!(again.to_string(), "r-1 is cancelled: there is nothing to cancel");
+        let missing = RunKey { number: 9, ..run.clone() };
+        assert!(matches!(cancel(&missing), Err(CatalogError::NotFound(_))));
+        let log = place.wait(place.catalog.audit_log(&run.tenant, 0, 10)).expect("reads");
+        let actions: Vec<&str> = log.iter().map(|record| record.action.as_str()).collect();
+        assert_eq!(actions, ["run.create", "run.cancel"]);
+    });
+}
+
+#[test]
+fn a_state_that_does_not_read_stands_in_nobodys_way() {
+    on_both(|place| {
+        let (bad, good) = (start(place, "json:raw"), start(place, "json:raw"));
+        place.wait(async {
+            let mut connection = AnyConnection::connect(&place.url).await.expect("opens");
+            let table = if place.is_postgres { "catalog.export_runs" } else { "export_runs" };
+            let spoil = format!("UPDATE {table} SET state = '{{}}' WHERE run = 1");
+            connection.execute(AssertSqlSafe(spoil)).await.expect("writes");
+        });
+        let store = place.store();
+        assert_eq!(store.due(Millis(9), 1).expect("reads"), [bad.clone()]);
+        let taken = Driver::new(&store).take(&bad, "w", Millis(9));
+        let Err(DriveError::Store(damaged @ CatalogError::Damaged { .. })) = taken else {
+            panic!("{taken:?}")
+        };
+        assert!(damaged.to_string().starts_with("a row of export_runs does not read"));
+        assert_eq!(store.due(Millis(9), 1).expect("reads"), [good]);
+        assert!(store.due(Millis(60_009), 2).expect("reads").contains(&bad));
     });
 }

@@ -5,7 +5,7 @@ use stella_catalog::{NewToken, Quota, RunFilter};
 use stella_model::Digest;
 use stella_run::{Driver, Millis, RunKey};
 
-use crate::place::{Place, entry, new_run, on_both, on_postgres, tenant};
+use crate::place::{Place, entry, mutation, new_run, on_both, on_postgres, tenant};
 
 /// Every table.
 const TABLES: [&str; 11] = [
@@ -29,27 +29,13 @@ fn fill(place: &Place) {
         let new = new_run("json:raw");
         let request = Digest::of(b"a request");
         let key = stella_catalog::IdempotencyKey { key: "k".to_owned(), request };
-        let started = catalog.start_run(&acme, &new, Some(&key), &entry("run.create"), now).await;
-        let run = RunKey { tenant: acme.clone(), number: started.expect("is accepted").number };
+        let create = entry("run.create");
+        let mutation = stella_catalog::Mutation { entry: &create, key: Some(&key), now };
+        let started = catalog.start_run(&acme, &new, &mutation).await;
+        started.expect("is accepted");
         let entry = entry("test");
-        catalog.put_profile(&acme, "nightly", Some("one"), 0, &entry, now).await.expect("writes");
-        let input = stella_catalog::Input {
-            kind: "advisory".parse().expect("a kind"),
-            feed: "npm".parse().expect("a feed"),
-            records: 1,
-            root: Digest::EMPTY,
-            ledger: "1".to_owned(),
-            sequence: 1,
-        };
-        catalog.set_inputs(&run, &[input]).await.expect("writes");
-        let delivery = stella_catalog::Distribution {
-            target: "http".parse().expect("a target"),
-            state: stella_catalog::DistributionState::Pending,
-            export_digest: None,
-            bytes: None,
-            error_code: None,
-        };
-        catalog.set_distribution(&run, &delivery, now).await.expect("writes");
+        let mutation = stella_catalog::Mutation { key: None, entry: &entry, now };
+        catalog.put_profile(&acme, "nightly", Some("one"), 0, &mutation).await.expect("writes");
         let token = NewToken {
             name: "ci".to_owned(),
             scopes: Vec::new(),
@@ -57,10 +43,15 @@ fn fill(place: &Place) {
             id: [1; 8],
             secret: [2; 32],
         };
-        catalog.add_token(&acme, &token, &entry, now).await.expect("writes");
-        catalog.set_quota(&acme, &Quota::default()).await.expect("writes");
-        catalog.count_bytes(&acme, 1, now).await.expect("writes");
+        catalog.add_token(&acme, &token, &mutation).await.expect("writes");
+        catalog.set_quota(&acme, &Quota::default(), &mutation).await.expect("writes");
     });
+    crate::runs::work_all(&place.store());
+    // One is left to be done.
+    let (acme, new, entry) = (tenant("acme"), new_run("json:raw"), entry("run.create"));
+    let mutation = mutation(&entry, 5);
+    let started = place.catalog.start_run(&acme, &new, &mutation);
+    place.wait(started).expect("is accepted");
 }
 
 #[test]
@@ -93,7 +84,8 @@ fn another_tenant_sees_nothing() {
             );
             // Numbers begin anew: nobody can tell what others do.
             let (new, entry) = (new_run("json:raw"), entry("run.create"));
-            let started = catalog.start_run(&other, &new, None, &entry, now);
+            let mutation = mutation(&entry, now.0);
+            let started = catalog.start_run(&other, &new, &mutation);
             assert_eq!(started.await.expect("is accepted").number, 1);
             let events = catalog.events(&other, None, 0, 9).await.expect("reads");
             assert_eq!(events.iter().map(|event| event.number).collect::<Vec<_>>(), [1]);
@@ -130,7 +122,11 @@ fn a_query_that_forgets_the_tenant_finds_the_rows_of_its_tenant_only() {
                     let found = rows(&mut tx, table).await.expect("may be read");
                     let expected = i64::from(expected || (table == "tenants" && tenant == "other"));
                     match table {
-                        "export_events" | "audit_log" if expected > 0 => assert!(found > 0),
+                        "export_runs" | "export_inputs" | "export_events" | "audit_log"
+                            if expected > 0 =>
+                        {
+                            assert!(found > 0, "{table}");
+                        }
                         _ => assert_eq!(found, expected, "{table} as {tenant}"),
                     }
                 }
@@ -189,6 +185,9 @@ fn who_sweeps_sees_what_is_due_and_nothing_else() {
     on_postgres(|place| {
         fill(place);
         assert_eq!(place.wait(place.catalog.due(Millis(9), 9)).expect("reads").len(), 1);
+        let last = place.wait(place.catalog.last_events()).expect("reads");
+        let of_acme = place.wait(place.catalog.last_event(&tenant("acme"))).expect("reads");
+        assert_eq!(last, [(tenant("acme"), of_acme)].into());
         let denied = [
             "SELECT state FROM catalog.export_runs",
             "SELECT profile FROM catalog.export_runs",

@@ -1,10 +1,11 @@
 //! A decided run, kept in the depot for whoever executes a part of it.
 
 use serde::{Deserialize, Serialize};
-use stella_depot::{Kept, StoredFile};
+use stella_depot::{Depot, Kept, StoredFile};
 use stella_model::{Digest, ErrorCode, Instant, SetKey, rfc8785};
 use stella_pack::codec;
 use stella_plan::{FeedEntry, KeptSummary, SetPlan, SetSummary};
+use stella_run::{Plan, Snapshot, SnapshotSet};
 
 use super::prepare::{self, Prepared, Recipe};
 use super::record::RunRecord;
@@ -41,8 +42,27 @@ impl Kept for Decided {
 }
 
 impl Prepared {
-    /// What others need to execute the run.
-    pub(super) fn decided(&self) -> Decided {
+    /// Keeps what others need to execute the run; gives what it is kept under.
+    pub(super) fn keep_decided(&self, depot: &Depot) -> Result<Digest, EngineError> {
+        let decided = self.decided();
+        // Runs of one plan may be held against different runs: what they share is not enough.
+        let key = Digest::of(&rfc8785::to_vec(&decided));
+        depot.keep(&key, &decided)?;
+        Ok(key)
+    }
+
+    /// What the snapshot of the run holds.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let set = |set: &SetSummary| SnapshotSet {
+            set: set.set.clone(),
+            records: set.count,
+            root: set.root,
+        };
+        let sets = self.sets.iter().map(set).collect();
+        Snapshot { ledger: self.ledger_id.clone(), sequence: self.sequence, sets }
+    }
+
+    fn decided(&self) -> Decided {
         let set = |set: &SetSummary| DecidedSet { set: set.set.clone(), summary: set.keep() };
         Decided {
             as_of: self.plan.as_of,
@@ -58,8 +78,9 @@ impl Prepared {
     pub(super) fn recall(
         store: &Store,
         request: &RunRequest,
-        plan_hash: &Digest,
+        decided: &Plan,
     ) -> Result<Prepared, EngineError> {
+        let plan_hash = &decided.plan_hash;
         let other = || {
             let message =
                 format!("plan {} is no longer the one that was made", plan_hash.short(16));
@@ -67,7 +88,7 @@ impl Prepared {
                 .hint("another version of the program made it; run the same again")
         };
         let recipe = Recipe::of(request)?;
-        let decided: Decided = store.depot().find(plan_hash).ok_or_else(other)?;
+        let decided: Decided = store.depot().find(&decided.decided).ok_or_else(other)?;
         let codec = rfc8785::to_vec(&codec::codec(recipe.profile.level));
         let redaction = recipe.rules.digest();
         let recalled = decided.sets.iter().map(|kept| {

@@ -50,6 +50,36 @@ pub fn validate_profile(path: &Path, now: Instant) -> Result<Profile, EngineErro
     Ok(profile)
 }
 
+/// Why the text of a profile is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ProfileFault {
+    /// The path of the member, such as `select.kinds`; empty if the text does not read.
+    pub member: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Reads the text of a profile that may name no other file, and all that a run would need of it.
+///
+/// # Errors
+/// [`ProfileFault`] with the member and what it must be.
+pub fn check_profile(text: &str, now: Instant) -> Result<Profile, ProfileFault> {
+    let fault = |error: stella_plan::ProfileError| match error {
+        stella_plan::ProfileError::Member { member, rule } => {
+            ProfileFault { message: format!("{member} {rule}"), member }
+        }
+        other => ProfileFault { member: String::new(), message: explained(other) },
+    };
+    let profile = Profile::from_toml(text, &adapter_specs()).map_err(fault)?;
+    profile.select.resolve(now).map_err(fault)?;
+    if let RedactionChoice::File(_) = profile.redaction {
+        let message = "redaction must be none or standard: a file is nothing that a service reads";
+        return Err(ProfileFault { member: "redaction".to_owned(), message: message.to_owned() });
+    }
+    Ok(profile)
+}
+
 /// A profile's error with the place in the file that TOML tells.
 fn explained(error: stella_plan::ProfileError) -> String {
     match std::error::Error::source(&error) {
@@ -72,6 +102,12 @@ pub(super) fn resolve(request: &RunRequest) -> Result<(Profile, RuleSet), Engine
             (Profile::built_in(&adapter.spec), None)
         }
         ProfileSource::File(path) => (read_profile(path)?, path.parent()),
+        ProfileSource::Document(text) => {
+            let profile = check_profile(text, request.now).map_err(|fault| {
+                EngineError::new(ErrorCode::Invalid, "the profile is invalid").because(fault)
+            })?;
+            (profile, None)
+        }
     };
     let mut rules_dir = dir;
     if let Some(text) = &request.redaction {

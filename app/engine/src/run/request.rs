@@ -48,6 +48,9 @@ pub enum ProfileSource {
     BuiltIn(String),
     /// A TOML file.
     File(PathBuf),
+    /// The text of such a file, which may name no other file: for services, where a request must not
+    /// choose what is read.
+    Document(String),
 }
 
 /// A run and where its bundle goes.

@@ -5,15 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use stella_depot::{BundleFile, BundleRecord, Depot, KeptBundle};
+use stella_depot::{BundleFile, BundleRecord, Depot, KeptBundle, MadeBundle};
 use stella_keys::KeyFileSigner;
-use stella_manifest::layout;
 use stella_model::{Digest, DigestBuilder, ErrorCode};
-use stella_run::{Failure, Plan, Remedy, RunState, TaskId, TaskResult};
+use stella_run::{Bundle, Failure, Plan, Remedy, RunState, TaskId, TaskResult};
 
 use super::assemble::{Bytes, Files, assemble};
 use super::distribute::verify_envelope;
 use super::export::{forget_damage, record_of};
+use super::kept_sets::KeptSets;
 use super::output;
 use super::pack::{self, pack};
 use super::prepare::{Prepared, prepare};
@@ -45,7 +45,8 @@ impl RunTasks<'_> {
         cancel: &Cancel,
     ) -> Result<TaskResult, Option<Failure>> {
         self.attempt(task, run, progress, cancel).map_err(|error| {
-            (error.code() != ErrorCode::Interrupted).then(|| self.failure(&error, run))
+            let is_stopped = error.code() == ErrorCode::Interrupted || cancel.is_set();
+            (!is_stopped).then(|| self.failure(&error, run))
         })
     }
 
@@ -72,7 +73,7 @@ impl RunTasks<'_> {
             TaskId::Seal => self.seal(&prepared, &depot, progress, cancel),
             // The service itself is the target: the bundle lies where it is served from.
             TaskId::Distribute(_) => self.kept(run).map(|_| TaskResult::Delivered),
-            TaskId::Verify(_) => self.verify(run).map(|()| TaskResult::Verified),
+            TaskId::Verify(_) => self.verify(run, cancel).map(|()| TaskResult::Verified),
         }
     }
 
@@ -86,28 +87,28 @@ impl RunTasks<'_> {
         let prepared = prepare(self.store, self.request, progress, cancel)?;
         prepared.check_floors()?;
         let plan_hash = prepared.plan.hash();
-        depot.keep(&plan_hash, &prepared.decided())?;
+        let decided = prepared.keep_decided(depot)?;
         // A run is decided once: what others execute must not be lost. What they pack may be, it is
         // packed again.
         depot.sync()?;
-        let made = depot.find::<BundleRecord>(&by_plan(&plan_hash, key.as_ref()));
-        // Another key makes another bundle with the same manifest: only the one that is served counts.
-        let is_served = |bundle: &BundleRecord| {
-            export_digest(bundle).and_then(|digest| depot.find(&digest)).as_ref() == Some(bundle)
-        };
-        let made = made.filter(is_served);
-        Ok(TaskResult::Planned(Plan {
-            plan_hash,
-            shards: pack::shard_count(&prepared),
-            outputs: output::count(&prepared),
-            same_as: made.and_then(|bundle| export_digest(&bundle)),
-        }))
+        let made = depot.find::<MadeBundle>(&by_plan(&plan_hash, key.as_ref()));
+        // Its files count as used now: nobody prunes them while this run is under way.
+        let same_as = made.and_then(|made| {
+            let kept = depot.reuse::<BundleRecord>(&made.bundle)?;
+            Some(bundle_of(made.export_digest, &kept))
+        });
+        let (shards, outputs) = (pack::shard_count(&prepared), output::count(&prepared));
+        let snapshot = prepared.snapshot();
+        // What is kept of sets only spares the next plan some reading: a warning would help nobody.
+        let _ = prepared.kept.as_ref().and_then(KeptSets::save);
+        let plan = Plan { plan_hash, decided, shards, outputs, same_as };
+        Ok(TaskResult::Planned { plan, snapshot })
     }
 
     fn recall(&self, run: &RunState) -> Result<Prepared, EngineError> {
         let unplanned = || EngineError::new(ErrorCode::Internal, "the run has no plan yet");
         let plan = run.plan.as_ref().ok_or_else(unplanned)?;
-        Prepared::recall(self.store, self.request, &plan.plan_hash)
+        Prepared::recall(self.store, self.request, plan)
     }
 
     fn seal(
@@ -124,32 +125,33 @@ impl RunTasks<'_> {
         let files = assemble(prepared, &packed, &outputs, depot)?;
         prepared.check_carried(&files.manifest.sets)?;
         let sealed = seal(&files, key.as_ref())?;
-        let bundle = keep(&files, sealed, depot)?;
-        let export_digest = Digest::of(&files.export);
-        depot.keep(&by_plan(&files.manifest.plan_hash, key.as_ref()), &bundle)?;
-        // INV-SEAL: what nobody signed does not take the place of what somebody did.
-        if key.is_some() || depot.find::<BundleRecord>(&export_digest).is_none() {
-            depot.keep(&export_digest, &bundle)?;
-        }
+        let kept = keep(&files, sealed, depot)?;
+        let bundle = bundle_of(Digest::of(&files.export), &kept);
+        depot.keep(&bundle.files, &kept)?;
+        let made = MadeBundle { export_digest: bundle.export_digest, bundle: bundle.files };
+        depot.keep(&by_plan(&files.manifest.plan_hash, key.as_ref()), &made)?;
         // From here on the run says that there is a bundle.
         depot.sync()?;
         let record = record_of(prepared, &packed, &files, &outputs, &BTreeMap::new());
         record.save(self.store, &prepared.kin())?;
-        Ok(TaskResult::Sealed { export_digest })
+        Ok(TaskResult::Sealed(bundle))
     }
 
     /// The sealed bundle in the depot.
     fn kept(&self, run: &RunState) -> Result<KeptBundle, EngineError> {
         let unsealed = || EngineError::new(ErrorCode::Internal, "the run has no bundle yet");
-        let digest = run.export_digest.as_ref().ok_or_else(unsealed)?;
-        bundle(self.store, digest)
+        let bundle = run.bundle.as_ref().ok_or_else(unsealed)?;
+        kept_bundle(self.store, bundle)
     }
 
     /// INV-VERIFY: every file is read back.
-    fn verify(&self, run: &RunState) -> Result<(), EngineError> {
+    fn verify(&self, run: &RunState, cancel: &Cancel) -> Result<(), EngineError> {
         let (depot, kept) = (self.store.depot(), self.kept(run)?);
-        if let Some(bad) = kept.record().files.iter().find(|file| !depot.is_intact(&file.stored)) {
-            return Err(lost(&format!("{} is no longer what was sealed", bad.name)));
+        for file in &kept.record().files {
+            cancel.check()?;
+            if !depot.is_intact(&file.stored) {
+                return Err(lost(&format!("{} is no longer what was sealed", file.name)));
+            }
         }
         let key = self.signing.key(self.store)?;
         let public = key.as_ref().map(|key| key.entry().public_key());
@@ -167,7 +169,12 @@ impl RunTasks<'_> {
         }
         let mut failure = Failure::new(error.code(), message);
         failure.hint = error.next_step().map(str::to_owned);
-        if self.forget(run) > 0 {
+        // Only what reads the depot can have found something damaged there.
+        let of_depot = matches!(
+            error.code(),
+            ErrorCode::Io | ErrorCode::DigestMismatch | ErrorCode::BadBundle
+        );
+        if of_depot && self.forget(run) > 0 {
             failure.remedy = Remedy::Rebuild;
         }
         failure
@@ -181,19 +188,19 @@ impl RunTasks<'_> {
             depot.forget_damaged::<BundleRecord>(digest)
                 || depot.find::<BundleRecord>(digest).is_none()
         };
-        let bundle = run.export_digest.as_ref().is_some_and(is_bad);
+        let bundle = run.bundle.as_ref().is_some_and(|bundle| is_bad(&bundle.files));
         // What is not packed yet is no damage, and what is missing later is made when sealing.
         forget_damage(&prepared, &depot).damaged + usize::from(bundle)
     }
 }
 
-/// A sealed bundle in the depot, by the SHA-256 of its `export.json`.
+/// A sealed bundle in the depot. Its files count as used now.
 ///
 /// # Errors
 /// [`EngineError`] with [`ErrorCode::DigestMismatch`] if not all of it is there.
-pub fn bundle(store: &Store, export_digest: &Digest) -> Result<KeptBundle, EngineError> {
+pub fn kept_bundle(store: &Store, bundle: &Bundle) -> Result<KeptBundle, EngineError> {
     let depot = store.depot();
-    match depot.find::<BundleRecord>(export_digest) {
+    match depot.reuse::<BundleRecord>(&bundle.files) {
         Some(record) => Ok(KeptBundle::new(depot, record)),
         None => Err(lost("a file of the bundle is missing in the depot")),
     }
@@ -211,9 +218,8 @@ fn by_plan(plan_hash: &Digest, key: Option<&KeyFileSigner>) -> Digest {
     name.finish()
 }
 
-fn export_digest(bundle: &BundleRecord) -> Option<Digest> {
-    let is_export = |file: &&BundleFile| file.name.as_str() == layout::EXPORT;
-    bundle.files.iter().find(is_export).map(|file| file.stored.digest)
+fn bundle_of(export_digest: Digest, kept: &BundleRecord) -> Bundle {
+    Bundle { export_digest, files: kept.identity(), bytes: kept.bytes() }
 }
 
 /// Keeps what is not in the depot yet, and gives all files of the bundle.

@@ -8,6 +8,9 @@ use stella_catalog::CatalogError;
 use stella_engine::EngineError;
 use stella_model::ErrorCode;
 use stella_run::Failure;
+use utoipa::ToSchema;
+
+use crate::telemetry::trace;
 
 /// An error on its way to a client, as RFC 9457 has it.
 #[derive(Debug)]
@@ -16,17 +19,39 @@ pub(crate) struct Problem {
     code: ErrorCode,
     message: String,
     hint: Option<String>,
+    details: Vec<Detail>,
+    retry_after: Option<u64>,
 }
 
-/// What of it is sent.
-#[derive(Serialize)]
+/// An error: `application/problem+json`.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Body<'a> {
+pub(crate) struct ProblemBody<'a> {
+    /// What the code means.
     title: &'a str,
+    /// The HTTP status.
     status: u16,
+    /// A code of the one table, such as `ERR_EXPORT_NOT_FOUND`.
     code: &'a str,
+    /// What was attempted on what, and why it was not done.
     message: &'a str,
+    /// The next step.
     hint: &'a str,
+    /// Which members of the request are wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<Detail>,
+    /// The request, for those who look for its traces and logs.
+    trace_id: String,
+}
+
+/// A member of a request that is wrong.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Detail {
+    /// Its path, such as `select.kinds`; empty for the whole.
+    pub(crate) path: String,
+    /// What it must be.
+    pub(crate) message: String,
 }
 
 impl Problem {
@@ -34,12 +59,25 @@ impl Problem {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Problem {
         let status = StatusCode::from_u16(code.http_status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Problem { status, code, message: message.into(), hint: None }
+        let message = message.into();
+        Problem { status, code, message, hint: None, details: Vec::new(), retry_after: None }
     }
 
     /// Adds what to do next, where that is more than the table has.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Problem {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a member of the request that is wrong.
+    pub(crate) fn detail(mut self, path: impl Into<String>, message: impl Into<String>) -> Problem {
+        self.details.push(Detail { path: path.into(), message: message.into() });
+        self
+    }
+
+    /// Adds after how many seconds it is worth asking again.
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Problem {
+        self.retry_after = Some(seconds);
         self
     }
 
@@ -64,11 +102,30 @@ impl Problem {
     pub(crate) fn not_found(what: &str) -> Problem {
         Problem::new(ErrorCode::NotFound, format!("there is no {what}"))
     }
+
+    /// That the request is not understood.
+    pub(crate) fn usage(message: impl Into<String>) -> Problem {
+        Problem::new(ErrorCode::Usage, message)
+    }
+
+    /// That something went wrong that no request should make go wrong.
+    pub(crate) fn internal(error: impl ToString) -> Problem {
+        Problem::new(ErrorCode::Internal, error.to_string())
+    }
 }
 
 impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Problem {
-        Problem::new(error.code(), error.to_string())
+        if let CatalogError::Database { source, .. } = &error {
+            // What a database says may name hosts and tables; it is for the operator.
+            tracing::error!(error = %error, cause = %source, "the catalog does not answer");
+        }
+        let problem = Problem::new(error.code(), error.to_string());
+        match error {
+            CatalogError::Quota { .. } => problem.retry_after(30),
+            CatalogError::Database { .. } => problem.retry_after(2),
+            _ => problem,
+        }
     }
 }
 
@@ -84,12 +141,14 @@ impl From<EngineError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
+        let body = ProblemBody {
             title: self.code.meaning(),
             status: self.status.as_u16(),
             code: self.code.as_str(),
             message: &self.message,
             hint: self.hint.as_deref().unwrap_or(self.code.next()),
+            details: self.details,
+            trace_id: trace(),
         };
         let mut response = (self.status, Json(body)).into_response();
         let problem = HeaderValue::from_static("application/problem+json");
@@ -97,6 +156,9 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer realm=\"export-center\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -20,8 +20,9 @@ pub(crate) enum Asked {
 /// What the headers of a request ask for, of something with this tag and size.
 pub(crate) fn asked(headers: &HeaderMap, etag: &str, size: u64) -> Asked {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let has =
-        |tags: &str| tags.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim() == etag);
+    // Weakly compared (RFC 9110, section 13.1.2).
+    let strong = |tag: &'_ str| tag.trim().trim_start_matches("W/").to_owned();
+    let has = |tags: &str| tags.split(',').any(|tag| tag.trim() == "*" || strong(tag) == etag);
     if text(header::IF_NONE_MATCH).is_some_and(has) {
         return Asked::Unchanged;
     }
@@ -102,7 +103,7 @@ mod tests {
         for other in ["\"u\"", "W/\"t\"", "Thu, 26 Nov 2026 00:00:00 GMT"] {
             check(&[range.clone(), (header::IF_RANGE, other)], Asked::All);
         }
-        for same in ["\"t\"", "*", "\"a\", \"t\""] {
+        for same in ["\"t\"", "*", "\"a\", \"t\"", "W/\"t\""] {
             check(&[(header::IF_NONE_MATCH, same)], Asked::Unchanged);
         }
         check(&[(header::IF_NONE_MATCH, "\"a\"")], Asked::All);

@@ -4,20 +4,24 @@ use serde::{Deserialize, Serialize};
 use stella_engine::{PolicyRequest, ProfileSource, RunRequest};
 use stella_model::{ErrorCode, Instant, SetKey};
 use stella_plan::profile::Select;
+use utoipa::ToSchema;
 
-use crate::problem::Problem;
+use super::Problem;
 
-/// What a client asks of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What is asked of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Order {
-    /// Name of a built-in profile.
+    /// Name of a profile: built in, such as `mirror:full`, or of the tenant.
     pub(crate) profile: String,
-    /// Selectors; each one given replaces the profile's.
+    /// Selectors; each one given replaces the profile's. The members are those of `[select]` in a
+    /// profile.
     #[serde(default)]
+    #[schema(value_type = Value)]
     pub(crate) select: Select,
     /// `asOf`, instead of the newest revision time among the selected records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub(crate) as_of: Option<Instant>,
     /// Redaction, instead of the profile's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,7 +35,7 @@ pub(crate) struct Order {
 }
 
 /// Rules that are built in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Redaction {
     /// No rules.
@@ -48,6 +52,9 @@ pub(crate) struct StoredOrder {
     pub(crate) order: Order,
     /// When, to the second.
     pub(crate) at: Instant,
+    /// The profile of the tenant as it was then; none for one that is built in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) document: Option<String>,
 }
 
 impl StoredOrder {
@@ -58,15 +65,22 @@ impl StoredOrder {
     pub(crate) fn request(&self) -> Result<RunRequest, Problem> {
         let order = &self.order;
         let set = |text: &String| {
-            text.parse::<SetKey>()
-                .map_err(|error| Problem::new(ErrorCode::Invalid, format!("allowEmpty: {error}")))
+            text.parse::<SetKey>().map_err(|error| {
+                let message = error.to_string();
+                Problem::new(ErrorCode::Invalid, format!("allowEmpty: {message}"))
+                    .detail("allowEmpty", message)
+            })
         };
         let redaction = order.redaction.map(|redaction| match redaction {
             Redaction::None => "none".to_owned(),
             Redaction::Standard => "standard".to_owned(),
         });
+        let profile = match &self.document {
+            Some(text) => ProfileSource::Document(text.clone()),
+            None => ProfileSource::BuiltIn(order.profile.clone()),
+        };
         Ok(RunRequest {
-            profile: ProfileSource::BuiltIn(order.profile.clone()),
+            profile,
             select: order.select.clone(),
             as_of: order.as_of,
             redaction,

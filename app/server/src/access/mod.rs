@@ -1,0 +1,9 @@
+//! Who may do what: scopes, roles, the table of requests, and whoever asks.
+
+mod caller;
+pub(crate) mod limits;
+mod table;
+
+pub(crate) use caller::{Caller, Peer};
+pub(crate) use limits::Limits;
+pub(crate) use table::{REQUESTS, Request, Role, Scope};

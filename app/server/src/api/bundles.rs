@@ -1,0 +1,166 @@
+//! What a bundle says of itself: manifest, provenance, signatures, parts.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use stella_depot::KeptBundle;
+use stella_model::{ErrorCode, PartName};
+use stella_run::Status;
+use utoipa::ToSchema;
+
+use super::extract::RunId;
+use super::{Problem, ended, runs};
+use crate::access::Caller;
+use crate::service::Service;
+
+const MANIFEST: &str = "export.json";
+const PROVENANCE: &str = "provenance.json";
+
+/// Largest file of the envelope that is read into memory: a manifest of a hundred thousand parts.
+const LARGEST_ENVELOPE: u64 = 64 << 20;
+
+/// The bundle of a run that has one.
+pub(super) async fn kept(
+    service: &Service,
+    caller: &Caller,
+    id: RunId,
+) -> Result<KeptBundle, Problem> {
+    let run = runs::find(service, caller, id).await?;
+    // INV-VERIFY: before it was read back and verified, a bundle counts for nothing.
+    let is_good = matches!(run.status, Status::Succeeded | Status::Partial);
+    let Some(bundle) = run.bundle.filter(|_| is_good) else {
+        let message = format!("{id} is {}: it has no bundle to be fetched", run.status);
+        return Err(Problem::new(ErrorCode::Conflict, message));
+    };
+    if run.released.is_some() {
+        let message = format!("the bundle of {id} is not kept any more");
+        return Err(Problem::new(ErrorCode::NotFound, message)
+            .hint("repeat the run: the same evidence makes the same bundle")
+            .with_status(StatusCode::GONE));
+    }
+    let store = service.store(&caller.tenant);
+    let opened = tokio::task::spawn_blocking(move || stella_engine::kept_bundle(&store, &bundle));
+    Ok(opened.await.map_err(ended)??)
+}
+
+/// A file of the envelope, whole.
+async fn envelope(bundle: KeptBundle, name: &'static str) -> Result<Vec<u8>, Problem> {
+    let read = tokio::task::spawn_blocking(move || {
+        let name = PartName::new(name).map_err(std::io::Error::other)?;
+        let mut bytes = Vec::new();
+        bundle.read(&name)?.take(LARGEST_ENVELOPE).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
+    });
+    read.await.map_err(ended)?.map_err(|error| {
+        Problem::new(ErrorCode::Io, format!("cannot read {name} in the depot: {error}"))
+    })
+}
+
+/// `export.json` of the bundle, byte for byte: what is signed.
+#[utoipa::path(get, path = "/runs/{id}/manifest", tag = "bundles",
+    params(("id" = String, Path, description = "the run, such as r-17")),
+    responses((status = 200, description = "the manifest", body = serde_json::Value),
+              (status = 409, description = "the run has no bundle",
+               content_type = "application/problem+json"),
+              (status = 410, description = "the bundle is not kept any more",
+               content_type = "application/problem+json")))]
+pub(crate) async fn manifest(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    id: RunId,
+) -> Result<Response, Problem> {
+    let bytes = envelope(kept(&service, &caller, id).await?, MANIFEST).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+}
+
+/// `provenance.json` of the bundle, byte for byte: an in-toto statement.
+#[utoipa::path(get, path = "/runs/{id}/provenance", tag = "bundles",
+    params(("id" = String, Path, description = "the run, such as r-17")),
+    responses((status = 200, description = "the statement", body = serde_json::Value,
+               content_type = "application/vnd.in-toto+json"),
+              (status = 409, description = "the run has no bundle",
+               content_type = "application/problem+json"),
+              (status = 410, description = "the bundle is not kept any more",
+               content_type = "application/problem+json")))]
+pub(crate) async fn provenance(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    id: RunId,
+) -> Result<Response, Problem> {
+    let bytes = envelope(kept(&service, &caller, id).await?, PROVENANCE).await?;
+    Ok(([(header::CONTENT_TYPE, "application/vnd.in-toto+json")], bytes).into_response())
+}
+
+/// A file of a bundle.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FileView {
+    /// Its name within the bundle.
+    path: String,
+    /// Its bytes.
+    size: u64,
+    /// Their SHA-256.
+    digest: String,
+}
+
+/// Files of a bundle.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FileList {
+    /// By name.
+    items: Vec<FileView>,
+}
+
+/// The files of a bundle of one sort.
+fn files(bundle: &KeptBundle, is_wanted: impl Fn(&str) -> bool) -> FileList {
+    let wanted = bundle.record().files.iter().filter(|file| is_wanted(file.name.as_str()));
+    let view = |file: &stella_depot::BundleFile| FileView {
+        path: file.name.to_string(),
+        size: file.stored.size,
+        digest: file.stored.digest.to_string(),
+    };
+    FileList { items: wanted.map(view).collect() }
+}
+
+fn is_signature(name: &str) -> bool {
+    name.ends_with(".sig") || name.ends_with(".sigstore.json")
+}
+
+/// The signatures of the bundle, as files that `/runs/{id}/parts/{path}` has.
+#[utoipa::path(get, path = "/runs/{id}/signatures", tag = "bundles",
+    params(("id" = String, Path, description = "the run, such as r-17")),
+    responses((status = 200, description = "the signatures", body = FileList),
+              (status = 409, description = "the run has no bundle",
+               content_type = "application/problem+json"),
+              (status = 410, description = "the bundle is not kept any more",
+               content_type = "application/problem+json")))]
+pub(crate) async fn signatures(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    id: RunId,
+) -> Result<Json<FileList>, Problem> {
+    let bundle = kept(&service, &caller, id).await?;
+    Ok(Json(files(&bundle, is_signature)))
+}
+
+/// The files of the bundle that its manifest lists.
+#[utoipa::path(get, path = "/runs/{id}/parts", tag = "bundles",
+    params(("id" = String, Path, description = "the run, such as r-17")),
+    responses((status = 200, description = "the parts", body = FileList),
+              (status = 409, description = "the run has no bundle",
+               content_type = "application/problem+json"),
+              (status = 410, description = "the bundle is not kept any more",
+               content_type = "application/problem+json")))]
+pub(crate) async fn parts(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    id: RunId,
+) -> Result<Json<FileList>, Problem> {
+    let bundle = kept(&service, &caller, id).await?;
+    let is_part = |name: &str| !matches!(name, MANIFEST | PROVENANCE) && !is_signature(name);
+    Ok(Json(files(&bundle, is_part)))
+}

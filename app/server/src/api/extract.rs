@@ -1,0 +1,130 @@
+//! What requests carry, parsed: whatever does not parse is a problem with a status of its own.
+
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Json, OptionalFromRequestParts, Path, Query};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+use stella_catalog::IdempotencyKey;
+use stella_model::{Digest, ErrorCode};
+
+use super::Problem;
+
+/// Longest `Idempotency-Key`.
+const LONGEST_KEY: usize = 255;
+
+/// A JSON body.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Body<T>, Problem> {
+        let read: Result<Json<T>, JsonRejection> = Json::from_request(request, state).await;
+        let rejection = match read {
+            Ok(Json(body)) => return Ok(Body(body)),
+            Err(rejection) => rejection,
+        };
+        let (status, text) = (rejection.status(), rejection.body_text());
+        Err(match status {
+            // JSON, and not what it should be.
+            StatusCode::UNPROCESSABLE_ENTITY => Problem::new(ErrorCode::Invalid, text),
+            // Not JSON; none, or too much of it.
+            _ => Problem::usage(text).with_status(status),
+        })
+    }
+}
+
+/// What follows the question mark of an address.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Params<T>, Problem> {
+        let read: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
+        match read {
+            Ok(Query(query)) => Ok(Params(query)),
+            Err(rejection) => Err(Problem::usage(rejection.body_text())),
+        }
+    }
+}
+
+/// The one thing that varies in a path.
+async fn segment<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
+    let read: Result<Path<String>, PathRejection> =
+        <Path<String> as FromRequestParts<S>>::from_request_parts(parts, state).await;
+    match read {
+        Ok(Path(text)) => Ok(text),
+        // Bytes that are no text name nothing.
+        Err(_) => Err(Problem::not_found("such address")),
+    }
+}
+
+/// The number of a run, written `r-17`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RunId(pub(crate) u64);
+
+impl RunId {
+    /// The run that a text names, in the one way in which it is written.
+    pub(crate) fn parse(text: &str) -> Option<RunId> {
+        let run = RunId(text.strip_prefix("r-")?.parse().ok()?);
+        (run.to_string() == text).then_some(run)
+    }
+}
+
+impl std::fmt::Display for RunId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "r-{}", self.0)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RunId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<RunId, Problem> {
+        let text = segment(parts, state).await?;
+        RunId::parse(&text).ok_or_else(|| Problem::not_found("such run: they are named r-1, r-2"))
+    }
+}
+
+/// The name of a profile or a token: short, and of characters that are safe everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Name, Problem> {
+        let text = segment(parts, state).await?;
+        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        match (1..=64).contains(&text.len()) && text.bytes().all(is_safe) {
+            true => Ok(Name(text)),
+            false => Err(Problem::not_found("such name")),
+        }
+    }
+}
+
+/// A key with which a request may come twice and is done once.
+pub(crate) struct Idempotency(String);
+
+impl Idempotency {
+    /// The key, of a request that is this one.
+    pub(crate) fn of(self, request: &[u8]) -> IdempotencyKey {
+        IdempotencyKey { key: self.0, request: Digest::of(request) }
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Idempotency {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Idempotency>, Problem> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
+        let key = value.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+        let key = key.ok_or_else(|| {
+            let rule = format!("an Idempotency-Key is 1 to {LONGEST_KEY} visible ASCII characters");
+            Problem::usage(rule)
+        })?;
+        Ok(Some(Idempotency(key.to_owned())))
+    }
+}

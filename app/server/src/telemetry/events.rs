@@ -1,0 +1,122 @@
+//! What happens, one struct each: `emit` writes it to the log and counts it.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use stella_engine::WorkerEvent;
+use stella_run::{Ending, RunEvent, RunKey, RunState, TaskId};
+
+use super::Figures;
+use super::figures::{OfFailure, OfRequest, OfRun, OfTask, Outcome};
+
+/// A request was answered; of a long answer, its head.
+pub(crate) struct Answered<'a> {
+    pub(crate) method: &'a Method,
+    /// The address as it is routed: what varies in it is not told.
+    pub(crate) route: &'a str,
+    pub(crate) status: u16,
+    pub(crate) took: Duration,
+    pub(crate) trace: &'a str,
+}
+
+impl Answered<'_> {
+    pub(crate) fn emit(&self, figures: &Figures) {
+        let Answered { method, route, status, took, trace } = self;
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(%method, route, status, took_ms, trace, "request");
+        let label =
+            OfRequest { method: method.to_string(), route: (*route).to_owned(), status: *status };
+        figures.requests.get_or_create(&label).inc();
+        figures.request_duration.observe(took.as_secs_f64());
+    }
+}
+
+/// A run has ended.
+pub(crate) struct RunEnded<'a> {
+    pub(crate) run: &'a RunKey,
+    pub(crate) state: &'a RunState,
+    pub(crate) profile: &'a str,
+    /// Since it was accepted.
+    pub(crate) took: Duration,
+}
+
+impl RunEnded<'_> {
+    pub(crate) fn emit(&self, figures: &Figures) {
+        let RunEnded { run, state, profile, took } = self;
+        let profile_kind = profile_kind(profile);
+        let code = state.failure.as_ref().map_or("", |failure| failure.code.as_str());
+        let took_s = took.as_secs_f64();
+        tracing::info!(run = run.number, tenant = %run.tenant, profile, status = %state.status,
+            error_code = code, took_s, "run ended");
+        let label = OfRun { profile_kind: profile_kind.clone(), status: state.status.as_str() };
+        figures.run_duration.get_or_create(&label).observe(took_s);
+        if state.failure.is_some() {
+            let label = OfFailure { error_code: code.to_owned(), profile_kind };
+            figures.run_failures.get_or_create(&label).inc();
+        }
+    }
+}
+
+/// A profile as figures know it: built-in ones by name, those of tenants as one, so that tenants do
+/// not decide how many figures there are.
+fn profile_kind(profile: &str) -> String {
+    let built_in = stella_engine::adapter_specs().iter().any(|spec| spec.id == profile);
+    if built_in { profile.to_owned() } else { "own".to_owned() }
+}
+
+/// A worker tells of something.
+pub(crate) struct OfWorker<'a>(pub(crate) &'a WorkerEvent<'a>);
+
+impl OfWorker<'_> {
+    pub(crate) fn emit(&self, figures: &Figures) {
+        match self.0 {
+            WorkerEvent::Begun { lease, worker } => {
+                tracing::debug!(run = lease.run.number, tenant = %lease.run.tenant,
+                    task = %lease.task, attempt = lease.attempt, worker, "task begun");
+            }
+            WorkerEvent::Ended { lease, worker, ending, took_ms } => {
+                let (outcome, why) = match ending {
+                    Ending::Done(_) => (Outcome::Done, ""),
+                    Ending::Failed(failure) => (Outcome::Failed, failure.message.as_str()),
+                    Ending::GivenBack => (Outcome::GivenBack, ""),
+                };
+                tracing::info!(run = lease.run.number, tenant = %lease.run.tenant,
+                    task = %lease.task, attempt = lease.attempt, worker, took_ms,
+                    outcome = ?outcome, why, "task ended");
+                let label = OfTask { task: task_kind(&lease.task), outcome };
+                let seconds = *took_ms as f64 / 1000.0;
+                figures.task_duration.get_or_create(&label).observe(seconds);
+            }
+            WorkerEvent::Changed { events, .. } => {
+                for event in *events {
+                    match event {
+                        RunEvent::Planned { snapshot, .. } => {
+                            let records = snapshot.sets.iter().map(|set| set.records).sum();
+                            figures.source_records.inc_by(records);
+                        }
+                        RunEvent::Sealed { bundle } => {
+                            figures.bundle_bytes.inc_by(bundle.bytes);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            WorkerEvent::StoreFailed { run, error } => {
+                let run = run.map_or(0, |run| run.number);
+                tracing::warn!(run, %error, "the catalog did not answer a worker");
+                figures.store_failures.inc();
+            }
+        }
+    }
+}
+
+fn task_kind(task: &TaskId) -> &'static str {
+    match task {
+        TaskId::Plan => "plan",
+        TaskId::Make(_) => "make",
+        TaskId::Pack(_) => "pack",
+        TaskId::Seal => "seal",
+        TaskId::Distribute(_) => "distribute",
+        TaskId::Verify(_) => "verify",
+    }
+}

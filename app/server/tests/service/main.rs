@@ -1,0 +1,8 @@
+//! The service as clients meet it: the real program, over HTTP, killed in the middle.
+
+mod crashes;
+mod document;
+mod requests;
+mod runs;
+mod server;
+mod tenancy;

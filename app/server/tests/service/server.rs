@@ -1,0 +1,292 @@
+//! The real program and clients of it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant as Clock};
+
+use serde_json::{Value, json};
+use stella_engine::{Cancel, IngestRequest, NoProgress, Store};
+use stella_ledger::{FeedSpec, IngestMode};
+use stella_model::Instant;
+
+/// How long anything may take.
+pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+
+/// A running service.
+pub(crate) struct Server {
+    pub(crate) process: Child,
+    pub(crate) address: String,
+    pub(crate) token: String,
+    pub(crate) data: PathBuf,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The status and the code of an error.
+    pub(crate) fn problem(&self) -> (u16, String) {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let body = self.json();
+        assert_eq!(body["status"], self.status, "{self:?}");
+        assert!(body["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{self:?}");
+        (self.status, body["code"].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+impl Server {
+    pub(crate) fn start(data: &Path, token: Option<&str>) -> Server {
+        Server::start_with(data, token, &[])
+    }
+
+    /// With figures for the operator; gives the address of those too.
+    pub(crate) fn start_with_operations(data: &Path) -> (Server, String) {
+        let mut command = program(data);
+        let nowhere = "127.0.0.1:0";
+        command.args(["serve", "--listen", nowhere, "--operations-listen", nowhere]);
+        command.args(["--log", "error", "--unsigned-for-testing"]).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("starts");
+        let lines = BufReader::new(process.stdout.take().expect("is piped")).lines();
+        let told: Vec<String> = lines.take(3).map(|line| line.expect("is text")).collect();
+        let address = |line: &str| {
+            let (_, rest) = line.split_once("http://").expect("an address");
+            rest.split('/').next().expect("a word").to_owned()
+        };
+        let token = told[0].rsplit(' ').next().expect("a word").to_owned();
+        let (server, operations) = (address(&told[1]), address(&told[2]));
+        (Server { process, address: server, token, data: data.to_owned() }, operations)
+    }
+
+    pub(crate) fn start_with(data: &Path, token: Option<&str>, more: &[&str]) -> Server {
+        let mut command = program(data);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--lease", "1", "--log", "error"])
+            .args(more);
+        command.arg("--unsigned-for-testing").stdout(Stdio::piped());
+        let mut process = command.spawn().expect("starts");
+        let mut lines = BufReader::new(process.stdout.take().expect("is piped")).lines();
+        let mut line = || lines.next().expect("says where it listens").expect("is text");
+        let token = match token {
+            Some(token) => token.to_owned(),
+            None => line().rsplit(' ').next().expect("a word").to_owned(),
+        };
+        let told = line();
+        let (_, address) = told.split_once("http://").unwrap_or_else(|| panic!("{told}"));
+        let address = address.split('/').next().expect("a word").to_owned();
+        Server { process, address, token, data: data.to_owned() }
+    }
+
+    /// Kills it as a pulled plug would, and starts it again.
+    pub(crate) fn kill(mut self) -> Server {
+        self.process.kill().expect("runs");
+        self.process.wait().expect("ends");
+        Server::start(&self.data, Some(&self.token))
+    }
+
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).expect("connects");
+        stream.set_read_timeout(Some(LONGEST)).expect("is set");
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n",
+            self.address,
+            body.len()
+        );
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        stream.write_all(format!("{request}\r\n{body}").as_bytes()).expect("is sent");
+        stream
+    }
+
+    /// Asks without saying who.
+    pub(crate) fn bare(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut bytes = Vec::new();
+        self.send(method, path, headers, body).read_to_end(&mut bytes).expect("is answered");
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        let head = String::from_utf8(bytes[..end].to_vec()).expect("is text");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+        let mut body = bytes[end + 4..].to_vec();
+        let answer = Answer { status, head, body: Vec::new() };
+        if answer.header("transfer-encoding") == Some("chunked") {
+            body = unchunked(&body);
+        }
+        Answer { body, ..answer }
+    }
+
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        self.as_somebody(&self.token).ask(method, path, headers, body)
+    }
+
+    /// A tenant beside the first one; gives the token of its administrator.
+    pub(crate) fn add_tenant(&self, name: &str) -> String {
+        let made = program(&self.data).args(["tenant", name]).output().expect("runs");
+        let told = String::from_utf8(made.stdout).expect("is text");
+        let token = told.trim().rsplit(' ').next().expect("a word").to_owned();
+        assert!(token.starts_with(&format!("ec1.{name}/")), "{told}");
+        token
+    }
+
+    /// The same server as somebody else sees it.
+    pub(crate) fn as_somebody<'a>(&'a self, token: &'a str) -> Client<'a> {
+        Client { server: self, token }
+    }
+
+    pub(crate) fn start_run(&self, profile: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ask("POST", "/runs", headers, &json!({ "profile": profile }).to_string())
+    }
+
+    /// Waits until a run has ended.
+    pub(crate) fn wait(&self, id: &str) -> Value {
+        let begun = Clock::now();
+        loop {
+            let run = self.ask("GET", &format!("/runs/{id}"), &[], "").json();
+            let status = run["status"].as_str().expect("a status");
+            if !["queued", "running", "retrying"].contains(&status) {
+                return run;
+            }
+            assert!(begun.elapsed() < LONGEST, "{run}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Somebody with a token.
+pub(crate) struct Client<'a> {
+    server: &'a Server,
+    token: &'a str,
+}
+
+impl Client<'_> {
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let bearer = format!("Bearer {}", self.token);
+        let json = ("Content-Type", "application/json");
+        let all = [&[("Authorization", bearer.as_str()), json], headers].concat();
+        self.server.bare(method, &format!("/api/export/v1{path}"), &all, body)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// The program, on a data directory.
+pub(crate) fn program(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_export-center"));
+    command.env_clear().env("EXPORT_CENTER_DATA", data).stdin(Stdio::null());
+    command
+}
+
+/// A worker beside a server.
+pub(crate) struct Beside(Child);
+
+impl Beside {
+    pub(crate) fn start(data: &Path, more: &[&str]) -> Beside {
+        let mut command = program(data);
+        command
+            .args(["worker", "--unsigned-for-testing", "--workers", "2", "--log", "error"])
+            .args(more);
+        Beside(command.spawn().expect("starts"))
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().expect("runs");
+        self.0.wait().expect("ends");
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// What an address says to whoever asks.
+pub(crate) fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("connects");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("is sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("is answered");
+    text
+}
+
+/// The bytes of a chunked body.
+pub(crate) fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(end) = body.windows(2).position(|two| two == b"\r\n") {
+        let size = std::str::from_utf8(&body[..end]).expect("is text");
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        bytes.extend(&body[end + 2..end + 2 + size]);
+        body = &body[end + 2 + size + 2..];
+    }
+    bytes
+}
+
+pub(crate) fn ingest(data: &Path) {
+    ingest_into(&Store::at(data));
+}
+
+pub(crate) fn ingest_into(store: &Store) {
+    for folder in ["advisories", "sbom", "vex", "findings"] {
+        let request = IngestRequest {
+            feed: FeedSpec::named(folder.parse().expect("a feed")),
+            paths: vec![stella_testkit::samples().join(folder)],
+            mode: IngestMode::Merge,
+            threads: 1,
+            dry_run: false,
+            now: Instant::parse("2026-11-23T12:00:00Z").expect("a time"),
+        };
+        stella_engine::ingest(store, &request, &NoProgress, &Cancel::new()).expect("ingests");
+    }
+}
+
+/// The names in a tar.
+pub(crate) fn names_in(path: &Path) -> Vec<String> {
+    let listed = Command::new("tar").arg("-tf").arg(path).output().expect("tar runs");
+    assert!(listed.status.success(), "{listed:?}");
+    String::from_utf8(listed.stdout).expect("is text").lines().map(str::to_owned).collect()
+}
