@@ -7,6 +7,7 @@
 //! that is not used. Writes go to a temporary name and are renamed, so that readers see whole files
 //! only.
 
+mod arriving;
 mod bundle_record;
 mod kept;
 mod output_record;
@@ -23,6 +24,7 @@ use rustix::fs::{
     AtFlags, CWD, FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, syncfs, utimensat,
 };
 
+pub use arriving::{Arrival, ArrivingBlob};
 pub use bundle_record::{BundleFile, BundleRecord, KeptBundle, MadeBundle};
 pub use kept::Kept;
 pub use output_record::{OutputFile, OutputRecord};

@@ -1,7 +1,6 @@
 //! Revisions of profiles.
 
 use stella_catalog::CatalogError;
-use stella_run::Millis;
 
 use crate::place::{entry, mutation, on_both, tenant};
 

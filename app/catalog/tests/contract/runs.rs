@@ -296,7 +296,7 @@ fn a_state_that_does_not_read_stands_in_nobodys_way() {
             connection.execute(AssertSqlSafe(spoil)).await.expect("writes");
         });
         let store = place.store();
-        assert_eq!(store.due(Millis(9), 1).expect("reads"), [bad.clone()]);
+        assert_eq!(store.due(Millis(9), 1).expect("reads"), std::slice::from_ref(&bad));
         let taken = Driver::new(&store).take(&bad, "w", Millis(9));
         let Err(DriveError::Store(damaged @ CatalogError::Damaged { .. })) = taken else {
             panic!("{taken:?}")

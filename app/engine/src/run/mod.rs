@@ -24,7 +24,9 @@ pub use output::{BoltTree, PlannedOutput};
 pub use export::{DatabaseReport, RunReport, export};
 pub use plan::{Change, PlanReport, PlannedSet, plan};
 pub use prepare::check_request;
-pub use profile::{ProfileFault, adapter_specs, check_profile, read_profile, validate_profile};
+pub use profile::{
+    ProfileFault, adapter_specs, check_profile, find_profile, read_profile, validate_profile,
+};
 pub use record::{AcceptedDrop, Made, RunRecord, SetRecord};
 pub use request::{DEFAULT_CACHE_BYTES, ExportRequest, PolicyRequest, ProfileSource, RunRequest};
 pub use seal::{KeyReport, Signing};

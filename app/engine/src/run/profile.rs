@@ -65,19 +65,28 @@ pub struct ProfileFault {
 /// # Errors
 /// [`ProfileFault`] with the member and what it must be.
 pub fn check_profile(text: &str, now: Instant) -> Result<Profile, ProfileFault> {
-    let fault = |error: stella_plan::ProfileError| match error {
-        stella_plan::ProfileError::Member { member, rule } => {
-            ProfileFault { message: format!("{member} {rule}"), member }
-        }
-        other => ProfileFault { member: String::new(), message: explained(other) },
-    };
-    let profile = Profile::from_toml(text, &adapter_specs()).map_err(fault)?;
+    let profile = parse(text)?;
     profile.select.resolve(now).map_err(fault)?;
+    Ok(profile)
+}
+
+/// Reads the text of a profile that may name no other file.
+fn parse(text: &str) -> Result<Profile, ProfileFault> {
+    let profile = Profile::from_toml(text, &adapter_specs()).map_err(fault)?;
     if let RedactionChoice::File(_) = profile.redaction {
         let message = "redaction must be none or standard: a file is nothing that a service reads";
         return Err(ProfileFault { member: "redaction".to_owned(), message: message.to_owned() });
     }
     Ok(profile)
+}
+
+fn fault(error: stella_plan::ProfileError) -> ProfileFault {
+    match error {
+        stella_plan::ProfileError::Member { member, rule } => {
+            ProfileFault { message: format!("{member} {rule}"), member }
+        }
+        other => ProfileFault { member: String::new(), message: explained(other) },
+    }
 }
 
 /// A profile's error with the place in the file that TOML tells.
@@ -94,22 +103,30 @@ pub(super) fn invalid_selection(error: stella_plan::ProfileError) -> EngineError
         .hint("it comes from [select] in the profile, or from a flag such as --kind or --package")
 }
 
-/// The profile of a request with its redaction rules.
-pub(super) fn resolve(request: &RunRequest) -> Result<(Profile, RuleSet), EngineError> {
-    let (mut profile, dir) = match &request.profile {
+/// A profile, wherever it comes from.
+///
+/// # Errors
+/// [`EngineError`] if there is none, or it is invalid.
+pub fn find_profile(source: &ProfileSource) -> Result<Profile, EngineError> {
+    match source {
         ProfileSource::BuiltIn(name) => {
             let adapter = stella_pack::adapter(name).ok_or_else(|| no_such_profile(name))?;
-            (Profile::built_in(&adapter.spec), None)
+            Ok(Profile::built_in(&adapter.spec))
         }
-        ProfileSource::File(path) => (read_profile(path)?, path.parent()),
-        ProfileSource::Document(text) => {
-            let profile = check_profile(text, request.now).map_err(|fault| {
-                EngineError::new(ErrorCode::Invalid, "the profile is invalid").because(fault)
-            })?;
-            (profile, None)
-        }
+        ProfileSource::File(path) => read_profile(path),
+        ProfileSource::Document(text) => parse(text).map_err(|fault| {
+            EngineError::new(ErrorCode::Invalid, "the profile is invalid").because(fault)
+        }),
+    }
+}
+
+/// The profile of a request with its redaction rules.
+pub(super) fn resolve(request: &RunRequest) -> Result<(Profile, RuleSet), EngineError> {
+    let mut profile = find_profile(&request.profile)?;
+    let mut rules_dir = match &request.profile {
+        ProfileSource::File(path) => path.parent(),
+        ProfileSource::BuiltIn(_) | ProfileSource::Document(_) => None,
     };
-    let mut rules_dir = dir;
     if let Some(text) = &request.redaction {
         profile.redaction = match text.as_str() {
             "none" => RedactionChoice::None,

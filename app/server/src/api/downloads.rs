@@ -27,6 +27,9 @@ use crate::service::Service;
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
 
+/// Bytes in their order.
+type Bytestream = Box<dyn Read + Send>;
+
 /// Something of a bundle that can be read from any place on.
 struct Content {
     kind: &'static str,
@@ -35,7 +38,7 @@ struct Content {
     etag: String,
     /// Their SHA-256, where that is known (RFC 9530).
     sha256: Option<[u8; 32]>,
-    open: Box<dyn FnOnce(Range<u64>) -> io::Result<Box<dyn Read + Send>> + Send>,
+    open: Box<dyn FnOnce(Range<u64>) -> io::Result<Bytestream> + Send>,
 }
 
 /// The bundle as one tar, any range of it: the same bytes as `stella export run --carrier tar` writes.
@@ -201,7 +204,7 @@ fn body(
 /// A body that is on its way.
 struct Sending {
     service: Arc<Service>,
-    reader: Box<dyn Read + Send>,
+    reader: Bytestream,
     left: u64,
     _place: OwnedSemaphorePermit,
 }

@@ -198,7 +198,8 @@ fn one_stream_tells_of_all_runs_and_a_stream_that_is_over_says_so() {
     }
     let events = server.ask("GET", "/runs/r-1/events", &[], "");
     let text = String::from_utf8(events.body).expect("is text");
-    let last = text.lines().filter_map(|line| line.strip_prefix("id: ")).last().expect("an id");
+    let last =
+        text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().expect("an id");
     let rest = server.ask("GET", "/runs/r-1/events", &[("Last-Event-ID", last)], "");
     assert_eq!(rest.status, 204, "{rest:?}");
 }

@@ -1,8 +1,7 @@
 //! `export profile`: what can be exported.
 
 use serde_json::json;
-use stella_engine::{ProfileSource, adapter_specs, read_profile, validate_profile};
-use stella_model::ErrorCode;
+use stella_engine::{adapter_specs, find_profile, validate_profile};
 use stella_model::screen::Safe;
 use stella_plan::profile::RedactionChoice;
 use stella_plan::{AdapterSpec, DefaultRedaction, Profile};
@@ -19,7 +18,9 @@ use crate::output::{Column, Item, Page, Table};
 pub(crate) fn run(command: ProfileCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
         ProfileCommand::List => context.print(&list())?,
-        ProfileCommand::Show { profile } => context.print(&show(&find(&profile)?))?,
+        ProfileCommand::Show { profile } => {
+            context.print(&show(&find_profile(&source(&profile))?))?;
+        }
         ProfileCommand::Validate { file } => {
             let profile = validate_profile(&file, clock::now())?;
             let text =
@@ -65,20 +66,6 @@ fn default_redaction(spec: &AdapterSpec) -> &'static str {
     match spec.default_redaction {
         DefaultRedaction::None => "none",
         DefaultRedaction::Standard => "standard",
-    }
-}
-
-fn find(profile: &str) -> Result<Profile, Failure> {
-    match source(profile) {
-        ProfileSource::File(path) => Ok(read_profile(&path)?),
-        ProfileSource::BuiltIn(name) => {
-            let specs = adapter_specs();
-            let spec = specs.iter().find(|spec| spec.id == name).ok_or_else(|| {
-                Failure::new(ErrorCode::NotFound, format!("there is no profile `{name}`"))
-                    .hint("stella export profile list shows the built-in ones; or give the path of a .toml file")
-            })?;
-            Ok(Profile::built_in(spec))
-        }
     }
 }
 

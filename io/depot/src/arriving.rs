@@ -1,0 +1,145 @@
+//! A blob that arrives from elsewhere, over several connections if need be.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
+
+use rustix::fs::{FlockOperation, flock};
+use stella_model::DigestBuilder;
+
+use crate::{Depot, DepotError, StoredFile, failed, readable};
+
+/// A blob of which a part is there. What has arrived is kept when the value is dropped, so that the
+/// next one goes on there; it is no blob of the depot before all of it is there and has its digest.
+#[derive(Debug)]
+pub struct ArrivingBlob {
+    depot: Depot,
+    expected: StoredFile,
+    path: PathBuf,
+    file: File,
+    digest: DigestBuilder,
+    size: u64,
+}
+
+/// What became of a blob that has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// It is in the depot.
+    Kept,
+    /// What arrived is something else; it is thrown away.
+    Other,
+}
+
+impl Depot {
+    /// Begins to take in a blob, or goes on where it was left. Waits while somebody else takes in the
+    /// same one.
+    ///
+    /// # Errors
+    /// [`DepotError`].
+    pub fn arriving(&self, expected: &StoredFile) -> Result<ArrivingBlob, DepotError> {
+        let folder = self.root.join("arriving");
+        fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
+        let path = folder.join(expected.digest.to_string());
+        let options = || File::options().read(true).append(true).create(true).open(&path);
+        let mut file = options().map_err(failed("open", &path))?;
+        flock(&file, FlockOperation::LockExclusive)
+            .map_err(|error| failed("lock", &path)(error.into()))?;
+        let (mut digest, mut size, mut buffer) = (DigestBuilder::new(), 0, vec![0; 128 << 10]);
+        file.seek(SeekFrom::Start(0)).map_err(failed("read", &path))?;
+        loop {
+            match file.read(&mut buffer).map_err(failed("read", &path))? {
+                0 => break,
+                read => {
+                    digest.bytes(&buffer[..read]);
+                    size += read as u64;
+                }
+            }
+        }
+        if size > expected.size {
+            // Something else was here under this name.
+            file.set_len(0).map_err(failed("write", &path))?;
+            (digest, size) = (DigestBuilder::new(), 0);
+        }
+        Ok(ArrivingBlob { depot: self.clone(), expected: *expected, path, file, digest, size })
+    }
+}
+
+impl ArrivingBlob {
+    /// Bytes that are there: where to go on.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Takes in the next bytes; of more than are expected none.
+    ///
+    /// # Errors
+    /// [`DepotError`] if they cannot be written.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<(), DepotError> {
+        if self.size + bytes.len() as u64 > self.expected.size {
+            let long = std::io::Error::other("more arrives than was announced");
+            return Err(failed("write", &self.path)(long));
+        }
+        self.file.write_all(bytes).map_err(failed("write", &self.path))?;
+        self.digest.bytes(bytes);
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes it a blob of the depot, if it is the one that was expected.
+    ///
+    /// # Errors
+    /// [`DepotError`] if it cannot be kept.
+    pub fn finish(self) -> Result<Arrival, DepotError> {
+        let ArrivingBlob { depot, expected, path, file, digest, size } = self;
+        if size != expected.size || digest.finish() != expected.digest {
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+            return Ok(Arrival::Other);
+        }
+        let blob = depot.blob_path(&expected.digest);
+        let folder = blob.parent().unwrap_or(&depot.root);
+        fs::create_dir_all(folder).map_err(failed("make", folder))?;
+        file.set_permissions(readable()).map_err(failed("write", &path))?;
+        fs::rename(&path, &blob).map_err(failed("write", &blob))?;
+        Ok(Arrival::Kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stella_model::{Digest, TenantId};
+
+    fn depot() -> (tempfile::TempDir, Depot) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let depot = Depot::at(dir.path(), &TenantId::local());
+        (dir, depot)
+    }
+
+    #[test]
+    fn a_blob_that_was_interrupted_goes_on_at_its_byte() {
+        let (_dir, depot) = depot();
+        let expected = StoredFile { digest: Digest::of(b"some bytes"), size: 10 };
+        let mut first = depot.arriving(&expected).expect("begins");
+        first.take(b"some ").expect("takes");
+        drop(first);
+        assert!(!depot.is_intact(&expected));
+        let mut second = depot.arriving(&expected).expect("goes on");
+        assert_eq!(second.size(), 5);
+        second.take(b"bytes").expect("takes");
+        assert_eq!(second.finish().expect("ends"), Arrival::Kept);
+        assert!(depot.is_intact(&expected));
+    }
+
+    #[test]
+    fn what_is_not_what_was_announced_is_thrown_away() {
+        let (_dir, depot) = depot();
+        let expected = StoredFile { digest: Digest::of(b"some bytes"), size: 10 };
+        let mut other = depot.arriving(&expected).expect("begins");
+        other.take(b"some bytez").expect("takes");
+        assert!(other.take(b"!").is_err(), "it is too long");
+        assert_eq!(other.finish().expect("ends"), Arrival::Other);
+        assert!(!depot.is_intact(&expected));
+        assert_eq!(depot.arriving(&expected).expect("begins").size(), 0);
+    }
+}

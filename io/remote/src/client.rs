@@ -1,0 +1,270 @@
+//! Requests, and answers as JSON or as bytes.
+
+use std::fmt;
+use std::io::Read;
+use std::time::Duration;
+
+use reqwest::blocking::{RequestBuilder, Response};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE};
+use reqwest::{Method, StatusCode, Url};
+use serde_json::Value;
+
+use crate::error::refused;
+use crate::{EventStream, RemoteError};
+
+/// Where the interface begins.
+const BASE: &str = "/api/export/v1";
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long a server may be silent. Streams of events have a heartbeat every 15 seconds.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Largest answer that is read into memory, in bytes.
+const LARGEST: u64 = 256 << 20;
+
+/// With what a client comes. Never shown.
+#[derive(Clone)]
+pub struct Credentials {
+    /// A token of the server.
+    pub token: String,
+    /// The tenant, where the token belongs to several.
+    pub tenant: Option<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+/// A server, as one client of it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::blocking::Client,
+    server: Url,
+    credentials: Credentials,
+}
+
+/// A file of a bundle of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteFile {
+    /// Its name within the bundle.
+    pub path: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Their SHA-256, in hex.
+    pub digest: String,
+}
+
+impl Client {
+    /// A client of the server at an address such as `https://export.example`.
+    ///
+    /// # Errors
+    /// [`RemoteError::Address`].
+    pub fn new(address: &str, credentials: Credentials) -> Result<Client, RemoteError> {
+        let refused = |rule| RemoteError::Address { address: address.to_owned(), rule };
+        let server = Url::parse(address).map_err(|_| refused("it is not a URL"))?;
+        if !matches!(server.scheme(), "http" | "https") {
+            return Err(refused("it begins with http:// or https://"));
+        }
+        if server.path() != "/" || server.query().is_some() || !server.username().is_empty() {
+            return Err(refused("it is scheme, host and port alone"));
+        }
+        let is_local = server.host_str().is_some_and(|host| {
+            matches!(host, "localhost" | "[::1]") || host.starts_with("127.")
+        });
+        if server.scheme() == "http" && !is_local {
+            return Err(refused("a token goes over http:// to this machine alone; use https://"));
+        }
+        let http = reqwest::blocking::Client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(None)
+            // A token goes to the server that was named, and nowhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("stella/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|source| RemoteError::Unreachable {
+                attempt: "prepare connections".to_owned(),
+                source,
+            })?;
+        Ok(Client { http, server, credentials })
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.server.as_str().trim_end_matches('/')
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let mut url = self.server.clone();
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        url.set_path(&format!("{BASE}{path}"));
+        url.set_query((!query.is_empty()).then_some(query));
+        let request = self.http.request(method, url).bearer_auth(&self.credentials.token);
+        match &self.credentials.tenant {
+            Some(tenant) => request.header("x-stella-tenant", tenant),
+            None => request,
+        }
+    }
+
+    /// Sends a request; an answer that is no success is an error.
+    fn send(&self, attempt: &str, request: RequestBuilder) -> Result<Response, RemoteError> {
+        let attempt = format!("{attempt} at {}", self.address());
+        let sent = request.send();
+        let response = sent.map_err(|source| RemoteError::Unreachable {
+            attempt: attempt.clone(),
+            source: source.without_url(),
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = read(&attempt, response)?;
+        Err(refused(&attempt, status.as_u16(), &body))
+    }
+
+    fn json(&self, attempt: &str, request: RequestBuilder) -> Result<Value, RemoteError> {
+        let response = self.send(attempt, request.timeout(SILENCE))?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
+        let body = read(attempt, response)?;
+        serde_json::from_slice(&body).map_err(|error| RemoteError::Strange {
+            attempt: attempt.to_owned(),
+            what: format!("it is no JSON: {error}"),
+        })
+    }
+
+    /// Reads something; `attempt` is what for, such as `list runs`.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn get(&self, attempt: &str, path: &str) -> Result<Value, RemoteError> {
+        self.json(attempt, self.request(Method::GET, path))
+    }
+
+    /// Asks for something to be done, once however often it is sent: `key` is the Idempotency-Key.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn post(
+        &self,
+        attempt: &str,
+        path: &str,
+        key: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, RemoteError> {
+        let mut request = self.request(Method::POST, path).header("idempotency-key", key);
+        if let Some(body) = body {
+            let json = HeaderValue::from_static("application/json");
+            request = request.header(CONTENT_TYPE, json).body(body.to_string());
+        }
+        self.json(attempt, request)
+    }
+
+    /// What happens to a run from now on, or after an event that was seen.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn events(&self, run: &str, after: Option<u64>) -> Result<EventStream, RemoteError> {
+        let attempt = format!("watch {run}");
+        let mut request = self.request(Method::GET, &format!("/runs/{run}/events"));
+        request = request.header(ACCEPT, "text/event-stream");
+        if let Some(after) = after {
+            request = request.header("last-event-id", after.to_string());
+        }
+        let response = self.send(&attempt, request)?;
+        Ok(EventStream::new(attempt, response))
+    }
+
+    /// All files of the bundle of a run.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn files(&self, run: &str) -> Result<Vec<RemoteFile>, RemoteError> {
+        let attempt = format!("list the files of {run}");
+        let listed = self.get(&attempt, &format!("/runs/{run}/files"))?;
+        let strange = |what: &str| RemoteError::Strange {
+            attempt: attempt.clone(),
+            what: what.to_owned(),
+        };
+        let items = listed["items"].as_array().ok_or_else(|| strange("there is no list"))?;
+        let file = |item: &Value| {
+            Some(RemoteFile {
+                path: item["path"].as_str()?.to_owned(),
+                size: item["size"].as_u64()?,
+                digest: item["digest"].as_str()?.to_owned(),
+            })
+        };
+        items.iter().map(|item| file(item).ok_or_else(|| strange("a file is not told"))).collect()
+    }
+
+    /// Reads a file of the bundle of a run from a byte on.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`RemoteError::Strange`] if the server has another file by now.
+    pub fn open(
+        &self,
+        run: &str,
+        file: &RemoteFile,
+        from: u64,
+    ) -> Result<Box<dyn Read + Send>, RemoteError> {
+        let attempt = format!("fetch {} of {run}", file.path);
+        let mut request = self.request(Method::GET, &format!("/runs/{run}/parts/{}", file.path));
+        if from > 0 {
+            let tag = format!("\"{}\"", file.digest);
+            request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, tag);
+        }
+        let response = self.send(&attempt, request)?;
+        let expected = if from > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+        if response.status() != expected || response.content_length() != Some(file.size - from) {
+            let what = "it is another file than was listed".to_owned();
+            return Err(RemoteError::Strange { attempt, what });
+        }
+        Ok(Box::new(response))
+    }
+}
+
+/// The whole body of an answer.
+fn read(attempt: &str, response: Response) -> Result<Vec<u8>, RemoteError> {
+    let mut body = Vec::new();
+    response.take(LARGEST).read_to_end(&mut body).map_err(|source| RemoteError::BrokenOff {
+        attempt: attempt.to_owned(),
+        source,
+    })?;
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(address: &str, good: bool) {
+        let credentials = Credentials { token: "secret".to_owned(), tenant: None };
+        let client = Client::new(address, credentials);
+        assert_eq!(client.is_ok(), good, "{address}");
+        assert!(!format!("{client:?}").contains("secret"), "{client:?}");
+    }
+
+    #[test]
+    fn a_token_goes_in_the_clear_to_this_machine_alone() {
+        for good in ["http://127.0.0.1:8480", "http://localhost:1", "https://export.example/"] {
+            check(good, true);
+        }
+        for bad in [
+            "",
+            "export.example",
+            "ftp://export.example",
+            "http://export.example",
+            "http://127.0.0.1.example.com.:80/x",
+            "https://export.example/api",
+            "https://user@export.example",
+            "https://export.example/?x=1",
+        ] {
+            check(bad, false);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Why a server did not do what it was asked.
+
+use serde::Deserialize;
+use stella_model::ErrorCode;
+
+/// Why a server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The address is none of a server.
+    #[error("{address} is no address of a server: {rule}")]
+    Address {
+        /// The address as it was given.
+        address: String,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// The server cannot be reached, or the connection broke.
+    #[error("cannot {attempt}")]
+    Unreachable {
+        /// What was attempted.
+        attempt: String,
+        /// What the connection says.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The connection broke while an answer was read.
+    #[error("the answer to {attempt} broke off")]
+    BrokenOff {
+        /// What was attempted.
+        attempt: String,
+        /// What the connection says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server says no.
+    #[error("{message}")]
+    Refused {
+        /// The row of the table of errors.
+        code: ErrorCode,
+        /// The HTTP status.
+        status: u16,
+        /// What the server says.
+        message: String,
+        /// What to do, as the server says.
+        hint: Option<String>,
+        /// The request, for whoever looks after the server.
+        trace: Option<String>,
+    },
+    /// What answered is no Export Center, or another version of it.
+    #[error("the answer to {attempt} is not what an Export Center says: {what}")]
+    Strange {
+        /// What was attempted.
+        attempt: String,
+        /// What is strange.
+        what: String,
+    },
+}
+
+impl RemoteError {
+    /// The row of the one table of errors.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            RemoteError::Address { .. } => ErrorCode::Usage,
+            RemoteError::Unreachable { .. } | RemoteError::BrokenOff { .. } => {
+                ErrorCode::Unreachable
+            }
+            RemoteError::Refused { code, .. } => *code,
+            RemoteError::Strange { .. } => ErrorCode::Unreachable,
+        }
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            RemoteError::Refused { hint, trace, .. } => match (hint, trace) {
+                (Some(hint), Some(trace)) => Some(format!("{hint} (request {trace})")),
+                (hint, _) => hint.clone(),
+            },
+            RemoteError::Strange { .. } => {
+                Some("check the address: --server names where `export-center serve` listens".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the same may go well when it is asked again, without anybody changing anything.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            RemoteError::Unreachable { .. } | RemoteError::BrokenOff { .. } => true,
+            RemoteError::Refused { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+            RemoteError::Address { .. } | RemoteError::Strange { .. } => false,
+        }
+    }
+}
+
+/// What a server says of an error (RFC 9457).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem {
+    code: String,
+    message: String,
+    hint: Option<String>,
+    trace_id: Option<String>,
+    #[serde(default)]
+    details: Vec<Detail>,
+}
+
+#[derive(Deserialize)]
+struct Detail {
+    path: String,
+    message: String,
+}
+
+/// The error that an answer tells of.
+pub(crate) fn refused(attempt: &str, status: u16, body: &[u8]) -> RemoteError {
+    let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
+        let what = format!("status {status} without an explanation");
+        return RemoteError::Strange { attempt: attempt.to_owned(), what };
+    };
+    let known = ErrorCode::ALL.iter().find(|code| code.as_str() == problem.code);
+    // A newer server may have codes of its own.
+    let code = known.copied().unwrap_or(match status {
+        400..=499 => ErrorCode::Usage,
+        _ => ErrorCode::Unreachable,
+    });
+    let mut message = problem.message;
+    for Detail { path, message: rule } in problem.details {
+        if !message.contains(&rule) {
+            message = format!("{message}; {path}: {rule}");
+        }
+    }
+    RemoteError::Refused { code, status, message, hint: problem.hint, trace: problem.trace_id }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_told_as_it_is() {
+        let body = br#"{"code":"ERR_EXPORT_INVALID","message":"no","hint":"mend it","traceId":"0a",
+                        "details":[{"path":"select.kinds","message":"is none"}]}"#;
+        let error = refused("start a run", 422, body);
+        assert_eq!(error.code(), ErrorCode::Invalid);
+        assert_eq!(error.to_string(), "no; select.kinds: is none");
+        assert_eq!(error.hint().as_deref(), Some("mend it (request 0a)"));
+        assert!(!error.may_pass());
+    }
+
+    #[test]
+    fn what_is_no_export_center_is_told() {
+        let error = refused("list runs", 502, b"<html>Bad gateway</html>");
+        assert!(matches!(&error, RemoteError::Strange { .. }), "{error}");
+        assert_eq!(error.code(), ErrorCode::Unreachable);
+    }
+}

@@ -1,0 +1,12 @@
+//! A client of the interface of Export Center (`/api/export/v1`), for programs that wait for answers.
+//!
+//! Errors of the server come back with the code, the words and the next step that it gave. Nothing is
+//! tried twice here: whoever asks knows what may be asked again.
+
+mod client;
+mod error;
+mod events;
+
+pub use client::{Client, Credentials, RemoteFile};
+pub use error::RemoteError;
+pub use events::{EventStream, RemoteEvent};
