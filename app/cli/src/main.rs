@@ -1,4 +1,5 @@
-//! `stella`: evidence in, signed bundles out, bundles checked. Works alone on one machine.
+//! `stella`: evidence in, signed bundles out, bundles checked. Works alone on one machine, or against
+//! a server.
 //!
 //! Standard output carries results, standard error everything else, and the exit code says how it
 //! went (FORMATS "Exit codes"). The work itself is in `stella-engine`; here are the command line,
@@ -9,6 +10,7 @@ mod args;
 mod clock;
 mod commands;
 mod context;
+mod contexts;
 mod error;
 mod interrupt;
 mod output;

@@ -6,6 +6,7 @@ use stella_keys::KeysError;
 use stella_ledger::LedgerError;
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
+use stella_remote::RemoteError;
 use stella_sources::{SourceError, SourceErrorKind};
 
 use crate::EngineError;
@@ -79,6 +80,28 @@ impl From<LedgerError> for EngineError {
         let wrapped = wrap(error.code(), &error);
         match error.hint() {
             Some(hint) => wrapped.hint(hint),
+            None => wrapped,
+        }
+    }
+}
+
+impl From<RemoteError> for EngineError {
+    fn from(error: RemoteError) -> EngineError {
+        let hint = error.hint();
+        // What a server says is shown on a terminal.
+        let text = Safe(&error.to_string()).to_string();
+        let wrapped = EngineError::new(error.code(), text);
+        // Of what a connection says the last is the cause: that it was refused, or a certificate is bad.
+        let mut cause = std::error::Error::source(&error);
+        while let Some(deeper) = cause.and_then(std::error::Error::source) {
+            cause = Some(deeper);
+        }
+        let wrapped = match cause {
+            Some(cause) => wrapped.because(cause.to_string()),
+            None => wrapped,
+        };
+        match hint {
+            Some(hint) => wrapped.hint(Safe(&hint).to_string()),
             None => wrapped,
         }
     }

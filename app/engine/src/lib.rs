@@ -6,6 +6,7 @@
 
 mod budget;
 mod bundle;
+mod download;
 mod error;
 mod failures;
 mod ingest;
@@ -20,6 +21,7 @@ pub use bundle::{
     InspectedFile, MissingSet, OutputDiff, ProveRequest, RecordChange, SbomEcosystem, SetDiff,
     VerifyProofRequest, VerifyRequest, cat, coverage, diff, inspect, prove, verify, verify_proof,
 };
+pub use download::{DownloadReport, DownloadRequest, download};
 pub use error::EngineError;
 pub use ingest::{IngestReport, IngestRequest, ingest};
 pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};

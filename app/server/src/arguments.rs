@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
@@ -64,7 +64,7 @@ impl FromStr for Address {
 pub(crate) struct Place {
     /// Data directory: depot and keys, and the embedded databases.
     #[arg(long, env = "EXPORT_CENTER_DATA", value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    pub(crate) data: Option<PathBuf>,
     /// Address of the catalog, `sqlite:…` or `postgres:…`; a file in the data directory unless given.
     #[arg(long, env = "EXPORT_CENTER_CATALOG", value_name = "URL", hide_env_values = true)]
     pub(crate) catalog: Option<Address>,
@@ -87,6 +87,18 @@ pub(crate) struct NewTenant {
     /// Its name.
     pub(crate) name: TenantId,
 }
+
+impl Place {
+    /// The data directory.
+    pub(crate) fn dir(&self) -> Result<&Path, Usage> {
+        self.data.as_deref().ok_or(Usage("give --data DIR, or --demo to try it with sample data"))
+    }
+}
+
+/// The command line does not say what has to be said.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) &'static str);
 
 /// How tasks are done.
 #[derive(Debug, Clone, Args)]
@@ -113,6 +125,9 @@ pub(crate) struct Work {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) work: Work,
+    /// Try it: sample data and a key made for it, all of it gone at the end.
+    #[arg(long, conflicts_with_all = ["unsigned_for_testing", "key_password_file"])]
+    pub(crate) demo: bool,
     /// Where to listen; port 0 takes a free one.
     #[arg(
         long,

@@ -11,6 +11,7 @@
 mod access;
 mod api;
 mod arguments;
+mod demo;
 mod listener;
 mod serve;
 mod service;
@@ -21,6 +22,7 @@ mod workers;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use stella_model::ErrorCode;
 
 fn main() -> ExitCode {
     let done = match arguments::Arguments::parse().command {
@@ -35,7 +37,10 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             let catalog = error.downcast_ref::<stella_catalog::CatalogError>();
-            ExitCode::from(catalog.map_or(1, |error| error.code().exit_code()))
+            let engine = error.downcast_ref::<stella_engine::EngineError>();
+            let usage = error.downcast_ref::<arguments::Usage>().map(|_| ErrorCode::Usage);
+            let code = catalog.map(|error| error.code()).or(engine.map(|error| error.code()));
+            ExitCode::from(code.or(usage).map_or(1, ErrorCode::exit_code))
         }
     }
 }

@@ -16,7 +16,8 @@ use tokio::runtime::Runtime;
 
 use crate::access::{Limits, Scope};
 use crate::api::{BASE, operations, router};
-use crate::arguments::{NewTenant, Place, Serve, Work};
+use crate::arguments::{NewTenant, Place, Serve, Usage, Work};
+use crate::demo::{self, Demo};
 use crate::listener;
 use crate::service::{Service, now, random};
 use crate::telemetry::{Figures, start_log};
@@ -35,14 +36,16 @@ const FORGET: Duration = Duration::from_secs(60);
 /// `export-center migrate`.
 pub(crate) fn migrate(place: &Place) -> anyhow::Result<()> {
     let runtime = Runtime::new().context("cannot start the runtime")?;
-    std::fs::create_dir_all(&place.data)
-        .with_context(|| format!("cannot make {}", place.data.display()))?;
-    runtime.block_on(Catalog::migrate(&catalog_of(place)))?;
+    let data = place.dir()?;
+    std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+    runtime.block_on(Catalog::migrate(&catalog_of(place)?))?;
     Ok(())
 }
 
 /// `export-center serve`.
 pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
+    let demo = demo::wanted(&arguments.work, arguments.demo)?.then(Demo::new).transpose()?;
+    let arguments = &demo.as_ref().map_or_else(|| arguments.clone(), |demo| demo.serve(arguments));
     let place = &arguments.work.place;
     start_log(place.log_format, &place.log)?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
@@ -53,16 +56,27 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     let mut service = runtime.block_on(open(&arguments.work))?;
     service.rules.lease_ms = i64::from(arguments.lease) * 1000;
     service.limits = Limits::new(arguments.rate);
+    if let Some(demo) = &demo {
+        service.signing = Signing::Key { name: None, password: demo.password() };
+    }
     let service = Arc::new(service);
     let listener = listen(&runtime, arguments.listen)?;
-    if let Some(token) = runtime.block_on(first_token(&service.catalog, &TenantId::local()))? {
-        println!("Token of the administrator, shown this once: {token}");
+    let address = listener.local_addr().context("cannot tell where it listens")?;
+    let token = runtime.block_on(first_token(&service.catalog, &TenantId::local()))?;
+    let version = stella_model::PRODUCT_VERSION;
+    match (&demo, token) {
+        (None, Some(token)) => println!("Token of the administrator, shown this once: {token}"),
+        (Some(demo), Some(token)) => {
+            let what = "demo: sample data, one tenant, key made for this run";
+            println!("Export Center {version}   http://{address}   ({what})");
+            demo.ingest()?;
+            demo.explain(&address.to_string(), &token)?;
+        }
+        (_, None) => {}
     }
-    println!(
-        "Export Center {}   http://{}{BASE}",
-        stella_model::PRODUCT_VERSION,
-        listener.local_addr().context("cannot tell where it listens")?
-    );
+    if demo.is_none() {
+        println!("Export Center {version}   http://{address}{BASE}");
+    }
     std::io::stdout().flush().context("cannot write to standard output")?;
     serve_operations(&runtime, &service, &arguments.work)?;
     runtime.spawn({
@@ -145,13 +159,14 @@ async fn asked() {
     }
 }
 
-fn catalog_of(place: &Place) -> String {
-    let file = || format!("sqlite://{}", place.data.join("catalog.db").display());
-    place.catalog.as_ref().map_or_else(file, |address| address.as_str().to_owned())
+fn catalog_of(place: &Place) -> Result<String, Usage> {
+    let data = place.dir()?;
+    let file = || format!("sqlite://{}", data.join("catalog.db").display());
+    Ok(place.catalog.as_ref().map_or_else(file, |address| address.as_str().to_owned()))
 }
 
 async fn open(work: &Work) -> anyhow::Result<Service> {
-    let catalog = Catalog::open(&catalog_of(&work.place)).await?;
+    let catalog = Catalog::open(&catalog_of(&work.place)?).await?;
     let signing = match (work.unsigned_for_testing, &work.key_password_file) {
         (true, _) => Signing::UnsignedForTesting,
         (false, None) => Signing::Key { name: None, password: PasswordSource::Surroundings },
@@ -161,7 +176,7 @@ async fn open(work: &Work) -> anyhow::Result<Service> {
     };
     Ok(Service {
         catalog,
-        data: work.place.data.clone(),
+        data: work.place.dir()?.to_owned(),
         ledger: work.place.ledger.clone(),
         signing,
         queue: Arc::new(LocalQueue::default()),
@@ -179,7 +194,7 @@ pub(crate) fn add_tenant(new: &NewTenant) -> anyhow::Result<()> {
         migrate(&new.place)?;
     }
     runtime.block_on(async {
-        let catalog = Catalog::open(&catalog_of(&new.place)).await?;
+        let catalog = Catalog::open(&catalog_of(&new.place)?).await?;
         match first_token(&catalog, &new.name).await? {
             Some(token) => println!("Token of the administrator, shown this once: {token}"),
             None => println!("The tenant {} is there, and so is its administrator.", new.name),

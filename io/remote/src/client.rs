@@ -72,9 +72,9 @@ impl Client {
         if server.path() != "/" || server.query().is_some() || !server.username().is_empty() {
             return Err(refused("it is scheme, host and port alone"));
         }
-        let is_local = server.host_str().is_some_and(|host| {
-            matches!(host, "localhost" | "[::1]") || host.starts_with("127.")
-        });
+        let is_local = server
+            .host_str()
+            .is_some_and(|host| matches!(host, "localhost" | "[::1]") || host.starts_with("127."));
         if server.scheme() == "http" && !is_local {
             return Err(refused("a token goes over http:// to this machine alone; use https://"));
         }
@@ -187,10 +187,8 @@ impl Client {
     pub fn files(&self, run: &str) -> Result<Vec<RemoteFile>, RemoteError> {
         let attempt = format!("list the files of {run}");
         let listed = self.get(&attempt, &format!("/runs/{run}/files"))?;
-        let strange = |what: &str| RemoteError::Strange {
-            attempt: attempt.clone(),
-            what: what.to_owned(),
-        };
+        let strange =
+            |what: &str| RemoteError::Strange { attempt: attempt.clone(), what: what.to_owned() };
         let items = listed["items"].as_array().ok_or_else(|| strange("there is no list"))?;
         let file = |item: &Value| {
             Some(RemoteFile {
@@ -231,10 +229,10 @@ impl Client {
 /// The whole body of an answer.
 fn read(attempt: &str, response: Response) -> Result<Vec<u8>, RemoteError> {
     let mut body = Vec::new();
-    response.take(LARGEST).read_to_end(&mut body).map_err(|source| RemoteError::BrokenOff {
-        attempt: attempt.to_owned(),
-        source,
-    })?;
+    response
+        .take(LARGEST)
+        .read_to_end(&mut body)
+        .map_err(|source| RemoteError::BrokenOff { attempt: attempt.to_owned(), source })?;
     Ok(body)
 }
 

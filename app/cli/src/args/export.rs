@@ -9,8 +9,8 @@ use stella_plan::PolicyVersion;
 
 use super::values;
 use super::{
-    CatArgs, CoverageArgs, DiffArgs, InspectArgs, PasswordArgs, ProveArgs, VerifyArgs,
-    VerifyProofArgs,
+    CancelArgs, CatArgs, CoverageArgs, DiffArgs, DownloadArgs, DownloadTrust, InspectArgs,
+    PasswordArgs, ProveArgs, RetryArgs, RunId, StatusArgs, VerifyArgs, VerifyProofArgs,
 };
 
 /// Verbs of `export`.
@@ -20,6 +20,16 @@ pub(crate) enum ExportCommand {
     Plan(Box<PlanArgs>),
     /// Make a bundle
     Run(Box<RunArgs>),
+    /// Runs of a server, or one of them
+    Status(StatusArgs),
+    /// Tell what happens to a run of a server until it ends
+    Watch(RunId),
+    /// Stop a run of a server
+    Cancel(CancelArgs),
+    /// Do the same again as a run of a server did
+    Retry(RetryArgs),
+    /// Fetch the bundle of a run of a server, verified
+    Download(Box<DownloadArgs>),
     /// Check a bundle against a public key
     Verify(VerifyArgs),
     /// Show what a bundle says of itself; needs no key and proves nothing
@@ -139,9 +149,20 @@ pub(crate) struct RunArgs {
     /// A built-in profile such as json:raw, or a TOML file
     pub(crate) profile: String,
 
-    /// The bundle itself: a folder, or with --carrier tar a file
+    /// The bundle itself: a folder, or with --carrier tar a file; a server need not be told
     #[arg(short = 'd', long = "dest", value_name = "PATH")]
-    pub(crate) dest: PathBuf,
+    pub(crate) dest: Option<PathBuf>,
+
+    /// With a server: tell what happens until the run ends
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// With a server: wait for the bundle and fetch it [default: to RUN.PROFILE here]
+    #[arg(long)]
+    pub(crate) download: bool,
+
+    #[command(flatten)]
+    pub(crate) trust: DownloadTrust,
 
     /// What carries the bundle
     #[arg(long, value_enum, default_value = "dir")]

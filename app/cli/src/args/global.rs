@@ -16,6 +16,14 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
 
+    /// Work against this server instead of the store [env: STELLA_SERVER; the token: STELLA_TOKEN]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+
+    /// Work on the store of this machine, whatever server was logged in at
+    #[arg(long, global = true, conflicts_with = "server")]
+    pub(crate) local: bool,
+
     /// Form of the result on standard output
     #[arg(
         short = 'o',

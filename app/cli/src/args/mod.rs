@@ -8,6 +8,7 @@ mod export;
 mod global;
 mod keys;
 mod read;
+mod service;
 pub(crate) mod values;
 
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ pub(crate) use keys::{
 pub(crate) use read::{
     CatArgs, CoverageArgs, DiffArgs, InspectArgs, ProveArgs, VerifyArgs, VerifyProofArgs,
 };
+pub(crate) use service::{
+    AuthCommand, CancelArgs, DownloadArgs, DownloadTrust, LoginArgs, RetryArgs, RunId, StatusArgs,
+};
 
 /// Collect vulnerability evidence, export it as reproducible signed bundles, verify bundles.
 #[derive(Debug, Parser)]
@@ -39,7 +43,7 @@ pub(crate) use read::{
     max_term_width = 100,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 done, 1 bug or I/O, 2 usage or invalid document, 3 not found, 4 not allowed, \
-                  6 run failed, 8 integrity or signature, 9 conflict, 10 differences found, 11 too old, \
+                  5 unreachable, 6 run failed, 7 partial, 8 integrity or signature, 9 conflict or quota, 10 differences found, 11 too old, \
                   15 needs a newer version, 124 timeout, 130 interrupted."
 )]
 pub(crate) struct Cli {
@@ -69,6 +73,9 @@ pub(crate) enum Command {
     /// Public keys whose signatures this store believes
     #[command(subcommand)]
     Trust(TrustCommand),
+    /// Servers: log in, choose one, see who one is there
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// Say what an error code means and what to do
     Explain {
         /// A code such as ERR_EXPORT_NO_KEY; without one, all codes are listed

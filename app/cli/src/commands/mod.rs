@@ -10,6 +10,7 @@ mod ingest;
 mod keys;
 mod man;
 mod quarantine;
+mod service;
 mod trust;
 mod version;
 
@@ -47,6 +48,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Export(command) => export::run(command, context),
         Command::Keys(command) => keys::run(command, context),
         Command::Trust(command) => trust::run(command, context),
+        Command::Auth(command) => service::auth::run(command, context),
         Command::Explain { code } => explain::run(code.as_deref(), context),
         Command::Completion { shell } => completion::run(shell, context),
         Command::Man { dest } => man::run(&dest, context),

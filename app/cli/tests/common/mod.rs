@@ -62,7 +62,7 @@ impl Stella {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stella"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            let ours = name.starts_with("STELLA_") || name.starts_with("COSIGN_");
+            let ours = ["STELLA_", "COSIGN_", "XDG_"].iter().any(|mark| name.starts_with(mark));
             let looks = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI", "COLUMNS", "TERM"];
             if ours || looks.contains(&name.as_str()) {
                 command.env_remove(name);

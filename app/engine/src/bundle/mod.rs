@@ -10,6 +10,7 @@ mod read;
 mod verify;
 
 pub(crate) use read::ReadBundle;
+pub(crate) use verify::{trusted_keys, verify_carrier};
 
 pub use canary::CanaryRequest;
 pub use cat::{CatForm, CatReport, CatRequest, cat};

@@ -67,8 +67,45 @@ pub fn verify(
         limits: Limits::DEFAULT,
     };
     let scanner = request.scanner.as_ref().map(Scanner::find).transpose()?;
-    let mut verification = Verification::begin(&bundle, &policy);
-    let verdicts = check_parts(&verification, request.threads, progress, cancel)?;
+    let (report, tried) = check(&bundle, &policy, request.threads, progress, cancel)?;
+    let Tried { has_database, canary, mut room } = tried;
+    match scanner.filter(|_| has_database) {
+        None => Ok(report),
+        Some(_) if !report.verified => Ok(report.with_canary(CanaryOutcome::NotTried)),
+        Some(scanner) => {
+            let outcome = scanner.look_for(&canary, room.as_mut(), request.now, cancel)?;
+            Ok(report.with_canary(outcome))
+        }
+    }
+}
+
+/// Verifies a bundle that is carried, without any scanner.
+pub(crate) fn verify_carrier(
+    bundle: &Bundle,
+    policy: &Policy,
+    threads: usize,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Report, EngineError> {
+    check(bundle, policy, threads, progress, cancel).map(|(report, _)| report)
+}
+
+/// What a scanner could be tried with.
+struct Tried {
+    has_database: bool,
+    canary: Canary,
+    room: Option<File>,
+}
+
+fn check(
+    bundle: &Bundle,
+    policy: &Policy,
+    threads: usize,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(Report, Tried), EngineError> {
+    let mut verification = Verification::begin(bundle, policy);
+    let verdicts = check_parts(&verification, threads, progress, cancel)?;
     let mut room = None;
     let mut canary = Canary::default();
     if verification.has_scanner_output() {
@@ -80,16 +117,8 @@ pub fn verify(
         canary = verdict.map(|verdict| verdict.canary().clone()).unwrap_or_default();
         cancel.check()?;
     }
-    let scanner = scanner.filter(|_| verification.has_database());
-    let report = verification.finish(verdicts);
-    match scanner {
-        None => Ok(report),
-        Some(_) if !report.verified => Ok(report.with_canary(CanaryOutcome::NotTried)),
-        Some(scanner) => {
-            let outcome = scanner.look_for(&canary, room.as_mut(), request.now, cancel)?;
-            Ok(report.with_canary(outcome))
-        }
-    }
+    let has_database = verification.has_database();
+    Ok((verification.finish(verdicts), Tried { has_database, canary, room }))
 }
 
 /// Room for a database: a file without a name, which is gone when it is closed.

@@ -134,6 +134,7 @@ pub(crate) const REQUESTS: &[Request] = &[
     row("bundle.manifest", Method::GET, "/runs/{id}/manifest", Some(Scope::Read)),
     row("bundle.provenance", Method::GET, "/runs/{id}/provenance", Some(Scope::Read)),
     row("bundle.signatures", Method::GET, "/runs/{id}/signatures", Some(Scope::Read)),
+    row("bundle.files", Method::GET, "/runs/{id}/files", Some(Scope::Read)),
     row("bundle.parts", Method::GET, "/runs/{id}/parts", Some(Scope::Read)),
     row("bundle.part", Method::GET, "/runs/{id}/parts/{*path}", Some(Scope::Download)),
     row("bundle.download", Method::GET, "/runs/{id}/bundle.tar", Some(Scope::Download)),

@@ -147,6 +147,23 @@ pub(crate) async fn signatures(
     Ok(Json(files(&bundle, is_signature)))
 }
 
+/// All files of the bundle, as `/runs/{id}/parts/{path}` has them.
+#[utoipa::path(get, path = "/runs/{id}/files", tag = "bundles",
+    params(("id" = String, Path, description = "the run, such as r-17")),
+    responses((status = 200, description = "the files", body = FileList),
+              (status = 409, description = "the run has no bundle",
+               content_type = "application/problem+json"),
+              (status = 410, description = "the bundle is not kept any more",
+               content_type = "application/problem+json")))]
+pub(crate) async fn all_files(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    id: RunId,
+) -> Result<Json<FileList>, Problem> {
+    let bundle = kept(&service, &caller, id).await?;
+    Ok(Json(files(&bundle, |_| true)))
+}
+
 /// The files of the bundle that its manifest lists.
 #[utoipa::path(get, path = "/runs/{id}/parts", tag = "bundles",
     params(("id" = String, Path, description = "the run, such as r-17")),

@@ -65,6 +65,7 @@ fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(bundles::manifest))
         .routes(routes!(bundles::provenance))
         .routes(routes!(bundles::signatures))
+        .routes(routes!(bundles::all_files))
         .routes(routes!(bundles::parts))
         .routes(routes!(downloads::part))
         .routes(routes!(downloads::tar))

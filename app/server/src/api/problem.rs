@@ -124,6 +124,7 @@ impl From<CatalogError> for Problem {
         match error {
             CatalogError::Quota { .. } => problem.retry_after(30),
             CatalogError::Database { .. } => problem.retry_after(2),
+            CatalogError::Conflict(_) => problem.hint("look at it again: it is not what it was"),
             _ => problem,
         }
     }

@@ -253,8 +253,9 @@ pub(super) async fn stored(
             false => service.catalog.profile(&caller.tenant, &order.profile).await?,
         };
         let found = found.ok_or_else(|| {
-            Problem::not_found(&format!("profile `{}`", Safe(&order.profile)))
-                .hint("GET /profiles lists those that are built in and those of the tenant")
+            Problem::not_found(&format!("profile `{}`", Safe(&order.profile))).hint(
+                "there are those that are built in, such as mirror:full, and those of the tenant",
+            )
         })?;
         (document, revision) = (found.document, found.revision);
     }

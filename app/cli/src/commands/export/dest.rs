@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::Failure;
 
 /// Refuses a file or folder that would lie in a bundle, which it would break, or in the store.
-pub(super) fn refuse_inside_bundle_or_store(path: &Path, context: &Context) -> Result<(), Failure> {
+pub(crate) fn refuse_inside_bundle_or_store(path: &Path, context: &Context) -> Result<(), Failure> {
     let real = resolved(path);
     if real.starts_with(resolved(context.store.dir())) {
         let store = context.store.dir();

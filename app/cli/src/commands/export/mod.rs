@@ -17,7 +17,10 @@ use std::path::Path;
 
 use stella_model::ErrorCode;
 
-use super::Exit;
+pub(super) use dest::refuse_inside_bundle_or_store;
+pub(super) use request::selection;
+
+use super::{Exit, service};
 use crate::args::ExportCommand;
 use crate::context::Context;
 use crate::error::Failure;
@@ -41,8 +44,19 @@ fn is_bundle(path: &Path) -> Result<(), Failure> {
 /// Runs a verb of `export`.
 pub(crate) fn run(command: ExportCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
-        ExportCommand::Plan(args) => plan::run(*args, context),
-        ExportCommand::Run(args) => run::run(*args, context),
+        ExportCommand::Plan(args) => match service::server(context)? {
+            Some(client) => service::order::plan(&client, *args, context),
+            None => plan::run(*args, context),
+        },
+        ExportCommand::Run(args) => match service::server(context)? {
+            Some(client) => service::order::run(&client, *args, context),
+            None => run::run(*args, context),
+        },
+        ExportCommand::Status(args) => service::runs::status(args, context),
+        ExportCommand::Watch(args) => service::watch::run(&args.run, context),
+        ExportCommand::Cancel(args) => service::runs::cancel(&args, context),
+        ExportCommand::Retry(args) => service::runs::retry(&args, context),
+        ExportCommand::Download(args) => service::download::run(*args, context),
         ExportCommand::Profile(command) => profile::run(command, context),
         ExportCommand::Verify(args) => verify::run(&args, context),
         ExportCommand::Inspect(args) => inspect::run(&args, context),

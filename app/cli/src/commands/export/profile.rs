@@ -6,7 +6,7 @@ use stella_model::screen::Safe;
 use stella_plan::profile::RedactionChoice;
 use stella_plan::{AdapterSpec, DefaultRedaction, Profile};
 
-use super::super::Exit;
+use super::super::{Exit, service};
 use super::request::source;
 use crate::args::ProfileCommand;
 use crate::clock;
@@ -14,11 +14,23 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Column, Item, Page, Table};
 
+fn is_built_in(name: &str) -> bool {
+    adapter_specs().iter().any(|spec| spec.id == name)
+}
+
 /// Runs a verb of `export profile`.
 pub(crate) fn run(command: ProfileCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
-        ProfileCommand::List => context.print(&list())?,
+        ProfileCommand::List => match service::server(context)? {
+            Some(client) => service::profiles::list(&client, context)?,
+            None => context.print(&list())?,
+        },
         ProfileCommand::Show { profile } => {
+            let own = service::server(context)?;
+            if let Some(client) = own.filter(|_| !is_built_in(&profile)) {
+                service::profiles::show(&client, &profile, context)?;
+                return Ok(Exit::Done);
+            }
             context.print(&show(&find_profile(&source(&profile))?))?;
         }
         ProfileCommand::Validate { file } => {

@@ -45,7 +45,8 @@ pub(super) fn source(profile: &str) -> ProfileSource {
     }
 }
 
-fn selection(args: SelectArgs) -> Select {
+/// The selectors of a command line.
+pub(crate) fn selection(args: SelectArgs) -> Select {
     Select {
         kinds: args.kinds.into_iter().collect(),
         feeds: args.feeds.into_iter().collect(),

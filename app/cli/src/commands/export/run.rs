@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use stella_engine::{ExportRequest, RunReport, Signing};
 use stella_model::ErrorCode;
@@ -17,16 +18,25 @@ use crate::output::{Item, Page, human, shell};
 
 /// Makes the bundle and prints what it is.
 pub(crate) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
-    if args.dest.as_os_str() == "-" {
+    if args.watch || args.download {
+        let message = "--watch and --download are for runs of a server, and none is named";
+        return Err(Failure::new(ErrorCode::Usage, message)
+            .hint("give --server URL, or leave them out and name the bundle with -d"));
+    }
+    let dest = args.dest.clone().ok_or_else(|| {
+        Failure::new(ErrorCode::Usage, "the bundle has no place to be made at")
+            .hint("name the folder or tar file to make: -d ./bundle")
+    })?;
+    if dest.as_os_str() == "-" {
         let failure = Failure::new(ErrorCode::Usage, "a bundle is not written to standard output");
         return Err(failure.hint("name the folder or tar file to make: -d ./bundle"));
     }
     // What is at the destination itself is looked at by the engine.
-    dest::refuse_inside_bundle_or_store(&args.dest, context)?;
-    warn_of_tar_name(&args, context);
+    dest::refuse_inside_bundle_or_store(&dest, context)?;
+    warn_of_tar_name(&dest, args.carrier, context);
     let request = ExportRequest {
         run: request(&args.profile, args.scope, args.select, context),
-        dest: args.dest,
+        dest,
         carrier: match args.carrier {
             Carrier::Dir => stella_engine::Carrier::Dir,
             Carrier::Tar => stella_engine::Carrier::Tar,
@@ -52,10 +62,10 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// A folder that is named like a tar is a surprise.
-fn warn_of_tar_name(args: &RunArgs, context: &Context) {
-    let is_named_tar = args.dest.extension().is_some_and(|extension| extension == "tar");
-    if is_named_tar && args.carrier == Carrier::Dir && !args.dest.exists() {
-        let dest = args.dest.to_string_lossy();
+fn warn_of_tar_name(dest: &Path, carrier: Carrier, context: &Context) {
+    let is_named_tar = dest.extension().is_some_and(|extension| extension == "tar");
+    if is_named_tar && carrier == Carrier::Dir && !dest.exists() {
+        let dest = dest.to_string_lossy();
         context.warn(&format!("{dest} becomes a folder; for a tar file add --carrier tar"));
     }
 }

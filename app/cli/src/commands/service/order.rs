@@ -1,0 +1,125 @@
+//! What is asked of a run of a server.
+
+use serde_json::{Value, json};
+use stella_model::ErrorCode;
+use stella_remote::Client;
+
+use super::super::Exit;
+use super::super::export::selection;
+use super::{item, remote, segment, watch};
+use crate::args::{PlanArgs, RunArgs, ScopeArgs, SelectArgs};
+use crate::commands::service::download;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{Item, Page, human};
+
+/// The order of a run, as the server takes it.
+fn order(profile: &str, scope: &ScopeArgs, select: SelectArgs) -> Result<Value, Failure> {
+    let usage = |message: &str| Failure::new(ErrorCode::Usage, message);
+    if scope.policy_version.is_some() || scope.policy_inputs_hash.is_some() {
+        return Err(usage("a server takes the policy from the profile")
+            .hint("write it into [policy] of a profile of the tenant"));
+    }
+    let mut order = json!({ "profile": profile, "select": selection(select) });
+    if let Some(as_of) = scope.as_of {
+        order["asOf"] = json!(as_of.to_string());
+    }
+    if let Some(redaction) = &scope.redaction {
+        order["redaction"] = json!(redaction);
+    }
+    if !scope.allow_empty.is_empty() {
+        let sets: Vec<String> = scope.allow_empty.iter().map(ToString::to_string).collect();
+        order["allowEmpty"] = json!(sets);
+    }
+    if let Some(reason) = scope.reason.as_ref().filter(|_| scope.accept_drop) {
+        order["acceptDrop"] = json!(reason);
+    }
+    Ok(order)
+}
+
+/// `export plan` of a server.
+pub(crate) fn plan(client: &Client, args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
+    let order = order(&args.profile, &args.scope, args.select)?;
+    let report = client.post("plan a run", "/plans", &once()?, Some(&order)).map_err(remote)?;
+    for member in ["warnings", "brokenFloors"] {
+        for text in report[member].as_array().into_iter().flatten() {
+            context.warn(text.as_str().unwrap_or_default());
+        }
+    }
+    let number = |member: &str| report[member].as_u64().unwrap_or(0);
+    let told = format!(
+        "Plan {}\n  records   {}\n  size      {} before compression\n  parts     {} ({} reused)",
+        report["planHash"].as_str().unwrap_or_default(),
+        human::count(number("records")),
+        human::bytes(number("uncompressedBytes")),
+        human::count(number("parts")),
+        human::count(number("reusableParts")),
+    );
+    let name = args.profile;
+    let id = report["planHash"].as_str().unwrap_or_default().to_owned();
+    context.print(&Page::one("Plan", Item { name, id, value: report }).text(told))?;
+    Ok(Exit::Done)
+}
+
+/// A key with which a request may be sent again and is done once.
+pub(super) fn once() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::new(ErrorCode::Internal, "the system has no random bytes").because(&error)
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Sends a request that starts something, again where the connection broke: it is done once.
+pub(super) fn post(
+    client: &Client,
+    attempt: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value, Failure> {
+    let key = once()?;
+    let mut wait = std::time::Duration::from_millis(500);
+    for _ in 0..3 {
+        match client.post(attempt, path, &key, body) {
+            Err(error) if error.may_pass() => std::thread::sleep(wait),
+            outcome => return outcome.map_err(remote),
+        }
+        wait *= 2;
+    }
+    client.post(attempt, path, &key, body).map_err(remote)
+}
+
+/// `export run` of a server.
+pub(crate) fn run(client: &Client, args: RunArgs, context: &Context) -> Result<Exit, Failure> {
+    if args.signing.key.is_some() || args.signing.unsigned_for_testing {
+        let message = "a server signs with the key of the tenant";
+        return Err(Failure::new(ErrorCode::Usage, message).hint("leave --key out"));
+    }
+    let order = order(&args.profile, &args.scope, args.select)?;
+    let run = post(client, "start a run", "/runs", Some(&order))?;
+    let id = segment("run", run["id"].as_str().unwrap_or_default())?;
+    let wants_bundle = args.download || args.dest.is_some();
+    if !args.watch && !wants_bundle {
+        context.print(
+            &Page::one("Run", item(&run))
+                .text(format!("Run {id}  {}  accepted", super::text(&run, "profile"))),
+        )?;
+        context.hint(&format!("Next:  stella export watch {id}"));
+        return Ok(Exit::Done);
+    }
+    let exit = watch::until_over(client, &id, context)?;
+    if !wants_bundle || exit != Exit::Done {
+        return watch::conclude(client, &id, exit, context);
+    }
+    let dest =
+        args.dest.unwrap_or_else(|| format!("{id}.{}", args.profile.replace(':', "-")).into());
+    let fetch = download::Fetch {
+        run: id,
+        dest,
+        carrier: args.carrier,
+        replace: args.replace,
+        trust: args.trust,
+        parallel: 4,
+    };
+    download::fetch(client, fetch, context)
+}

@@ -1,0 +1,116 @@
+//! Runs of a server: listed, looked at, cancelled, repeated.
+
+use serde_json::Value;
+use stella_model::screen::Safe;
+
+use super::super::Exit;
+use super::{item, needed, order, remote, segment, text, watch};
+use crate::args::{CancelArgs, RetryArgs, StatusArgs};
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{Column, Page, Table, human};
+
+/// `export status`.
+pub(crate) fn status(args: StatusArgs, context: &Context) -> Result<Exit, Failure> {
+    let client = needed(context)?;
+    if let Some(run) = &args.run {
+        let id = segment("run", run)?;
+        let run = client.get("look at the run", &format!("/runs/{id}")).map_err(remote)?;
+        context.print(&Page::one("Run", item(&run)).text(summary(&run)))?;
+        return Ok(Exit::Done);
+    }
+    let mut query = format!("/runs?limit={}", args.limit.clamp(1, 200));
+    let words: Vec<String> =
+        args.status.iter().map(|word| segment("status", word)).collect::<Result<_, _>>()?;
+    if !words.is_empty() {
+        query.push_str(&format!("&status={}", words.join(",")));
+    }
+    if let Some(profile) = &args.profile {
+        query.push_str(&format!("&profile={}", segment("profile", profile)?));
+    }
+    let listed = client.get("list runs", &query).map_err(remote)?;
+    let runs = listed["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut table = Table::new([
+        Column::new("RUN"),
+        Column::new("PROFILE").shrinks(),
+        Column::new("STATUS"),
+        Column::new("CREATED").time(),
+        Column::new("BUNDLE").right(),
+        Column::new("BY").spare().shrinks(),
+        Column::new("ERROR").wide(),
+    ]);
+    for run in runs {
+        let bytes = run["bundleBytes"].as_u64().map(human::bytes).unwrap_or_default();
+        table.row([
+            text(run, "id").into(),
+            text(run, "profile").into(),
+            text(run, "status").into(),
+            text(run, "createdAt").into(),
+            bytes.into(),
+            text(run, "createdBy").into(),
+            text(run, "errorCode").into(),
+        ]);
+    }
+    context.print(&Page::list("RunList", runs.iter().map(item).collect()).table(table))?;
+    Ok(Exit::Done)
+}
+
+/// `export cancel`.
+pub(crate) fn cancel(args: &CancelArgs, context: &Context) -> Result<Exit, Failure> {
+    let client = needed(context)?;
+    let id = segment("run", &args.run)?;
+    let force = if args.force { "?force=true" } else { "" };
+    let path = format!("/runs/{id}/cancel{force}");
+    let run = order::post(&client, "cancel the run", &path, None)?;
+    context.print(&Page::one("Run", item(&run)).text(summary(&run)))?;
+    Ok(Exit::Done)
+}
+
+/// `export retry`.
+pub(crate) fn retry(args: &RetryArgs, context: &Context) -> Result<Exit, Failure> {
+    let client = needed(context)?;
+    let id = segment("run", &args.run)?;
+    let run = order::post(&client, "repeat the run", &format!("/runs/{id}/retry"), None)?;
+    let new = segment("run", run["id"].as_str().unwrap_or_default())?;
+    if args.watch {
+        let exit = watch::until_over(&client, &new, context)?;
+        return watch::conclude(&client, &new, exit, context);
+    }
+    let told = format!("Run {new}  {}  accepted, repeats {id}", text(&run, "profile"));
+    context.print(&Page::one("Run", item(&run)).text(told))?;
+    context.hint(&format!("Next:  stella export watch {new}"));
+    Ok(Exit::Done)
+}
+
+/// A run for people.
+pub(super) fn summary(run: &Value) -> String {
+    let mut lines =
+        vec![format!("Run {}  {}  {}", text(run, "id"), text(run, "profile"), text(run, "status"))];
+    let mut line = |label: &str, value: String| {
+        if !value.is_empty() {
+            lines.push(format!("  {label:<9} {value}"));
+        }
+    };
+    line("created", format!("{} by {}", text(run, "createdAt"), text(run, "createdBy")));
+    line("ended", text(run, "finishedAt"));
+    line("repeats", text(run, "retryOf"));
+    line("plan", text(run, "planHash"));
+    line(
+        "digest",
+        match text(run, "exportDigest") {
+            digest if digest.is_empty() => digest,
+            digest => format!("sha256:{digest}"),
+        },
+    );
+    line("size", run["bundleBytes"].as_u64().map(human::bytes).unwrap_or_default());
+    if let Some(message) = run["failure"]["message"].as_str() {
+        line("failed", Safe(message).to_string());
+    }
+    let tasks = run["tasks"].as_object();
+    let is_open = |task: &&Value| !matches!(task["state"].as_str(), Some("done" | "givenUp"));
+    let open = tasks.map_or(0, |tasks| tasks.values().filter(is_open).count() as u64);
+    if open > 0 {
+        line("to do", human::counted(open, "task"));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,314 @@
+//! `stella` against a real server: runs, downloads that break off and go on, servers that restart.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use common::{Outcome, PASSWORD, Stella};
+use serde_json::Value;
+
+/// The server beside `stella`, built by whoever needs it first.
+fn server_program() -> PathBuf {
+    static BUILT: Once = Once::new();
+    let stella = Path::new(env!("CARGO_BIN_EXE_stella"));
+    let folder = stella.parent().expect("has a folder");
+    BUILT.call_once(|| {
+        let profile = folder.file_name().and_then(|name| name.to_str()).expect("a profile");
+        let profile = if profile == "debug" { "dev" } else { profile };
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--profile", profile, "-p", "stella-server"]);
+        assert!(build.status().expect("cargo runs").success());
+    });
+    folder.join("export-center")
+}
+
+/// A server on a store, and the one who works with it.
+struct Service {
+    stella: Stella,
+    process: Child,
+    address: String,
+    token: String,
+}
+
+impl Service {
+    fn start() -> Service {
+        let stella = Stella::with_samples();
+        let password = stella.file("password", PASSWORD.as_bytes());
+        let (process, address, token) = start(&stella, &password, "127.0.0.1:0");
+        let token = token.expect("the first start prints one");
+        Service { stella, process, address, token }
+    }
+
+    /// Kills the server and starts it again at the same address.
+    fn restart(&mut self) {
+        self.process.kill().expect("runs");
+        self.process.wait().expect("ends");
+        let password = self.stella.arg("password");
+        (self.process, _, _) = start(&self.stella, &password, &self.address);
+    }
+
+    /// A command of somebody elsewhere, with a store of their own.
+    fn command(&self, client: &Stella, address: &str, args: &[&str]) -> Command {
+        let mut command = client.command(args);
+        command.env("STELLA_SERVER", format!("http://{address}"));
+        command.env("STELLA_TOKEN", &self.token);
+        command
+    }
+
+    fn run(&self, client: &Stella, args: &[&str]) -> Outcome {
+        self.run_through(client, &self.address, args)
+    }
+
+    fn run_through(&self, client: &Stella, address: &str, args: &[&str]) -> Outcome {
+        Outcome::of(self.command(client, address, args).output().expect("stella starts"))
+    }
+
+    /// The key that the bundles are signed with.
+    fn key(&self) -> String {
+        self.stella.public_key()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn start(stella: &Stella, password: &str, listen: &str) -> (Child, String, Option<String>) {
+    let mut command = Command::new(server_program());
+    command.env_clear().arg("serve").arg("--data").arg(stella.path("store"));
+    command.args(["--listen", listen, "--lease", "2", "--log", "error"]);
+    command.args(["--key-password-file", password]).stdout(Stdio::piped());
+    let mut process = command.spawn().expect("starts");
+    let mut lines = BufReader::new(process.stdout.take().expect("is piped")).lines();
+    let mut token = None;
+    let address = loop {
+        let line = lines.next().expect("says where it listens").expect("is text");
+        match line.split_once("http://") {
+            Some((_, rest)) => break rest.split('/').next().expect("a word").to_owned(),
+            None => token = line.rsplit(' ').next().map(str::to_owned),
+        }
+    };
+    (process, address, token)
+}
+
+#[test]
+fn a_run_of_a_server_ends_as_a_verified_bundle_here() {
+    let service = Service::start();
+    let client = Stella::new();
+    let key = service.key();
+    let dest = client.arg("bundle");
+    let made = service.run(
+        &client,
+        &["export", "run", "mirror:full", "-d", &dest, "--trusted-key", &key, "-o", "json"],
+    );
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(made.stderr.contains("succeeded"), "{}", made.stderr);
+    let report: Value = serde_json::from_str(&made.stdout).expect("is JSON");
+    assert_eq!(report["fetchedBytes"], report["bytes"], "{report}");
+    assert_eq!(report["signedBy"], "release");
+    client.ok(&["export", "verify", &dest, "--key", &key, "--local"]);
+    // The same again, and as a tar: nothing comes over the network a second time.
+    let tar = client.arg("bundle.tar");
+    for more in [&["-d", &dest][..], &["-d", &tar, "--carrier", "tar"]] {
+        let args = [&["export", "download", "r-1", "--trusted-key", &key, "-o", "json"], more];
+        let again = service.run(&client, &args.concat());
+        assert_eq!(again.code, 0, "{again:?}");
+        let report: Value = serde_json::from_str(&again.stdout).expect("is JSON");
+        assert_eq!(report["fetchedBytes"], 0, "{report}");
+    }
+    // The bytes are those that one command makes on the server's store.
+    let alone = service.stella.bundle("mirror:full", "alone");
+    let diff = client.run(&["export", "diff", &dest, alone.to_str().expect("UTF-8"), "--local"]);
+    assert_eq!(diff.code, 0, "{diff:?}");
+}
+
+#[test]
+fn a_bundle_by_a_key_that_nobody_trusts_gets_no_name_here() {
+    let service = Service::start();
+    let client = Stella::new();
+    assert_eq!(service.run(&client, &["export", "run", "json:raw", "--watch"]).code, 0);
+    let dest = client.arg("bundle");
+    let refused = service.run(&client, &["export", "download", "r-1", "-d", &dest]);
+    assert_eq!(refused.code, 8, "{refused:?}");
+    assert!(!Path::new(&dest).exists());
+    // What came is kept: with the key nothing is fetched again.
+    client.ok(&["trust", "add", "release", &service.key(), "--local"]);
+    let fetched = service.run(&client, &["export", "download", "r-1", "-d", &dest, "-o", "json"]);
+    assert_eq!(fetched.code, 0, "{fetched:?}");
+    assert!(fetched.stdout.contains("\"fetchedBytes\": 0"), "{}", fetched.stdout);
+}
+
+/// What somebody between does to the bytes of answers.
+#[derive(Clone, Copy)]
+enum Between {
+    /// Cuts every connection after so many bytes.
+    Cut(u64),
+    /// Changes a byte far into every answer.
+    Flip,
+}
+
+/// A proxy that is up to something; its address, and how many connections it had.
+fn proxy(to: &str, between: Between) -> (String, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let (to, connections) = (to.to_owned(), Arc::new(AtomicU64::new(0)));
+    let counted = connections.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let Ok(server) = TcpStream::connect(&to) else { continue };
+            let (mut up_from, mut up_to) =
+                (client.try_clone().expect("clones"), server.try_clone().expect("clones"));
+            std::thread::spawn(move || std::io::copy(&mut up_from, &mut up_to).ok());
+            std::thread::spawn(move || pass(server, client, between));
+        }
+    });
+    (address, connections)
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, between: Between) {
+    let (mut piece, mut passed) = ([0; 1024], 0);
+    while let Ok(read @ 1..) = from.read(&mut piece) {
+        let mut most = read;
+        match between {
+            Between::Cut(after) => most = read.min(usize::try_from(after - passed).unwrap_or(read)),
+            Between::Flip if passed == 0 && read > 1000 => piece[1000] ^= 1,
+            Between::Flip => {}
+        }
+        if to.write_all(&piece[..most]).is_err() {
+            break;
+        }
+        passed += most as u64;
+        if matches!(between, Between::Cut(after) if passed >= after) {
+            break;
+        }
+    }
+    to.shutdown(std::net::Shutdown::Both).ok();
+    from.shutdown(std::net::Shutdown::Both).ok();
+}
+
+#[test]
+fn a_download_goes_on_at_its_byte_however_often_it_is_cut() {
+    let service = Service::start();
+    let client = Stella::new();
+    assert_eq!(service.run(&client, &["export", "run", "mirror:full", "--watch"]).code, 0);
+    // Less than the largest file: no connection carries it whole.
+    let (address, connections) = proxy(&service.address, Between::Cut(9_000));
+    let dest = client.arg("bundle");
+    let key = service.key();
+    let fetched = service.run_through(
+        &client,
+        &address,
+        &["export", "download", "r-1", "-d", &dest, "--trusted-key", &key, "-o", "json"],
+    );
+    assert_eq!(fetched.code, 0, "{fetched:?}");
+    let report: Value = serde_json::from_str(&fetched.stdout).expect("is JSON");
+    assert_eq!(report["fetchedBytes"], report["bytes"], "no byte came twice: {report}");
+    assert!(connections.load(Ordering::Relaxed) > 3);
+    client.ok(&["export", "verify", &dest, "--key", &key, "--local"]);
+}
+
+#[test]
+fn a_byte_that_was_changed_on_its_way_is_found() {
+    let service = Service::start();
+    let client = Stella::new();
+    assert_eq!(service.run(&client, &["export", "run", "mirror:full", "--watch"]).code, 0);
+    let (address, _) = proxy(&service.address, Between::Flip);
+    let dest = client.arg("bundle");
+    let key = service.key();
+    let args = ["export", "download", "r-1", "-d", &dest, "--trusted-key", &key];
+    let refused = service.run_through(&client, &address, &args);
+    // In the list of files, or in a file.
+    assert!([5, 8].contains(&refused.code), "{refused:?}");
+    assert!(!Path::new(&dest).exists());
+    assert_eq!(service.run(&client, &args).code, 0);
+}
+
+#[test]
+fn watching_survives_a_server_that_is_killed_and_comes_back() {
+    let mut service = Service::start();
+    let client = Stella::new();
+    let key = service.key();
+    let dest = client.arg("bundle");
+    let args = ["export", "run", "mirror:full", "-d", &dest, "--trusted-key", &key];
+    let mut command = service.command(&client, &service.address, &args);
+    let watching = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(120));
+        service.restart();
+    }
+    let outcome = Outcome::of(watching.wait_with_output().expect("ends"));
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    client.ok(&["export", "verify", &dest, "--key", &key, "--local"]);
+}
+
+#[test]
+fn whoever_logs_in_is_remembered_until_they_log_out() {
+    let service = Service::start();
+    let client = Stella::new();
+    let server = format!("http://{}", service.address);
+    let login = ["auth", "login", "site", "--server", &server];
+    let wrong = client.run_with_input(&login, b"ec1.local/AAAAAAAAAAA/x\n");
+    assert_eq!(wrong.code, 4, "{wrong:?}");
+    let told = client.run_with_input(&login, format!("{}\n", service.token).as_bytes());
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(!told.stdout.contains(&service.token) && !told.stderr.contains(&service.token));
+    let file = client.path("home/.config/stella/contexts.toml");
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = file.metadata().expect("is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "for nobody else");
+    assert!(client.ok(&["auth", "whoami"]).contains("tenant    local"));
+    assert_eq!(client.run(&["auth", "can-i", "export:run"]).code, 0);
+    assert_eq!(client.ok(&["export", "status"]).lines().count(), 1, "no run yet");
+    let started = client.ok(&["export", "run", "json:raw", "-o", "id"]);
+    assert_eq!(started.trim(), "r-1");
+    assert_eq!(client.run(&["export", "watch", "r-1"]).code, 0);
+    let again = client.run(&["export", "cancel", "r-1"]);
+    assert_eq!(again.code, 9, "{again:?}");
+    assert_eq!(client.run(&["export", "retry", "r-1", "--watch"]).code, 0);
+    assert!(client.ok(&["export", "profile", "list"]).contains("mirror:full"));
+    client.ok(&["auth", "use", "--none"]);
+    assert_eq!(client.run(&["export", "status"]).code, 2, "no server is named");
+    client.ok(&["auth", "use", "site"]);
+    client.ok(&["auth", "logout"]);
+    assert_eq!(client.run(&["auth", "whoami"]).code, 2);
+    // Without a server that answers.
+    let nowhere = ["export", "status", "--server", "http://127.0.0.1:9"];
+    let mut command = client.command(&nowhere);
+    let unreachable = Outcome::of(command.env("STELLA_TOKEN", "x").output().expect("starts"));
+    assert_eq!(unreachable.code, 5, "{unreachable:?}");
+}
+
+#[test]
+fn the_demo_says_what_to_type_and_it_works() {
+    let client = Stella::new();
+    let mut command = Command::new(server_program());
+    command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--log", "error"]);
+    command.env("TMPDIR", client.path("")).stdout(Stdio::piped());
+    let mut process = command.spawn().expect("starts");
+    let lines = BufReader::new(process.stdout.take().expect("is piped")).lines();
+    let told: Vec<String> = lines.take(7).map(|line| line.expect("is text")).collect();
+    let variables = told[3].trim().strip_prefix("export ").expect("variables");
+    for line in &told[4..6] {
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let mut command = client.command(&words);
+        command.envs(variables.split(' ').filter_map(|one| one.split_once('=')));
+        let outcome = Outcome::of(command.output().expect("stella starts"));
+        assert_eq!(outcome.code, 0, "{line}: {outcome:?}");
+    }
+    // SIGTERM: nothing is left.
+    let ended = Command::new("kill").arg(process.id().to_string()).status().expect("runs");
+    assert!(ended.success() && process.wait().expect("ends").success());
+    let left = std::fs::read_dir(client.path("")).expect("is there").flatten();
+    let left = left.filter(|entry| entry.file_name().to_string_lossy().contains("demo")).count();
+    assert_eq!(left, 0);
+}

@@ -1,0 +1,360 @@
+//! `export download`: the bundle of a run of a service, to its place on this machine.
+//!
+//! Files arrive in the depot, by their digests: what is there already is not fetched again, whatever
+//! bundle it came with, and what broke off goes on at its byte. The bundle gets its name when it was
+//! read back and verified as `export verify` verifies it (INV-VERIFY).
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+use stella_carrier::{Bundle, Carrier, CarrierError, Existing, FileSpec, Outcome, Source, place};
+use stella_depot::{Arrival, Depot, StoredFile};
+use stella_manifest::{carrier_order, layout};
+use stella_model::{Digest, ErrorCode, Instant, PartName};
+use stella_remote::{Client, RemoteError, RemoteFile};
+use stella_verify::{Depth, Policy, Report, Unsigned};
+
+use crate::bundle::{trusted_keys, verify_carrier};
+use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate, Store};
+
+/// Bytes that are taken in at once.
+const PIECE: usize = 256 << 10;
+
+/// How often a file is asked for again that broke off without a byte more than before.
+const TRIES: u32 = 5;
+
+/// The wait before it is asked for again, doubled every time.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// Most files of a bundle.
+const MOST_FILES: usize = 1_000_000;
+
+/// What to fetch, and where to.
+#[derive(Debug, Clone)]
+pub struct DownloadRequest<'a> {
+    /// The run, such as `r-17`.
+    pub run: String,
+    /// The bundle itself: a folder, or a file for [`Carrier::Tar`].
+    pub dest: PathBuf,
+    /// What carries it here.
+    pub carrier: Carrier,
+    /// Whether another bundle at the destination is replaced.
+    pub replace: bool,
+    /// Files with trusted public keys. If there are any, only these count.
+    pub keys: Vec<PathBuf>,
+    /// Where files arrive, and whose trusted keys count otherwise.
+    pub store: &'a Store,
+    /// Whether a bundle that nobody signed is accepted.
+    pub allow_unsigned: bool,
+    /// Files that are fetched at once, and threads to verify with.
+    pub threads: usize,
+    /// The time.
+    pub now: Instant,
+}
+
+/// What was fetched.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DownloadReport {
+    /// The run.
+    pub run: String,
+    /// Where the bundle is.
+    pub destination: PathBuf,
+    /// SHA-256 of `export.json`.
+    pub export_digest: Digest,
+    /// Number of files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes that came over the network now.
+    pub fetched_bytes: u64,
+    /// Whether the same bundle was at the destination already.
+    pub already_there: bool,
+    /// The trusted key that signed it; none if nobody did.
+    pub signed_by: Option<String>,
+}
+
+/// Fetches a bundle.
+///
+/// # Errors
+/// [`EngineError`] as the server tells it; unreachable if it does not answer: the same again goes on
+/// where this one ended; as `verify` has it if what came does not verify. Nothing is at the
+/// destination then that was not there before.
+pub fn download(
+    client: &Client,
+    request: &DownloadRequest<'_>,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<DownloadReport, EngineError> {
+    let policy = Policy {
+        keys: trusted_keys(&request.keys, Some(request.store))?,
+        max_age_seconds: None,
+        now: request.now,
+        depth: Depth::Digests,
+        unsigned: match request.allow_unsigned {
+            true => Unsigned::AcceptForTesting,
+            false => Unsigned::Refuse,
+        },
+        limits: LIMITS,
+    };
+    let files = listed(&client.files(&request.run)?)?;
+    let export = files.iter().find(|file| file.name.as_str() == layout::EXPORT);
+    let export_digest = export.ok_or_else(|| strange("there is no export.json"))?.stored.digest;
+    let depot = request.store.depot();
+    let _held = depot.hold()?;
+    let fetch = Fetch {
+        client,
+        run: &request.run,
+        depot: &depot,
+        files: &files,
+        next: AtomicUsize::new(0),
+        done: AtomicU64::new(0),
+        bytes: AtomicU64::new(0),
+        fetched: AtomicU64::new(0),
+        progress,
+        cancel,
+    };
+    fetch.all(request.threads)?;
+    let fetched_bytes = fetch.fetched.into_inner();
+    progress.update(&StageUpdate::over(Stage::Distribute));
+    let (report, already_there) = put(request, &files, &depot, &policy, progress, cancel)?;
+    let signer = report.signers.iter().find(|signer| signer.state == stella_verify::State::Pass);
+    Ok(DownloadReport {
+        run: request.run.clone(),
+        destination: request.dest.clone(),
+        export_digest,
+        files: files.len() as u64,
+        bytes: files.iter().map(|file| file.stored.size).sum(),
+        fetched_bytes,
+        already_there,
+        signed_by: signer.and_then(|signer| signer.key.clone()),
+    })
+}
+
+/// A file that the server lists.
+struct Listed {
+    name: PartName,
+    stored: StoredFile,
+    remote: RemoteFile,
+}
+
+fn strange(what: &str) -> EngineError {
+    let message = format!("the server lists what cannot be a bundle: {what}");
+    EngineError::new(ErrorCode::BadBundle, message)
+        .hint("check the address of the server; nothing was changed")
+}
+
+/// What the server lists, as files that a bundle may have.
+fn listed(files: &[RemoteFile]) -> Result<Vec<Listed>, EngineError> {
+    if files.len() > MOST_FILES {
+        return Err(strange("it has too many files"));
+    }
+    let mut names = BTreeSet::new();
+    let mut listed = Vec::with_capacity(files.len());
+    for file in files {
+        let name = PartName::new(&file.path).map_err(|error| strange(&error.to_string()))?;
+        if !names.insert(name.clone()) {
+            return Err(strange(&format!("{name} is there twice")));
+        }
+        let digest = file.digest.parse().map_err(|_| strange("a digest is none"))?;
+        let stored = StoredFile { digest, size: file.size };
+        listed.push(Listed { name, stored, remote: file.clone() });
+    }
+    Ok(listed)
+}
+
+/// Files on their way.
+struct Fetch<'a> {
+    client: &'a Client,
+    run: &'a str,
+    depot: &'a Depot,
+    files: &'a [Listed],
+    next: AtomicUsize,
+    done: AtomicU64,
+    bytes: AtomicU64,
+    fetched: AtomicU64,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+}
+
+impl Fetch<'_> {
+    fn all(&self, threads: usize) -> Result<(), EngineError> {
+        std::thread::scope(|scope| {
+            let others = threads.clamp(1, 16).min(self.files.len().max(1)) - 1;
+            let workers: Vec<_> = (0..others).map(|_| scope.spawn(|| self.work())).collect();
+            let first = self.work();
+            workers.into_iter().fold(first, |all, worker| match worker.join() {
+                Ok(outcome) => all.and(outcome),
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })
+    }
+
+    fn work(&self) -> Result<(), EngineError> {
+        while let Some(file) = self.files.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let fetched = self.cancel.check().and_then(|()| self.file(file));
+            if fetched.is_err() {
+                // The others end too: what they have is kept.
+                self.next.store(self.files.len(), Ordering::Relaxed);
+                return fetched;
+            }
+            self.done.fetch_add(1, Ordering::Relaxed);
+            self.tell(0);
+        }
+        Ok(())
+    }
+
+    fn tell(&self, more: u64) {
+        let bytes = self.bytes.fetch_add(more, Ordering::Relaxed) + more;
+        self.progress.update(&StageUpdate {
+            stage: Stage::Distribute,
+            done: self.done.load(Ordering::Relaxed),
+            total: Some(self.files.len() as u64),
+            bytes,
+            unit: "files",
+            finished: None,
+        });
+    }
+
+    /// Fetches a file unless it is there, and goes on as often as it gets further.
+    fn file(&self, file: &Listed) -> Result<(), EngineError> {
+        if self.depot.is_intact(&file.stored) {
+            self.tell(file.stored.size);
+            return Ok(());
+        }
+        let mut blob = self.depot.arriving(&file.stored)?;
+        self.tell(blob.size());
+        let (mut reached, mut tries) = (blob.size(), 0);
+        while blob.size() < file.stored.size {
+            let outcome = self.piece_by_piece(file, &mut blob);
+            let Err(error) = outcome else { continue };
+            tries = if blob.size() > reached { 0 } else { tries + 1 };
+            reached = blob.size();
+            match error {
+                Broken::Connection(error) if error.may_pass() && tries < TRIES => {
+                    self.wait(FIRST_WAIT * 2u32.pow(tries))?;
+                }
+                Broken::Connection(error) => return Err(error.into()),
+                Broken::Here(error) => return Err(error),
+            }
+        }
+        match blob.finish()? {
+            Arrival::Kept => Ok(()),
+            Arrival::Other => Err(EngineError::new(
+                ErrorCode::DigestMismatch,
+                format!("what came for {} does not have the digest that was listed", file.name),
+            )
+            .hint(
+                "run the same command again; if it stays so, the server or a proxy changes files",
+            )),
+        }
+    }
+
+    fn piece_by_piece(
+        &self,
+        file: &Listed,
+        blob: &mut stella_depot::ArrivingBlob,
+    ) -> Result<(), Broken> {
+        let opened = self.client.open(self.run, &file.remote, blob.size());
+        let mut content = opened.map_err(Broken::Connection)?;
+        let mut piece = vec![0; PIECE];
+        while blob.size() < file.stored.size {
+            self.cancel.check().map_err(Broken::Here)?;
+            let read = content.read(&mut piece).and_then(|read| match read {
+                0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                read => Ok(read),
+            });
+            let read = read.map_err(|source| {
+                let attempt = format!("fetch {}", file.name);
+                Broken::Connection(RemoteError::BrokenOff { attempt, source })
+            })?;
+            blob.take(&piece[..read]).map_err(|error| Broken::Here(error.into()))?;
+            self.fetched.fetch_add(read as u64, Ordering::Relaxed);
+            self.tell(read as u64);
+        }
+        Ok(())
+    }
+
+    /// Waits, and looks meanwhile whether it is to stop.
+    fn wait(&self, mut left: Duration) -> Result<(), EngineError> {
+        const LOOK: Duration = Duration::from_millis(100);
+        while !left.is_zero() {
+            self.cancel.check()?;
+            std::thread::sleep(left.min(LOOK));
+            left = left.saturating_sub(LOOK);
+        }
+        Ok(())
+    }
+}
+
+/// Why a file did not arrive.
+enum Broken {
+    /// On its way.
+    Connection(RemoteError),
+    /// On this machine.
+    Here(EngineError),
+}
+
+/// Puts the bundle at its destination once it is verified; whether it was there already.
+fn put(
+    request: &DownloadRequest<'_>,
+    files: &[Listed],
+    depot: &Depot,
+    policy: &Policy,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(Report, bool), EngineError> {
+    let spec = |file: &Listed| FileSpec {
+        name: file.name.clone(),
+        size: file.stored.size,
+        digest: file.stored.digest,
+        source: Source::File(depot.blob_path(&file.stored.digest)),
+    };
+    let mut specs: Vec<FileSpec<'_>> = files.iter().map(spec).collect();
+    specs.sort_by(|a, b| carrier_order(a.name.as_str()).cmp(&carrier_order(b.name.as_str())));
+    let existing = if request.replace { Existing::Replace } else { Existing::Refuse };
+    let mut watch = |_| match cancel.is_set() {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let verdict = RefCell::new(None);
+    let verify = |written: &Bundle| {
+        let checked = verify_carrier(written, policy, request.threads, progress, cancel);
+        let is_good = checked.as_ref().is_ok_and(|report| report.verified);
+        verdict.replace(Some(checked));
+        if is_good { Ok(()) } else { Err("it does not verify".to_owned()) }
+    };
+    let placed = place(request.carrier, &request.dest, &specs, existing, &mut watch, &verify);
+    let verdict = verdict.into_inner();
+    match (placed, verdict) {
+        (Ok(placed), Some(report)) => Ok((report?, placed.outcome == Outcome::Unchanged)),
+        // The same files were there: they are verified all the same.
+        (Ok(_), None) => {
+            let there = Bundle::open(&request.dest)?;
+            let report = verify_carrier(&there, policy, request.threads, progress, cancel)?;
+            if report.verified { Ok((report, true)) } else { Err(not_verified(&report)) }
+        }
+        (Err(CarrierError::NotVerified { .. }), Some(report)) => Err(not_verified(&report?)),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+fn not_verified(report: &Report) -> EngineError {
+    let code = report.error_code().unwrap_or(ErrorCode::BadBundle);
+    let failed = report.failed().next().or_else(|| {
+        let is_open = |state| state == stella_verify::State::NotChecked;
+        report.checks.iter().find(|check| is_open(check.state))
+    });
+    let what = failed.map_or("", |check| check.check.title());
+    let error = EngineError::new(code, format!("the bundle of the run is not verified: {what}"));
+    match failed.and_then(|check| check.next) {
+        Some(next) => error.hint(next),
+        None => error.hint("nothing was put at the destination"),
+    }
+}

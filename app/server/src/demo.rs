@@ -1,0 +1,115 @@
+//! `--demo`: a service to try, on sample evidence, that leaves nothing behind.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use rust_embed::RustEmbed;
+use stella_engine::{Cancel, IngestRequest, NoProgress, Store};
+use stella_keys::{Existing, KeyName, KeyStore, Password, PasswordSource};
+use stella_ledger::{FeedSpec, IngestMode};
+use stella_model::{Instant, TenantId};
+use stella_seal::Algorithm;
+use tempfile::TempDir;
+
+use crate::arguments::{Serve, Usage, Work};
+use crate::service::{now, random};
+
+/// The samples of the repository.
+#[derive(RustEmbed)]
+#[folder = "../../samples/"]
+struct Samples;
+
+/// The signing key.
+const KEY: &str = "demo-1";
+
+/// A data directory that is gone with the value.
+pub(crate) struct Demo {
+    folder: TempDir,
+    /// Of the signing key; nobody needs to know it.
+    password: Password,
+}
+
+impl Demo {
+    /// Makes a store with the samples and a key made for it.
+    pub(crate) fn new() -> anyhow::Result<Demo> {
+        let folder = TempDir::with_prefix("export-center-demo-")
+            .context("cannot make a temporary folder for the demo")?;
+        let random = random::<32>().context("no random bytes to make a password of")?;
+        let password = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let demo = Demo { folder, password: Password::new(password.into_bytes()) };
+        let store = Store::at(demo.folder.path()).of_tenant(TenantId::local());
+        let name: KeyName = KEY.parse()?;
+        let keys = KeyStore::at(store.keys_dir());
+        keys.generate(&name, Algorithm::EcdsaP256Sha256, &demo.password(), Existing::Keep)?;
+        Ok(demo)
+    }
+
+    pub(crate) fn password(&self) -> PasswordSource {
+        PasswordSource::Given(self.password.clone())
+    }
+
+    /// The same arguments, for the store of the demo.
+    pub(crate) fn serve(&self, arguments: &Serve) -> Serve {
+        let mut serve = arguments.clone();
+        serve.work.place.data = Some(self.folder.path().to_owned());
+        serve
+    }
+
+    /// Takes the samples in: a feed for each of their folders.
+    pub(crate) fn ingest(&self) -> anyhow::Result<()> {
+        let begun = std::time::Instant::now();
+        let samples = self.folder.path().join("samples");
+        for name in Samples::iter() {
+            let Some(file) = Samples::get(&name) else { continue };
+            let path = samples.join(&*name);
+            let folder = path.parent().unwrap_or(Path::new("."));
+            std::fs::create_dir_all(folder).context("cannot write the samples")?;
+            std::fs::write(&path, file.data).context("cannot write the samples")?;
+        }
+        let store = Store::at(self.folder.path());
+        let now = Instant::from_unix_seconds(now().0 / 1000).context("no time can be told")?;
+        let (mut feeds, mut records) = (0, 0);
+        for feed in ["advisories", "findings", "sbom", "vex"] {
+            let request = IngestRequest {
+                feed: FeedSpec::named(feed.parse()?),
+                paths: vec![samples.join(feed)],
+                mode: IngestMode::Merge,
+                threads: 2,
+                dry_run: false,
+                now,
+            };
+            let report = stella_engine::ingest(&store, &request, &NoProgress, &Cancel::new())?;
+            feeds += 1;
+            records += report.summary.records.values().sum::<u64>();
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        println!("Sample data  {feeds} feeds, {records} records loaded in {seconds:.1} s");
+        Ok(())
+    }
+
+    /// Says what to type next.
+    pub(crate) fn explain(&self, address: &str, token: &str) -> anyhow::Result<()> {
+        let key = self.folder.path().join("keys").join(format!("{KEY}.pub"));
+        let key = key.display();
+        println!(
+            "In another terminal:\n  \
+             export STELLA_SERVER=http://{address} STELLA_TOKEN={token}\n  \
+             stella export run json:raw --download --trusted-key {key}\n  \
+             stella export verify r-1.json-raw --key {key}\n\
+             All of it is gone when this ends (Ctrl-C)."
+        );
+        std::io::stdout().flush().context("cannot write to standard output")
+    }
+}
+
+/// Whether a demo was asked for; it takes no place of its own.
+pub(crate) fn wanted(work: &Work, demo: bool) -> anyhow::Result<bool> {
+    let place = &work.place;
+    let has_place = place.data.is_some() || place.catalog.is_some() || place.ledger.is_some();
+    if demo && has_place {
+        let what = "--demo has a store of its own: leave --data, --catalog and --ledger out";
+        return Err(Usage(what).into());
+    }
+    Ok(demo)
+}
