@@ -105,3 +105,26 @@ impl Kept {
         self.folder.join(format!("{digest}.sig"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_signature_that_is_kept_is_the_one_that_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let key =
+            stella_seal::SecretKey::generate(stella_seal::Algorithm::EcdsaP256Sha256, &[3; 32]);
+        let key = key.unwrap();
+        let kept = Kept::of(key.public(), folder.path());
+        let good = key.signature(b"m");
+        assert_eq!(kept.keep(b"m", good.clone()).unwrap(), good);
+        // Another process was quicker: what it kept is good, and is given instead of ours.
+        assert_eq!(kept.keep(b"m", b"later".to_vec()).unwrap(), good);
+        // What is damaged gives way.
+        fs::write(kept.path(&Digest::of(b"m")), "AAAA").unwrap();
+        assert_eq!(kept.get(b"m"), None);
+        assert_eq!(kept.keep(b"m", good.clone()).unwrap(), good);
+        assert_eq!(kept.take(b"m"), Some(good));
+    }
+}

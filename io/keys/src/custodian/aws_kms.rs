@@ -81,7 +81,7 @@ impl Kms {
         let context = Context::new()
             .with_env(Surroundings { credentials_file: self.0.credentials_file.clone() })
             .with_file_read(Files)
-            .with_http_send(Requests(client.clone()));
+            .with_http_send(Requests { tls: client.clone(), plain: web::plain_client()? });
         let rule = RequestSigner::new("kms", &self.0.region);
         let signed = match (&self.0.profile, &self.0.credentials_file) {
             (None, None) => {
@@ -264,7 +264,10 @@ impl FileRead for Files {
 
 /// Requests for credentials of roles, to addresses that AWS's own variables name.
 #[derive(Debug)]
-struct Requests(Client);
+struct Requests {
+    tls: Client,
+    plain: Client,
+}
 
 impl HttpSend for Requests {
     async fn http_send(
@@ -274,7 +277,9 @@ impl HttpSend for Requests {
         let failed = |fault: Fault| reqsign_core::Error::unexpected(fault.to_string());
         let unusable = |_| failed(not_understood("no request can be made"));
         let request = reqwest::Request::try_from(request).map_err(unusable)?;
-        let answer = web::send(&self.0, request).await.map_err(failed)?;
+        let is_plain = request.url().scheme() == "http";
+        let client = if is_plain { &self.plain } else { &self.tls };
+        let answer = web::send(client, request).await.map_err(failed)?;
         let response = http::Response::builder().status(answer.status);
         response.body(Bytes::from(answer.body)).map_err(|_| failed(not_understood("its status")))
     }

@@ -126,3 +126,36 @@ pub(crate) fn accept(
     };
     public.verify(message, &normal).map_err(other).map(|()| normal)
 }
+
+#[cfg(test)]
+mod tests {
+    use stella_seal::SecretKey;
+
+    use super::*;
+
+    #[test]
+    fn only_a_signature_by_the_recorded_key_is_accepted_in_its_one_spelling() {
+        for algorithm in Algorithm::ALL {
+            let key = SecretKey::generate(algorithm, &[1; 32]).unwrap();
+            let other = SecretKey::generate(algorithm, &[2; 32]).unwrap();
+            let good = key.signature(b"m");
+            assert_eq!(accept(key.public(), b"m", good.clone()), Ok(good.clone()));
+            let refused = [good[1..].to_vec(), Vec::new(), other.signature(b"m"), vec![0; 64]];
+            for signature in refused {
+                accept(key.public(), b"m", signature).unwrap_err();
+            }
+            accept(key.public(), b"other", good).unwrap_err();
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "vault"))]
+    fn a_custodian_that_was_left_out_says_so() {
+        let place = Elsewhere::parse("[vault]\naddress = \"https://v\"\nkey = \"k\"\n").unwrap();
+        let name = KeyName::new("k").unwrap();
+        let custodian = of(&name, &place, &PasswordSource::Surroundings);
+        let error = custodian.find().unwrap_err().during(Attempt::Find, &name, &place);
+        assert_eq!(error.code(), ErrorCode::Usage);
+        assert!(error.hint().is_some_and(|hint| hint.contains("all features")));
+    }
+}

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use reqwest::{Client, Request, Url, redirect};
+use reqwest::{Client, ClientBuilder, Request, Url, redirect};
 use stella_model::ErrorCode;
 
 use super::Fault;
@@ -56,16 +56,25 @@ impl Address {
 
     /// A client for this address.
     pub(super) fn client(&self) -> Result<Client, Fault> {
-        let builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .user_agent(concat!("stella/", env!("CARGO_PKG_VERSION")));
-        // A proxy would see what is sent without TLS.
-        let is_plain = self.0.scheme() == "http";
-        let builder = if is_plain { builder.no_proxy() } else { builder };
-        let failed = |error| Fault::new(ErrorCode::Io, format!("no TLS: {}", innermost(&error)));
-        builder.build().map_err(failed)
+        if self.0.scheme() == "http" { plain_client() } else { build(client()) }
     }
+}
+
+/// A client for addresses without TLS: a proxy would see what is sent.
+pub(super) fn plain_client() -> Result<Client, Fault> {
+    build(client().no_proxy())
+}
+
+fn client() -> ClientBuilder {
+    Client::builder()
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .user_agent(concat!("stella/", env!("CARGO_PKG_VERSION")))
+}
+
+fn build(builder: ClientBuilder) -> Result<Client, Fault> {
+    let failed = |error| Fault::new(ErrorCode::Io, format!("no TLS: {}", innermost(&error)));
+    builder.build().map_err(failed)
 }
 
 fn is_here(url: &Url) -> bool {
