@@ -5,11 +5,13 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::{Outcome, PASSWORD, Stella};
-use stella_peers::{COSIGN_VERSIONS, Moto, SoftHsm, cosign, offline};
+use stella_peers::{COSIGN_VERSIONS, Moto, SoftHsm, cosign, offline, program};
 use stella_testkit::{FakeVault, VaultFault};
 
 /// A store with one VEX document, and variables for all calls.
@@ -249,6 +251,54 @@ fn peer_moto_signs_what_all_verifiers_accept() {
     export.fails(&variables, "kms2", 5, "cannot be reached");
     let one = export.stella.arg("kms-one");
     export.ok(&["export", "verify", &one, "--key", &export.stella.arg("kms.pub")]);
+}
+
+#[test]
+fn peer_openssl_certificates_are_checked_before_a_token_is_sent() {
+    let Some(openssl) = program("openssl", "") else { return };
+    let export = Export::new(vec![("VAULT_TOKEN", FakeVault::TOKEN.to_owned())]);
+    let [key, certificate] = ["tls.key", "tls.pem"].map(|name| export.stella.arg(name));
+    let mut make = Command::new(&openssl);
+    make.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
+    make.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]);
+    make.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", &key, "-out"]);
+    assert!(make.arg(&certificate).output().expect("openssl").status.success());
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let port = free.expect("a free port").port().to_string();
+    let mut serve = Command::new(&openssl);
+    serve.args([
+        "s_server",
+        "-accept",
+        &port,
+        "-cert",
+        &certificate,
+        "-key",
+        &key,
+        "-www",
+        "-quiet",
+    ]);
+    let serve = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut serve = serve.expect("openssl");
+    let address = format!("https://localhost:{port}");
+    let add = ["keys", "add", "vault", "k", "--address", &address, "--transit-key", "release"];
+    let begin = Instant::now();
+    let refused = loop {
+        let outcome = export.run_with(&[], &add);
+        // Until it listens, there is nobody.
+        match outcome.stderr.contains("refused") && begin.elapsed() < Duration::from_secs(20) {
+            true => std::thread::sleep(Duration::from_millis(50)),
+            false => break outcome,
+        }
+    };
+    let trusted = export.run_with(&[("SSL_CERT_FILE", &certificate)], &add);
+    serve.kill().expect("a child of ours");
+    serve.wait().expect("a child of ours");
+    assert_eq!(refused.code, 5, "{}", refused.stderr);
+    assert!(refused.stderr.contains("invalid peer certificate"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("SSL_CERT_FILE"), "{}", refused.stderr);
+    // This server answers with a page for people.
+    assert_eq!(trusted.code, 1, "{}", trusted.stderr);
+    assert!(trusted.stderr.contains("the answer was not understood"), "{}", trusted.stderr);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use stella_model::ErrorCode;
 use stella_seal::{KeyError, KeyFileError};
 
 use crate::files::PUBLIC_KEY;
-use crate::password::PASSWORD_FILE;
+use crate::password::{PASSWORD_FILE, PIN_FILE, TOKEN_FILE};
 use crate::trust::TRUSTED;
 use crate::{CustodianError, KeyName, VARIABLES};
 
@@ -256,6 +256,9 @@ impl KeysError {
             }
             KeysError::Read { what: PASSWORD_FILE, .. } if self.code() == ErrorCode::NotFound => {
                 "give the path of a file with the password on its first line".into()
+            }
+            KeysError::Read { what: PIN_FILE | TOKEN_FILE, .. } => {
+                "the entry of the key, keys/NAME.toml, names this file".into()
             }
             KeysError::Exists { .. } => {
                 "choose another name, or replace it with --replace: a replaced key cannot sign \

@@ -16,6 +16,10 @@ pub const VARIABLES: [&str; 2] = ["STELLA_KEY_PASSWORD", "COSIGN_PASSWORD"];
 /// What a file with a password is called.
 pub(crate) const PASSWORD_FILE: &str = "the password file";
 
+/// What the files are called that entries name.
+pub(crate) const PIN_FILE: &str = "the file of the PIN";
+pub(crate) const TOKEN_FILE: &str = "the file of the token";
+
 /// A password. Wiped when dropped; never printed.
 #[derive(Clone)]
 pub struct Password(Zeroizing<Vec<u8>>);

@@ -41,6 +41,9 @@ fn a_key_is_added_and_signs_once_for_the_same_bytes() {
     let asked = vault.asked().len();
     assert_eq!(keys.sign("k", SHORT).unwrap(), first);
     assert_eq!(vault.asked().len(), asked, "what is kept is not asked for");
+    let entry = keys.store().get(&"k".parse().unwrap()).unwrap();
+    let signer = entry.signer(stella_keys::PasswordSource::Surroundings);
+    assert_eq!(signer.prune_kept(0).unwrap(), 0, "nothing could make it again alike");
     keys.forget();
     assert_ne!(keys.sign("k", SHORT).unwrap(), first, "the engine draws its nonces");
     keys.sign("k", LONG).unwrap();

@@ -83,22 +83,24 @@ impl Kms {
             .with_file_read(Files)
             .with_http_send(Requests { tls: client.clone(), plain: web::plain_client()? });
         let rule = RequestSigner::new("kms", &self.0.region);
-        let signed = match (&self.0.profile, &self.0.credentials_file) {
+        let signer = match (&self.0.profile, &self.0.credentials_file) {
             (None, None) => {
                 // Nothing is run, and no browser is asked for, to get at credentials.
                 let usual = DefaultCredentialProvider::builder().no_process().no_sso().build();
-                Signer::new(context, usual, rule).sign(&mut head, None).await
+                Signer::new(context, usual, rule)
             }
-            (profile, _) => {
-                let named = ProfileCredentialProvider::new();
-                let named = match profile {
-                    Some(profile) => named.with_profile(profile),
-                    None => named,
-                };
-                Signer::new(context, named, rule).sign(&mut head, None).await
+            (None, _) => Signer::new(context, ProfileCredentialProvider::new(), rule),
+            (Some(profile), _) => {
+                let named = ProfileCredentialProvider::new().with_profile(profile);
+                Signer::new(context, named, rule)
             }
         };
-        signed.map_err(|error| no_credentials(&error))?;
+        // The last place that is asked, a machine of AWS, is silent where there is none.
+        let limit = web::limit(self.0.timeout_seconds) / 2;
+        match tokio::time::timeout(limit, signer.sign(&mut head, None)).await {
+            Ok(signed) => signed.map_err(|error| no_credentials(&error.to_string()))?,
+            Err(_) => return Err(no_credentials("nobody has any")),
+        }
         reqwest::Request::try_from(http::Request::from_parts(head, body)).map_err(|_| {
             Fault::new(ErrorCode::Internal, "no request can be made of the signed call")
         })
@@ -153,8 +155,8 @@ impl Kms {
     }
 }
 
-fn no_credentials(error: &reqsign_core::Error) -> Fault {
-    let said = format!("there are no credentials for AWS: {}", web::said(&error.to_string()));
+fn no_credentials(why: &str) -> Fault {
+    let said = format!("there are no credentials for AWS: {}", web::said(why));
     Fault::new(ErrorCode::NotAllowed, said).hint(
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file: credentials-file in the \
          entry of the key; roles of containers and machines are looked at by themselves",

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
@@ -21,7 +21,7 @@ use stella_model::{Digest, ErrorCode};
 use stella_seal::{Algorithm, PublicKey};
 
 use super::{Custodian, Fault, Refusal};
-use crate::password::{Password, read_secret};
+use crate::password::{PIN_FILE, Password, read_secret};
 use crate::place::from_hex;
 use crate::{Elsewhere, KeyName, PasswordSource, Pkcs11Place};
 
@@ -74,7 +74,7 @@ impl Token {
     }
 
     /// The slot with the token.
-    fn slot(&self, module: &MutexGuard<'_, Pkcs11>) -> Result<Slot, Fault> {
+    fn slot(&self, module: &Pkcs11) -> Result<Slot, Fault> {
         let wanted = &self.place.token;
         let mut found = Vec::new();
         let mut others = Vec::new();
@@ -109,7 +109,7 @@ impl Token {
             return Ok(None);
         }
         let pin = match &self.place.pin_file {
-            Some(file) => read_secret("the file of the PIN", file),
+            Some(file) => read_secret(PIN_FILE, file),
             None => self.pin.existing(self.name.as_str()),
         };
         pin.map(Some).map_err(Refusal::Secret)

@@ -17,7 +17,7 @@ use stella_seal::{Algorithm, PublicKey};
 
 use super::web::{self, Address, Answer, not_understood};
 use super::{Custodian, Fault, Refusal};
-use crate::password::{Password, read_secret};
+use crate::password::{Password, TOKEN_FILE, read_secret};
 use crate::{Elsewhere, VaultPlace};
 
 /// The variable with the token, as for the program `vault`.
@@ -54,7 +54,7 @@ impl Transit {
 
     fn token(&self) -> Result<Password, Refusal> {
         if let Some(file) = &self.0.token_file {
-            return read_secret("the file of the Vault token", file).map_err(Refusal::Secret);
+            return read_secret(TOKEN_FILE, file).map_err(Refusal::Secret);
         }
         let variable = std::env::var_os(TOKEN_VARIABLE).filter(|value| !value.is_empty());
         let token = variable.map(|value| Password::new(value.into_encoded_bytes()));

@@ -83,14 +83,18 @@ fn is_here(url: &Url) -> bool {
     host == "localhost" || address.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
+/// How long an operation may take.
+pub(super) fn limit(timeout_seconds: Option<u32>) -> Duration {
+    Duration::from_secs(timeout_seconds.unwrap_or(TIMEOUT_SECONDS).into())
+}
+
 /// Waits for an operation of one or more requests, on a thread of its own so that the caller may be
 /// sync or async, and for so many seconds at most.
 pub(super) fn wait<T: Send>(
     timeout_seconds: Option<u32>,
     operation: impl Future<Output = Result<T, Fault>> + Send,
 ) -> Result<T, Fault> {
-    let seconds = timeout_seconds.unwrap_or(TIMEOUT_SECONDS);
-    let limit = Duration::from_secs(seconds.into());
+    let limit = limit(timeout_seconds);
     let run = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let failed = |error| Fault::new(ErrorCode::Io, format!("no thread for requests: {error}"));
@@ -99,7 +103,7 @@ pub(super) fn wait<T: Send>(
         // A look-up of a name that hangs is not waited for.
         runtime.shutdown_background();
         done.unwrap_or_else(|_| {
-            let said = format!("there was no answer within {seconds} s");
+            let said = format!("there was no answer within {} s", limit.as_secs());
             Err(Fault::new(ErrorCode::Unreachable, said).hint(
                 "check the address and the network, then run the same command again; \
                  timeout-seconds in the entry of the key allows more",
@@ -153,9 +157,16 @@ pub(super) fn unavailable(status: u16, text: &str) -> Fault {
 }
 
 fn unreachable(error: &reqwest::Error) -> Fault {
-    let said = format!("the service cannot be reached: {}", innermost(error));
-    Fault::new(ErrorCode::Unreachable, said)
-        .hint("check the address and the network, then run the same command again")
+    let cause = innermost(error);
+    let hint = match cause.contains("certificate") {
+        true => {
+            "if the service is the right one, trust its certificate authority on this machine, or \
+             name a file of those that are trusted with SSL_CERT_FILE"
+        }
+        false => "check the address and the network, then run the same command again",
+    };
+    let said = format!("the service cannot be reached: {cause}");
+    Fault::new(ErrorCode::Unreachable, said).hint(hint)
 }
 
 /// The cause at the bottom, which is the one that tells; those above repeat the address.
