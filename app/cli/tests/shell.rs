@@ -79,6 +79,10 @@ fn help_of_every_command_fits_its_width_and_snapshots() {
         &["keys"],
         &["keys", "generate"],
         &["keys", "import"],
+        &["keys", "add"],
+        &["keys", "add", "pkcs11"],
+        &["keys", "add", "aws-kms"],
+        &["keys", "add", "vault"],
         &["trust"],
     ];
     let mut all = String::new();

@@ -14,7 +14,7 @@ use stella_engine::{
     Cancel, Carrier, LocalQueue, NoProgress, Performer, RunRequest, RunTasks, Signing, Store,
     Sweeper, TaskQueue as _, WakingStore, Worker, WorkerEvent, kept_bundle,
 };
-use stella_keys::{Existing, KeyName, KeyStore, Password, PasswordSource};
+use stella_keys::{Elsewhere, Existing, KeyName, KeyStore, Password, PasswordSource};
 use stella_ledger::IngestMode;
 use stella_model::{Digest, PartName, TenantId};
 use stella_run::{
@@ -324,4 +324,43 @@ fn tenants_of_one_store_share_nothing() {
     assert!(kept_bundle(&of("other"), &bundle).is_err());
     assert!(of("other").ledger().expect("is there").feeds().expect("reads").is_empty());
     assert_ne!(of("acme").keys_dir(), of("other").keys_dir());
+}
+
+#[test]
+fn each_tenant_signs_with_the_key_of_its_own_store_wherever_it_lives() {
+    let vault = stella_testkit::FakeVault::start();
+    let dir = stella_testkit::temp_dir();
+    let token = dir.path().join("token");
+    std::fs::write(&token, stella_testkit::FakeVault::TOKEN).expect("writable");
+    let mut signers = BTreeSet::new();
+    for tenant in ["acme", "other"] {
+        let named = tenant.parse().expect("a tenant");
+        let store = Store::at(dir.path().join("store")).of_tenant(named);
+        fill(&store);
+        vault.rotate(tenant);
+        let url = vault.url();
+        let place = format!(
+            "[vault]\naddress = {url:?}\nkey = {tenant:?}\ntoken-file = {:?}\n",
+            token.to_str().expect("UTF-8")
+        );
+        let place = Elsewhere::parse(&place).expect("an entry");
+        let name: KeyName = "release".parse().expect("a name");
+        let surroundings = PasswordSource::Surroundings;
+        let keys = KeyStore::at(store.keys_dir());
+        let key = keys.add(&name, &place, &surroundings, Existing::Keep).expect("is there");
+        let mut service = Service::new(store, "json:raw");
+        service.signing = Signing::Key { name: None, password: surroundings };
+        let run = service.start(1);
+        let state = service.work(2, &run);
+        assert_eq!(state.status, Status::Succeeded, "{state:?}");
+        let asked = vault.asked().len();
+        // Verified with the public half of this key when it was read back.
+        signers.insert(*key.public_key().fingerprint());
+        let again = service.start(2);
+        assert_eq!(service.work(1, &again).status, Status::Succeeded);
+        assert_eq!(vault.asked().len(), asked, "what was signed is not signed again");
+        let paths = vault.asked();
+        assert!(paths[..asked].iter().any(|asked| asked.path.ends_with(&format!("sign/{tenant}"))));
+    }
+    assert_eq!(signers.len(), 2);
 }

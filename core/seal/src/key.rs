@@ -111,7 +111,7 @@ pub struct SignError {
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// Something that signs: a secret key in memory, a key file, later a device or a service.
+/// Something that signs: a secret key in memory, or a key of a store, wherever it lives.
 ///
 /// # Guarantees
 /// What [`sign`](Signer::sign) returns passes [`PublicKey::verify`] of

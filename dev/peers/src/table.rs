@@ -9,6 +9,15 @@ pub const PEERS: &[Peer] = &[
     system("jq", &["--version"]),
     system("openssl", &["version"]),
     system("zstd", &["--version"]),
+    // A token of software, and what makes keys in it.
+    Peer {
+        from: Origin::System { package: "softhsm2" },
+        ..system("softhsm2-util", &["--version"])
+    },
+    Peer { from: Origin::System { package: "opensc" }, ..system("opensc-tool", &["--info"]) },
+    // The server's own extra would bring much that KMS does not need.
+    python("moto", "5.2.5", &["flask==3.1.3", "flask-cors==6.0.5"]),
+    python("hvac", "2.4.0", &[]),
     suite("oras", "1.2.0", "trixie", "oras", "usr/bin/oras"),
     // Unpacked although the system's own suite may have it: installed, it would start as a service.
     suite("docker-registry", "2.8.2", "bookworm", "docker-registry", "usr/bin/docker-registry"),
@@ -77,6 +86,11 @@ const fn suite(
 const fn system(name: &'static str, version_arguments: &'static [&'static str]) -> Peer {
     let from = Origin::System { package: name };
     Peer { name, version: "", from, version_arguments, fetched: Fetched::Always }
+}
+
+const fn python(name: &'static str, version: &'static str, with: &'static [&'static str]) -> Peer {
+    let from = Origin::Python { with };
+    Peer { name, version, from, version_arguments: &[], fetched: Fetched::Always }
 }
 
 const fn trivy(

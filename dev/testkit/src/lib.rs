@@ -1,5 +1,5 @@
 //! What the tests of every crate share: where the real data and the samples are, temporary folders,
-//! small documents to feed in, and the built `stella` binary.
+//! small documents to feed in, the built `stella` binary, and servers that fail as they are told.
 //!
 //! Depends on no crate of the product, so every crate may use it in its tests.
 //!
@@ -12,11 +12,16 @@
 
 mod osv;
 mod places;
+mod vault;
+mod web;
 
 pub use osv::Osv;
 pub use places::{
     SAMPLE_FEEDS, data_archive, data_dir, sample_files, samples, stella, temp_dir, workspace_root,
 };
+
+pub use vault::{FakeVault, VaultFault};
+pub use web::{Answered, Asked, WebServer};
 
 use std::io::Write as _;
 

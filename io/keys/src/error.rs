@@ -7,9 +7,9 @@ use stella_model::ErrorCode;
 use stella_seal::{KeyError, KeyFileError};
 
 use crate::files::PUBLIC_KEY;
-use crate::password::PASSWORD_FILE;
+use crate::password::{PASSWORD_FILE, PIN_FILE, TOKEN_FILE};
 use crate::trust::TRUSTED;
-use crate::{KeyName, VARIABLES};
+use crate::{CustodianError, KeyName, VARIABLES};
 
 /// Why an operation on keys failed.
 ///
@@ -125,6 +125,43 @@ pub enum KeysError {
         /// The key.
         name: KeyName,
     },
+    /// There is a `NAME.key` and a `NAME.toml`.
+    #[error("the key {name} has both a key file and an entry for another place")]
+    TwoPlaces {
+        /// The key.
+        name: KeyName,
+    },
+    /// A key of this name lives in another kind of place and is not replaced.
+    #[error("{path} exists already, of a key that lives elsewhere")]
+    OtherPlace {
+        /// What would have to go.
+        path: PathBuf,
+    },
+    /// An entry says no place.
+    #[error("{path} does not say where a key lives: {fault}")]
+    Entry {
+        /// The entry file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// A place is none that a key can have.
+    #[error("this is no place of a key ({kind}): {fault}")]
+    Place {
+        /// Its kind.
+        kind: &'static str,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// The secret half of a key cannot be taken out of where it is.
+    #[error("the secret half of the key {name} is not in a key file")]
+    NoKeyFile {
+        /// The key.
+        name: KeyName,
+    },
+    /// Where the key lives, something failed.
+    #[error(transparent)]
+    Custodian(Box<CustodianError>),
     /// A password is needed and there is nowhere to get one from.
     #[error("the key {name} needs a password")]
     NoPassword {
@@ -169,14 +206,20 @@ impl KeysError {
             | KeysError::SecretKey { .. }
             | KeysError::KeyFile { .. }
             | KeysError::Halves { .. }
+            | KeysError::TwoPlaces { .. }
+            | KeysError::Entry { .. }
+            | KeysError::Place { .. }
             | KeysError::NoPublicHalf { .. } => ErrorCode::Invalid,
             KeysError::NotFound { .. } => ErrorCode::NotFound,
             KeysError::NoKey => ErrorCode::NoKey,
             KeysError::SeveralKeys { .. }
             | KeysError::NoPassword { .. }
             | KeysError::NewPassword { .. } => ErrorCode::Usage,
-            KeysError::Exists { .. } | KeysError::TrustedAs { .. } => ErrorCode::Conflict,
-            KeysError::WrongPassword { .. } => ErrorCode::NotAllowed,
+            KeysError::Exists { .. }
+            | KeysError::OtherPlace { .. }
+            | KeysError::TrustedAs { .. } => ErrorCode::Conflict,
+            KeysError::WrongPassword { .. } | KeysError::NoKeyFile { .. } => ErrorCode::NotAllowed,
+            KeysError::Custodian(error) => error.code(),
             KeysError::Random(_) => ErrorCode::Internal,
         }
     }
@@ -188,6 +231,18 @@ impl KeysError {
             KeysError::NoPublicHalf { name } => {
                 format!("import {name}.key under another name, which writes both halves")
             }
+            KeysError::TwoPlaces { name } => {
+                format!("move {name}.key or {name}.toml away, with what else belongs to it")
+            }
+            KeysError::OtherPlace { .. } => {
+                "choose another name: a key is not replaced by one in another kind of place".into()
+            }
+            KeysError::Entry { .. } | KeysError::Place { .. } => {
+                "stella keys add writes such an entry; its members are in \
+                 docs/modules/export-center/signing-keys.md"
+                    .into()
+            }
+            KeysError::Custodian(error) => return error.hint(),
             KeysError::NotFound { what: "trusted key", .. } => {
                 "`stella trust list` shows the keys that are trusted".into()
             }
@@ -201,6 +256,9 @@ impl KeysError {
             }
             KeysError::Read { what: PASSWORD_FILE, .. } if self.code() == ErrorCode::NotFound => {
                 "give the path of a file with the password on its first line".into()
+            }
+            KeysError::Read { what: PIN_FILE | TOKEN_FILE, .. } => {
+                "the entry of the key, keys/NAME.toml, names this file".into()
             }
             KeysError::Exists { .. } => {
                 "choose another name, or replace it with --replace: a replaced key cannot sign \

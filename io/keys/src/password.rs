@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -15,6 +15,10 @@ pub const VARIABLES: [&str; 2] = ["STELLA_KEY_PASSWORD", "COSIGN_PASSWORD"];
 
 /// What a file with a password is called.
 pub(crate) const PASSWORD_FILE: &str = "the password file";
+
+/// What the files are called that entries name.
+pub(crate) const PIN_FILE: &str = "the file of the PIN";
+pub(crate) const TOKEN_FILE: &str = "the file of the token";
 
 /// A password. Wiped when dropped; never printed.
 #[derive(Clone)]
@@ -91,14 +95,7 @@ impl PasswordSource {
     ) -> Result<Password, KeysError> {
         match self {
             PasswordSource::Given(password) => Ok(password.clone()),
-            PasswordSource::File(path) => {
-                let mut bytes = read_bytes(PASSWORD_FILE, path)?;
-                let end = bytes
-                    .strip_suffix(b"\n")
-                    .map_or(bytes.len(), |rest| rest.strip_suffix(b"\r").unwrap_or(rest).len());
-                bytes.truncate(end);
-                Ok(Password(bytes))
-            }
+            PasswordSource::File(path) => read_secret(PASSWORD_FILE, path),
             PasswordSource::Surroundings => {
                 if let Some(value) = VARIABLES.iter().find_map(|name| surroundings.variable(name)) {
                     return Ok(Password::new(value.into_encoded_bytes()));
@@ -115,6 +112,16 @@ impl PasswordSource {
             }
         }
     }
+}
+
+/// Reads a file with a secret; one line end at its end is not part of it.
+pub(crate) fn read_secret(what: &'static str, path: &Path) -> Result<Password, KeysError> {
+    let mut bytes = read_bytes(what, path)?;
+    let end = bytes
+        .strip_suffix(b"\n")
+        .map_or(bytes.len(), |rest| rest.strip_suffix(b"\r").unwrap_or(rest).len());
+    bytes.truncate(end);
+    Ok(Password(bytes))
 }
 
 type Prompt<'a> = dyn Fn(&str) -> Result<Password, KeysError> + 'a;

@@ -7,8 +7,12 @@ use stella_seal::is_encrypted_key_file;
 use stella_seal::{Algorithm, Cost, KeyFileError, KeyFileSeed, PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
+use crate::custodian::{self, Attempt};
 use crate::files::{Readers, read_public_key, read_text, write};
-use crate::{Existing, KeyFileSigner, KeyName, KeysError, Password, PasswordSource};
+use crate::place::ENTRY;
+use crate::{
+    Elsewhere, Existing, KeyName, KeysError, Password, PasswordSource, Place, StoreSigner,
+};
 
 const KEY_FILE: &str = "the key file";
 const PUBLIC_FILE: &str = "the public key";
@@ -19,11 +23,12 @@ pub struct KeyStore {
     folder: PathBuf,
 }
 
-/// One signing key: its name and its public half. The secret half stays encrypted on disk.
+/// One signing key: its name, its public half, and where its secret half lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyEntry {
     name: KeyName,
     public: PublicKey,
+    place: Place,
     folder: PathBuf,
 }
 
@@ -45,7 +50,7 @@ impl KeyStore {
         password: &PasswordSource,
         existing: Existing,
     ) -> Result<KeyEntry, KeysError> {
-        self.refuse_existing(name, existing)?;
+        self.refuse_existing(name, existing, &self.key_path(name), &self.entry_path(name))?;
         let password = password.new_password(name.as_str())?;
         let secret = loop {
             let mut seed = Zeroizing::new([0; 32]);
@@ -71,7 +76,7 @@ impl KeyStore {
         password: &PasswordSource,
         existing: Existing,
     ) -> Result<KeyEntry, KeysError> {
-        self.refuse_existing(name, existing)?;
+        self.refuse_existing(name, existing, &self.key_path(name), &self.entry_path(name))?;
         let text = read_text("the key to import", file)?;
         let (secret, password) = if is_encrypted_key_file(&text) {
             let password = password.existing(name.as_str())?;
@@ -82,6 +87,33 @@ impl KeyStore {
             (secret, password.new_password(name.as_str())?)
         };
         self.keep(name, &secret, &password, existing)
+    }
+
+    /// Takes up a key that lives elsewhere: asks there for its public half, which is recorded, and
+    /// has it sign once.
+    ///
+    /// # Errors
+    /// [`KeysError::Exists`] and [`KeysError::OtherPlace`] before anyone is asked,
+    /// [`KeysError::Place`], and [`KeysError::Custodian`] for what is wrong there.
+    pub fn add(
+        &self,
+        name: &KeyName,
+        place: &Elsewhere,
+        password: &PasswordSource,
+        existing: Existing,
+    ) -> Result<KeyEntry, KeysError> {
+        self.refuse_existing(name, existing, &self.entry_path(name), &self.key_path(name))?;
+        // Before anyone is asked: what cannot be read back is not a place.
+        place.to_entry()?;
+        let failed = |refusal: custodian::Refusal| refusal.during(Attempt::Find, name, place);
+        let (public, place) = custodian::of(name, place, password).find().map_err(failed)?;
+        let (text, pem) = (place.to_entry()?, public.to_pem());
+        let place = Place::Elsewhere(place);
+        let entry = KeyEntry { name: name.clone(), public, place, folder: self.folder.clone() };
+        entry.signer(password.clone()).ready()?;
+        write(ENTRY, &self.entry_path(name), text.as_bytes(), Readers::Owner, existing)?;
+        write(PUBLIC_FILE, &self.public_path(name), pem.as_bytes(), Readers::Everyone, existing)?;
+        self.get(name)
     }
 
     /// All keys, by name.
@@ -97,20 +129,21 @@ impl KeyStore {
     /// # Errors
     /// [`KeysError::NotFound`].
     pub fn get(&self, name: &KeyName) -> Result<KeyEntry, KeysError> {
-        let key = self.key_path(name);
-        match std::fs::metadata(&key) {
-            Ok(found) if found.is_file() => {}
-            Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
-                return Err(KeysError::Read { what: KEY_FILE, path: key, source });
+        let has_file = is_there(KEY_FILE, &self.key_path(name))?;
+        let place = match (has_file, is_there(ENTRY, &self.entry_path(name))?) {
+            (true, true) => return Err(KeysError::TwoPlaces { name: name.clone() }),
+            (true, false) => Place::File,
+            (false, true) => Place::Elsewhere(Elsewhere::read(&self.entry_path(name))?),
+            (false, false) => {
+                return Err(KeysError::NotFound { what: "signing key", name: name.clone() });
             }
-            _ => return Err(KeysError::NotFound { what: "signing key", name: name.clone() }),
-        }
+        };
         let public_path = self.public_path(name);
         if !public_path.exists() {
             return Err(KeysError::NoPublicHalf { name: name.clone() });
         }
         let public = read_public_key(&public_path)?;
-        Ok(KeyEntry { name: name.clone(), public, folder: self.folder.clone() })
+        Ok(KeyEntry { name: name.clone(), public, place, folder: self.folder.clone() })
     }
 
     /// The key of this name, or the only one if none is named.
@@ -138,12 +171,26 @@ impl KeyStore {
     }
 
     fn names(&self) -> Result<Vec<KeyName>, KeysError> {
-        names_in(&self.folder, ".key", "the folder of keys")
+        let mut names = names_in(&self.folder, ".key", "the folder of keys")?;
+        names.extend(names_in(&self.folder, ".toml", "the folder of keys")?);
+        names.sort();
+        names.dedup();
+        Ok(names)
     }
 
-    fn refuse_existing(&self, name: &KeyName, existing: Existing) -> Result<(), KeysError> {
-        let files = [(KEY_FILE, self.key_path(name)), (PUBLIC_FILE, self.public_path(name))];
-        for (what, path) in files {
+    /// Refuses a name that is taken, and one of a key in another kind of place always.
+    fn refuse_existing(
+        &self,
+        name: &KeyName,
+        existing: Existing,
+        own: &Path,
+        other: &Path,
+    ) -> Result<(), KeysError> {
+        if other.exists() {
+            return Err(KeysError::OtherPlace { path: other.to_owned() });
+        }
+        let what = if own == self.key_path(name) { KEY_FILE } else { ENTRY };
+        for (what, path) in [(what, own.to_owned()), (PUBLIC_FILE, self.public_path(name))] {
             if existing == Existing::Keep && path.exists() {
                 return Err(KeysError::Exists { what, path });
             }
@@ -173,6 +220,10 @@ impl KeyStore {
         self.folder.join(format!("{name}.key"))
     }
 
+    fn entry_path(&self, name: &KeyName) -> PathBuf {
+        self.folder.join(format!("{name}.toml"))
+    }
+
     fn public_path(&self, name: &KeyName) -> PathBuf {
         self.folder.join(format!("{name}.pub"))
     }
@@ -191,12 +242,21 @@ impl KeyEntry {
         &self.public
     }
 
-    /// Decrypts the secret half, which takes about a third of a second and 64 MiB.
+    /// Where the secret half lives.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Decrypts the secret half of a key file, which takes about a third of a second and 64 MiB.
     ///
     /// # Errors
     /// [`KeysError::WrongPassword`]; [`KeysError::Halves`] if it is not the secret half of
-    /// [`public_key`](Self::public_key).
+    /// [`public_key`](Self::public_key); [`KeysError::NoKeyFile`] if it lives elsewhere.
     pub fn unlock(&self, password: &PasswordSource) -> Result<SecretKey, KeysError> {
+        if self.place != Place::File {
+            return Err(KeysError::NoKeyFile { name: self.name.clone() });
+        }
         let path = self.folder.join(format!("{}.key", self.name));
         let text = read_text(KEY_FILE, &path)?;
         let secret = open(&text, &path, &password.existing(self.name.as_str())?)?;
@@ -207,10 +267,11 @@ impl KeyEntry {
         }
     }
 
-    /// A signer that decrypts the key when it is first needed, and never for what it signed before.
+    /// A signer that decrypts or asks when it is first needed, and never for what it signed before.
+    /// The password is that of the key file, or the PIN of the token.
     #[must_use]
-    pub fn signer(&self, password: PasswordSource) -> KeyFileSigner {
-        KeyFileSigner::new(self.clone(), password, &self.folder)
+    pub fn signer(&self, password: PasswordSource) -> StoreSigner {
+        StoreSigner::new(self.clone(), password, &self.folder)
     }
 }
 
@@ -219,6 +280,17 @@ fn open(text: &str, path: &Path, password: &Password) -> Result<SecretKey, KeysE
         KeyFileError::Password => KeysError::WrongPassword { path: path.to_owned() },
         source => KeysError::KeyFile { path: path.to_owned(), source },
     })
+}
+
+/// Whether there is a file; one that cannot be looked at is told.
+fn is_there(what: &'static str, path: &Path) -> Result<bool, KeysError> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(found.is_file()),
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            Err(KeysError::Read { what, path: path.to_owned(), source })
+        }
+        Err(_) => Ok(false),
+    }
 }
 
 /// Names of the files with a suffix, sorted; other files are not ours and are passed over.

@@ -180,8 +180,8 @@ fn unlocking_shows_a_wrong_password_before_any_work() {
     let entry = store(folder.path())
         .generate(&name("k"), Algorithm::Ed25519, &password("p"), Existing::Keep)
         .unwrap();
-    entry.signer(password("p")).unlock().unwrap();
-    let error = entry.signer(password("q")).unlock().unwrap_err();
+    entry.signer(password("p")).ready().unwrap();
+    let error = entry.signer(password("q")).ready().unwrap_err();
     assert_eq!(error.code(), ErrorCode::NotAllowed);
 }
 

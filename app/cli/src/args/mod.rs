@@ -24,7 +24,8 @@ pub(crate) use export::{
 };
 pub(crate) use global::{Color, Format, Global, ProgressMode};
 pub(crate) use keys::{
-    Algorithm, GenerateArgs, ImportArgs, KeysCommand, PasswordArgs, TrustCommand,
+    AddCommand, AddedArgs, Algorithm, GenerateArgs, ImportArgs, KeysCommand, PasswordArgs,
+    TrustCommand,
 };
 pub(crate) use read::{
     CatArgs, CoverageArgs, DiffArgs, InspectArgs, ProveArgs, VerifyArgs, VerifyProofArgs,

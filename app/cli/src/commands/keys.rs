@@ -1,12 +1,20 @@
 //! `keys`: the signing keys of the store.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
-use stella_keys::{Existing, KeyEntry, KeyName, KeyStore, VARIABLES};
+use stella_keys::{
+    AwsKmsPlace, Elsewhere, Existing, KeyEntry, KeyName, KeyStore, PasswordSource, Pkcs11Place,
+    Place, VARIABLES, VaultPlace,
+};
+use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 use stella_seal::PublicKey;
 
 use super::Exit;
-use crate::args::{Algorithm, GenerateArgs, ImportArgs, KeysCommand, PasswordArgs};
+use crate::args::{
+    AddCommand, AddedArgs, Algorithm, GenerateArgs, ImportArgs, KeysCommand, PasswordArgs,
+};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Column, Item, Page, Table};
@@ -17,6 +25,7 @@ pub(crate) fn run(command: KeysCommand, context: &Context) -> Result<Exit, Failu
     match command {
         KeysCommand::Generate(args) => generate(&args, &store, context),
         KeysCommand::Import(args) => import(&args, &store, context),
+        KeysCommand::Add(command) => add(command, &store, context),
         KeysCommand::ExportPublic { name, dest } => {
             let key = store.choose(name.as_ref())?;
             let pem = key.public_key().to_pem();
@@ -49,6 +58,60 @@ fn import(args: &ImportArgs, store: &KeyStore, context: &Context) -> Result<Exit
     show(&key, "imported", context)
 }
 
+fn add(command: AddCommand, store: &KeyStore, context: &Context) -> Result<Exit, Failure> {
+    let (AddedArgs { name, replace }, place, password) = place(command)?;
+    let key = store.add(&name, &place, &password, existing(replace))?;
+    show(&key, "added", context)
+}
+
+/// What a command says of a place, and where the PIN comes from if it takes one.
+fn place(command: AddCommand) -> Result<(AddedArgs, Elsewhere, PasswordSource), Failure> {
+    let optional = |path: Option<PathBuf>| path.as_deref().map(absolute).transpose();
+    Ok(match command {
+        AddCommand::Pkcs11(args) => {
+            let place = Pkcs11Place {
+                module: absolute(&args.module)?,
+                token: args.token,
+                label: args.label,
+                id: args.id,
+                pin_file: optional(args.pin_file)?,
+            };
+            (args.added, Elsewhere::Pkcs11(place), args.password.source())
+        }
+        AddCommand::AwsKms(args) => {
+            let place = AwsKmsPlace {
+                key: args.key_id,
+                region: args.region,
+                endpoint: args.endpoint,
+                profile: args.profile,
+                credentials_file: optional(args.credentials_file)?,
+                timeout_seconds: None,
+            };
+            (args.added, Elsewhere::AwsKms(place), PasswordSource::Surroundings)
+        }
+        AddCommand::Vault(args) => {
+            let place = VaultPlace {
+                address: args.address,
+                mount: args.mount,
+                key: args.transit_key,
+                version: args.key_version,
+                namespace: args.namespace.filter(|name| !name.is_empty()),
+                token_file: optional(args.token_file)?,
+                timeout_seconds: None,
+            };
+            (args.added, Elsewhere::Vault(place), PasswordSource::Surroundings)
+        }
+    })
+}
+
+/// A path that is still the right one when the entry is read from another folder.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| {
+        let failure = Failure::new(ErrorCode::Usage, "a path of the entry cannot be used");
+        failure.because(&error)
+    })
+}
+
 /// An empty password is allowed, as cosign does, but nobody should have one unawares. A person who
 /// is asked cannot give one.
 fn warn_of_no_password(password: &PasswordArgs, context: &Context) {
@@ -71,26 +134,53 @@ fn existing(replace: bool) -> Existing {
 fn show(key: &KeyEntry, how: &str, context: &Context) -> Result<Exit, Failure> {
     let public = context.store.keys_dir().join(format!("{}.pub", key.name()));
     let public = public.to_string_lossy();
-    let text = format!(
+    let mut text = format!(
         "Key {} {how}: {}, SHA-256 of its public key {}\nPublic key: {}",
         key.name(),
         key.public_key().algorithm().as_str(),
         key.public_key().fingerprint(),
         Safe(&public),
     );
+    let name = key.name();
+    let advice = match key.place() {
+        Place::File => {
+            format!(
+                "Back up the key file beside it; without it and its password nothing can be signed \
+                 as {name}."
+            )
+        }
+        place => {
+            text.push_str(&format!("\nLives in:   {}", Safe(&place.to_string())));
+            format!(
+                "It has signed once. Back up {name}.toml and the folder signatures beside it: a \
+                 signature that is lost may not come out alike again."
+            )
+        }
+    };
     context.print(&Page::one("Key", item(key)).text(text))?;
-    context.hint(&format!(
-        "Back up the key file beside it; without it and its password nothing can be signed as {}.\n\
-         Next:  stella export run json:raw -d ./bundle --key {}",
-        key.name(),
-        key.name()
-    ));
+    context.hint(&format!("{advice}\nNext:  stella export run json:raw -d ./bundle --key {name}"));
     Ok(Exit::Done)
 }
 
 fn list(store: &KeyStore, context: &Context) -> Result<Exit, Failure> {
     let keys = store.list()?;
-    let table = table(keys.iter().map(|key| (key.name(), key.public_key())));
+    let mut table = Table::new([
+        Column::new("NAME"),
+        Column::new("ALGORITHM"),
+        Column::new("HINT"),
+        Column::new("LIVES IN").shrinks(),
+        Column::new("FINGERPRINT").wide().shrinks(),
+    ]);
+    for key in &keys {
+        let public = key.public_key();
+        table.row([
+            key.name().as_str().into(),
+            public.algorithm().as_str().into(),
+            public.hint8().into(),
+            key.place().to_string().into(),
+            public.fingerprint().to_string().into(),
+        ]);
+    }
     let is_empty = keys.is_empty();
     context.print(&Page::list("KeyList", keys.iter().map(item).collect()).table(table))?;
     if is_empty {
@@ -99,7 +189,7 @@ fn list(store: &KeyStore, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Public keys under their names, one's own and those of others.
+/// Public keys of others under their names.
 pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a KeyName, &'a PublicKey)>) -> Table {
     let mut table = Table::new([
         Column::new("NAME"),
@@ -119,7 +209,9 @@ pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a KeyName, &'a PublicKey)>
 }
 
 fn item(key: &KeyEntry) -> Item {
-    public_item(key.name(), key.public_key())
+    let mut item = public_item(key.name(), key.public_key());
+    item.value["place"] = json!({"kind": key.place().kind(), "name": key.place().to_string()});
+    item
 }
 
 /// A public key under its name.

@@ -7,7 +7,7 @@ use std::time::Instant as Clock;
 use serde::Serialize;
 use stella_carrier::Carrier;
 use stella_depot::{Depot, PartRecord};
-use stella_keys::KeyFileSigner;
+use stella_keys::StoreSigner;
 use stella_manifest::OutputEntry;
 use stella_model::{Digest, ErrorCode, Instant, Kind};
 
@@ -112,7 +112,7 @@ pub fn export(
     prepared.check_floors()?;
     refuse_another(request, &prepared.plan.hash())?;
     if let Some(key) = &key {
-        unlock(key, &prepared, progress)?;
+        try_key(key, &prepared, progress)?;
     }
     let depot = store.depot();
     let work = Work { request, prepared: &prepared, depot: &depot, key: key.as_ref(), cancel };
@@ -172,7 +172,7 @@ pub fn export(
 
 /// Prunes what is kept between runs to about so many bytes. What fails is a warning: the bundle is
 /// where it should be, only the cache is larger than asked for.
-fn prune(depot: &Depot, key: Option<&KeyFileSigner>, limit: u64) -> Vec<String> {
+fn prune(depot: &Depot, key: Option<&StoreSigner>, limit: u64) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Err(error) = depot.prune(limit) {
         warnings.push(format!("the depot was not pruned: {error}"));
@@ -221,13 +221,13 @@ fn databases(outputs: &[OutputEntry], made: &[Output]) -> Vec<DatabaseReport> {
     counted.map(report).collect()
 }
 
-/// Decrypts the signing key before hours of packing, so that nobody waits for a question at their
-/// end and a wrong password is known at once.
+/// Tries the signing key before hours of packing, so that nobody waits for a question at their end,
+/// and a wrong password, a wrong key or a service out of reach is known at once.
 ///
 /// The last run of the same plan made the same bytes, and its signatures are kept: such a run needs
 /// no password.
-fn unlock(
-    key: &KeyFileSigner,
+fn try_key(
+    key: &StoreSigner,
     prepared: &Prepared,
     progress: &dyn Progress,
 ) -> Result<(), EngineError> {
@@ -236,7 +236,7 @@ fn unlock(
         return Ok(());
     }
     progress.before_question();
-    Ok(key.unlock()?)
+    Ok(key.ready()?)
 }
 
 /// The stages after planning.
@@ -244,7 +244,7 @@ struct Work<'a> {
     request: &'a ExportRequest,
     prepared: &'a Prepared,
     depot: &'a Depot,
-    key: Option<&'a KeyFileSigner>,
+    key: Option<&'a StoreSigner>,
     cancel: &'a Cancel,
 }
 

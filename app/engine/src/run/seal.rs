@@ -1,7 +1,7 @@
 //! Stage seal: the signatures beside manifest and provenance (INV-SEAL).
 
 use serde::Serialize;
-use stella_keys::{KeyEntry, KeyFileSigner, KeyName, KeyStore, PasswordSource};
+use stella_keys::{KeyEntry, KeyName, KeyStore, PasswordSource, StoreSigner};
 use stella_manifest::layout;
 use stella_model::{Digest, ErrorCode, PartName};
 use stella_seal::{PublicKey, SignError, SigstoreBundle, detached_sig, dsse};
@@ -12,11 +12,11 @@ use crate::{EngineError, Store};
 /// Who signs a bundle.
 #[derive(Debug, Clone)]
 pub enum Signing {
-    /// A key of the store.
+    /// A key of the store, wherever its secret half lives.
     Key {
         /// Its name; `None` takes the only one.
         name: Option<KeyName>,
-        /// Where its password comes from.
+        /// Where the password of its key file or the PIN of its token comes from.
         password: PasswordSource,
     },
     /// Nobody. `verify` refuses such a bundle unless told otherwise.
@@ -25,7 +25,7 @@ pub enum Signing {
 
 impl Signing {
     /// The key, looked up before any work is done.
-    pub(crate) fn key(&self, store: &Store) -> Result<Option<KeyFileSigner>, EngineError> {
+    pub(crate) fn key(&self, store: &Store) -> Result<Option<StoreSigner>, EngineError> {
         let Signing::Key { name, password } = self else { return Ok(None) };
         password.check()?;
         let entry: KeyEntry = KeyStore::at(store.keys_dir()).choose(name.as_ref())?;
@@ -53,7 +53,7 @@ pub(crate) struct Sealed {
 }
 
 /// Signs the manifest and the provenance.
-pub(crate) fn seal(files: &Files, key: Option<&KeyFileSigner>) -> Result<Sealed, EngineError> {
+pub(crate) fn seal(files: &Files, key: Option<&StoreSigner>) -> Result<Sealed, EngineError> {
     let mut envelope = vec![
         file(layout::EXPORT, files.export.clone())?,
         file(layout::PROVENANCE, files.provenance.clone())?,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use stella_depot::{BundleFile, BundleRecord, Depot, KeptBundle, MadeBundle};
-use stella_keys::KeyFileSigner;
+use stella_keys::StoreSigner;
 use stella_model::{Digest, DigestBuilder, ErrorCode};
 use stella_run::{Bundle, Failure, Plan, Remedy, RunState, TaskId, TaskResult};
 
@@ -211,7 +211,7 @@ fn lost(what: &str) -> EngineError {
 }
 
 /// What the bundle of a plan is remembered under: another key makes other signatures.
-fn by_plan(plan_hash: &Digest, key: Option<&KeyFileSigner>) -> Digest {
+fn by_plan(plan_hash: &Digest, key: Option<&StoreSigner>) -> Digest {
     let signer = key.map(|key| *key.entry().public_key().fingerprint());
     let mut name = DigestBuilder::new();
     name.lp(b"stella-bundle-1").digest(plan_hash).digest(&signer.unwrap_or(Digest::EMPTY));
