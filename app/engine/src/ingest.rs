@@ -3,6 +3,7 @@
 //! One thread walks the inputs, several recognise, canonicalise, hash and compress, one writes. A
 //! budget bounds the documents in flight, so that memory does not grow with what is read.
 
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -78,8 +79,35 @@ pub fn ingest(
     cancel: &Cancel,
 ) -> Result<IngestReport, EngineError> {
     request.paths.iter().try_for_each(|path| refuse_bundle(path))?;
-    let ledger = store.new_ledger()?;
     let inputs = request.paths.iter().map(|path| Input::from_arg(path)).collect();
+    take_in(store, request, inputs, progress, cancel)
+}
+
+/// As [`ingest`], of bytes that come from somewhere else than a path, in any form that a file may
+/// have: what they are is seen from their beginning. A reader that fails ends it, and nothing is taken.
+///
+/// # Errors
+/// As [`ingest`].
+pub fn ingest_stream(
+    store: &Store,
+    request: &IngestRequest,
+    name: &str,
+    reader: Box<dyn Read + Send>,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<IngestReport, EngineError> {
+    let inputs = vec![Input::Stream { name: name.to_owned(), reader }];
+    take_in(store, request, inputs, progress, cancel)
+}
+
+fn take_in(
+    store: &Store,
+    request: &IngestRequest,
+    inputs: Vec<Input>,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<IngestReport, EngineError> {
+    let ledger = store.new_ledger()?;
     let feed_changes = feed_changes(&*ledger, &request.feed);
     let line = Line { spool: store.dir().to_owned(), threads: request.threads.max(1), cancel };
     let begin = || ledger.ingest(&request.feed, request.mode.clone(), request.now);

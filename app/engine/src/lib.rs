@@ -23,7 +23,7 @@ pub use bundle::{
 };
 pub use download::{DownloadReport, DownloadRequest, download};
 pub use error::EngineError;
-pub use ingest::{IngestReport, IngestRequest, ingest};
+pub use ingest::{IngestReport, IngestRequest, ingest, ingest_stream};
 pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
 pub use run::{
     AcceptedDrop, BoltTree, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport,

@@ -18,6 +18,7 @@ pub const PEERS: &[Peer] = &[
     // The server's own extra would bring much that KMS does not need.
     python("moto", "5.2.5", &["flask==3.1.3", "flask-cors==6.0.5"]),
     python("hvac", "2.4.0", &[]),
+    python("schemathesis", "4.32.5", &[]),
     suite("oras", "1.2.0", "trixie", "oras", "usr/bin/oras"),
     // Unpacked although the system's own suite may have it: installed, it would start as a service.
     suite("docker-registry", "2.8.2", "bookworm", "docker-registry", "usr/bin/docker-registry"),

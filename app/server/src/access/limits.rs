@@ -25,12 +25,16 @@ const WATCHERS: usize = 2_000;
 /// Plans that a tenant has made at once: each reads the ledger.
 const PLANS: usize = 2;
 
+/// Ingests that a tenant has at once: each is a transaction of its ledger.
+const INGESTS: usize = 2;
+
 /// Something of which a tenant may have so many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     Download,
     Watch,
     Plan,
+    Ingest,
 }
 
 impl Place {
@@ -39,6 +43,7 @@ impl Place {
             Place::Download => DOWNLOADS,
             Place::Watch => WATCHERS,
             Place::Plan => PLANS,
+            Place::Ingest => INGESTS,
         }
     }
 
@@ -47,6 +52,7 @@ impl Place {
             Place::Download => "downloads",
             Place::Watch => "streams of events",
             Place::Plan => "plans",
+            Place::Ingest => "ingests",
         }
     }
 }

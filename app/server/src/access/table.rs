@@ -18,6 +18,8 @@ pub(crate) enum Scope {
     ProfileManage,
     /// Deliver bundles to targets.
     Distribute,
+    /// Take evidence into the ledger.
+    Ingest,
     /// Read the audit log.
     AuditRead,
     /// Everything.
@@ -26,12 +28,13 @@ pub(crate) enum Scope {
 
 impl Scope {
     /// All of them.
-    pub(crate) const ALL: [Scope; 7] = [
+    pub(crate) const ALL: [Scope; 8] = [
         Scope::Read,
         Scope::Run,
         Scope::Download,
         Scope::ProfileManage,
         Scope::Distribute,
+        Scope::Ingest,
         Scope::AuditRead,
         Scope::Admin,
     ];
@@ -44,6 +47,7 @@ impl Scope {
             Scope::Download => "export:download",
             Scope::ProfileManage => "export:profile:manage",
             Scope::Distribute => "export:distribute",
+            Scope::Ingest => "ledger:ingest",
             Scope::AuditRead => "audit:read",
             Scope::Admin => "export:admin",
         }
@@ -86,7 +90,9 @@ impl Role {
     pub(crate) const fn scopes(self) -> &'static [Scope] {
         match self {
             Role::Viewer => &[Scope::Read],
-            Role::Operator => &[Scope::Read, Scope::Run, Scope::Download, Scope::Distribute],
+            Role::Operator => {
+                &[Scope::Read, Scope::Run, Scope::Download, Scope::Distribute, Scope::Ingest]
+            }
             Role::Admin => &[Scope::Admin],
             Role::Auditor => &[Scope::Read, Scope::AuditRead],
         }
@@ -139,6 +145,10 @@ pub(crate) const REQUESTS: &[Request] = &[
     row("bundle.part", Method::GET, "/runs/{id}/parts/{*path}", Some(Scope::Download)),
     row("bundle.download", Method::GET, "/runs/{id}/bundle.tar", Some(Scope::Download)),
     row("event.list", Method::GET, "/events", Some(Scope::Read)),
+    row("feed.list", Method::GET, "/feeds", Some(Scope::Read)),
+    row("feed.get", Method::GET, "/feeds/{name}", Some(Scope::Read)),
+    row("feed.quarantine", Method::GET, "/feeds/{name}/quarantine", Some(Scope::Read)),
+    row("feed.ingest", Method::POST, "/feeds/{name}/records", Some(Scope::Ingest)),
     row("quota.get", Method::GET, "/quotas", Some(Scope::Read)),
     row("quota.set", Method::PUT, "/quotas", Some(Scope::Admin)),
     row("audit.list", Method::GET, "/audit", Some(Scope::AuditRead)),

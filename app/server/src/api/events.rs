@@ -10,10 +10,10 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use stella_model::TenantId;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Params, RunId};
 use super::{Problem, runs};
@@ -30,6 +30,15 @@ const PAGE: u32 = 200;
 /// Proxies must not keep events back.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// An event of a stream.
+#[derive(Serialize, ToSchema)]
+struct Told {
+    /// Its number among all events of the tenant.
+    id: String,
+    /// What happened, as JSON.
+    data: String,
+}
+
 /// The last event that a reader has seen.
 fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
@@ -42,7 +51,7 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 #[utoipa::path(get, path = "/runs/{id}/events", tag = "events",
     params(("id" = String, Path, description = "the run, such as r-17"),
            ("Last-Event-ID" = Option<u64>, Header, description = "goes on after this event")),
-    responses((status = 200, description = "the events", body = String,
+    responses((status = 200, description = "the events", body = Told,
                content_type = "text/event-stream"),
               (status = 204, description = "all of them were seen, and the run is over")))]
 pub(crate) async fn of_run(
@@ -74,7 +83,7 @@ pub(crate) struct EventsQuery {
 #[utoipa::path(get, path = "/events", tag = "events",
     params(EventsQuery,
            ("Last-Event-ID" = Option<u64>, Header, description = "goes on after this event")),
-    responses((status = 200, description = "the events", body = String,
+    responses((status = 200, description = "the events", body = Told,
                content_type = "text/event-stream")))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,

@@ -6,6 +6,7 @@ mod document;
 mod downloads;
 mod events;
 mod extract;
+mod feeds;
 mod me;
 mod order;
 mod plans;
@@ -69,6 +70,10 @@ fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(bundles::parts))
         .routes(routes!(downloads::part))
         .routes(routes!(downloads::tar))
+        .routes(routes!(feeds::list))
+        .routes(routes!(feeds::get))
+        .routes(routes!(feeds::quarantine))
+        .routes(routes!(feeds::ingest))
         .routes(routes!(quotas::get, quotas::set))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))

@@ -63,6 +63,11 @@ impl Problem {
         Problem { status, code, message, hint: None, details: Vec::new(), retry_after: None }
     }
 
+    /// Its row of the table.
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.code
+    }
+
     /// Adds what to do next, where that is more than the table has.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Problem {
         self.hint = Some(hint.into());

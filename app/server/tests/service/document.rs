@@ -5,6 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::server::Server;
+
 /// A request of the document, with something in every place that varies.
 #[derive(Debug, Clone)]
 pub(crate) struct Operation {
@@ -73,6 +75,29 @@ fn check(path: &str, expected: &str) {
     }
     let found = std::fs::read_to_string(&path).expect("reads");
     assert!(found == expected, "{} is not what it should be: STELLA_BLESS=1", path.display());
+}
+
+#[test]
+fn the_service_keeps_what_the_document_promises() {
+    let Some(mut program) = stella_peers::python("schemathesis", "4.32.5") else { return };
+    let dir = stella_testkit::temp_dir();
+    crate::server::ingest(dir.path());
+    let server = Server::start_with(dir.path(), None, &["--rate", "100000"]);
+    server.start_run("mirror:full", &[]);
+    server.wait("r-1");
+    let address = format!("http://{}/api/export/v1/openapi.json", server.address);
+    program.args(["-c", "from schemathesis.cli import schemathesis; schemathesis()", "run"]);
+    program.args([address.as_str(), "-H", &format!("Authorization: Bearer {}", server.token)]);
+    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                  response_schema_conformance,unsupported_method";
+    // Streams of events do not end, and a token that revokes itself is known to nobody.
+    program.args(["--exclude-path", "/api/export/v1/events", "--checks", checks]);
+    program.args(["--max-examples", &stella_testkit::rounds(5, 200).to_string()]);
+    program.args(["--request-timeout", "20", "--no-color"]).current_dir(dir.path());
+    let judged = program.output().expect("python runs");
+    let text = String::from_utf8_lossy(&judged.stdout);
+    assert!(judged.status.success(), "{text}{}", String::from_utf8_lossy(&judged.stderr));
+    assert!(text.contains("API Operations:"), "{text}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod document;
+mod feeds;
 mod requests;
 mod runs;
 mod server;

@@ -1,0 +1,271 @@
+//! Feeds of the tenant's ledger: what they hold, what was rejected, and evidence that comes in.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stella_engine::{Cancel, EngineError, IngestRequest, NoProgress, Store};
+use stella_ledger::{FeedSpec, IngestMode, Ledger, LedgerError, QuarantineFilter};
+use stella_model::{ErrorCode, FeedName};
+use tokio::sync::mpsc;
+use utoipa::IntoParams;
+
+use super::extract::{Name, Params};
+use super::{Problem, ended, instant};
+use crate::access::Caller;
+use crate::access::limits::Place;
+use crate::service::Service;
+
+/// Pieces of a body that wait for the ledger.
+const WAITING: usize = 4;
+
+/// Largest body with evidence, in bytes.
+const LARGEST: u64 = 16 << 30;
+
+/// Entries of the quarantine on a page.
+const PAGE: u64 = 200;
+
+/// The most that may vanish with a replacement unless told otherwise, in percent.
+const MAX_DROP: f64 = 2.0;
+
+/// Reads the ledger of the caller's tenant.
+async fn read<T: Send + 'static>(
+    service: &Service,
+    caller: &Caller,
+    read: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
+) -> Result<T, Problem> {
+    let store: Store = service.store(&caller.tenant);
+    let found = tokio::task::spawn_blocking(move || {
+        let ledger = store.ledger()?;
+        read(&*ledger).map_err(EngineError::from)
+    });
+    Ok(found.await.map_err(ended)??)
+}
+
+fn feed(name: &str) -> Result<FeedName, Problem> {
+    name.parse().map_err(|_| Problem::not_found("such feed"))
+}
+
+/// The feeds of the tenant, with what they hold.
+#[utoipa::path(get, path = "/feeds", tag = "feeds",
+    responses((status = 200, description = "all of them, by name", body = Value)))]
+pub(crate) async fn list(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+) -> Result<Json<Value>, Problem> {
+    match read(&service, &caller, |ledger| ledger.feeds()).await {
+        Ok(feeds) => Ok(Json(json!({ "items": feeds }))),
+        // Before the first evidence there is no ledger.
+        Err(problem) if problem.code() == ErrorCode::NotFound => Ok(Json(json!({ "items": [] }))),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// A feed of the tenant.
+#[utoipa::path(get, path = "/feeds/{name}", tag = "feeds",
+    params(("name" = String, Path, description = "its name")),
+    responses((status = 200, description = "what is told of it and what it holds", body = Value)))]
+pub(crate) async fn get(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Name(name): Name,
+) -> Result<Json<Value>, Problem> {
+    let feed = feed(&name)?;
+    let found = read(&service, &caller, move |ledger| ledger.feed(&feed)).await?;
+    Ok(Json(serde_json::to_value(&found).map_err(Problem::internal)?))
+}
+
+/// Which entries of the quarantine.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct QuarantineQuery {
+    /// Entries after this number.
+    after: Option<u64>,
+    /// Only with this reason, such as `unknown-format`.
+    reason: Option<String>,
+}
+
+/// Documents of a feed that were rejected, with the reason.
+#[utoipa::path(get, path = "/feeds/{name}/quarantine", tag = "feeds",
+    params(("name" = String, Path, description = "its name"), QuarantineQuery),
+    responses((status = 200, description = "a page", body = Value)))]
+pub(crate) async fn quarantine(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Name(name): Name,
+    Params(query): Params<QuarantineQuery>,
+) -> Result<Json<Value>, Problem> {
+    if query.reason.as_deref().is_some_and(|reason| reason.contains('\0')) {
+        return Err(Problem::usage("reason: is the code of one"));
+    }
+    let filter = QuarantineFilter {
+        feed: Some(feed(&name)?),
+        reason: query.reason,
+        after: query.after.unwrap_or(0).min(i64::MAX.unsigned_abs()),
+        limit: Some(PAGE),
+    };
+    let entries = read(&service, &caller, move |ledger| ledger.quarantine(&filter)).await?;
+    let next = entries.last().filter(|_| entries.len() as u64 == PAGE).map(|entry| entry.number);
+    Ok(Json(json!({ "items": entries, "next": next })))
+}
+
+/// How evidence is taken in.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct IngestQuery {
+    /// Makes the feed equal to the input: records that are not in it vanish.
+    #[serde(default)]
+    replace: bool,
+    /// With `replace`: changes nothing if more than this share of the feed would vanish, in percent; 2
+    /// unless told otherwise.
+    max_drop: Option<f64>,
+    /// With `replace`: why it is right that more vanishes.
+    accept_drop: Option<String>,
+    /// Reads and judges everything, stores nothing.
+    #[serde(default)]
+    dry_run: bool,
+    /// Licence of the feed as SPDX expression.
+    licence: Option<String>,
+    /// Who publishes the feed.
+    publisher: Option<String>,
+    /// Who must be named when the feed is passed on.
+    attribution: Option<String>,
+    /// Whether the feed may be passed on to others.
+    redistribution: Option<bool>,
+}
+
+impl IngestQuery {
+    fn request(self, feed: FeedName, service: &Service) -> Result<IngestRequest, Problem> {
+        let texts = [&self.accept_drop, &self.licence, &self.publisher, &self.attribution];
+        let is_text = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+        if !texts.into_iter().flatten().all(|text| is_text(text)) {
+            return Err(Problem::usage("a text is empty or has control characters"));
+        }
+        let max_drop_percent = self.max_drop.unwrap_or(MAX_DROP);
+        if !(0.0..=100.0).contains(&max_drop_percent) {
+            return Err(Problem::usage("maxDrop: is from 0 to 100 percent"));
+        }
+        let mode = match self.replace {
+            true => IngestMode::Replace { max_drop_percent, accept: self.accept_drop },
+            false => IngestMode::Merge,
+        };
+        Ok(IngestRequest {
+            feed: FeedSpec {
+                name: feed,
+                publisher: self.publisher,
+                licence: self.licence,
+                attribution: self.attribution,
+                redistribution: self.redistribution,
+            },
+            paths: Vec::new(),
+            mode,
+            threads: 1,
+            dry_run: self.dry_run,
+            now: instant(service.now()).ok_or_else(|| Problem::internal("no time can be told"))?,
+        })
+    }
+}
+
+/// Takes evidence into a feed, as it streams in, in one transaction: all of it or nothing. The body is
+/// what a file of `stella ingest` may be: JSON, JSON lines, XML, an archive, each also compressed.
+#[utoipa::path(post, path = "/feeds/{name}/records", tag = "feeds",
+    params(("name" = String, Path, description = "the feed, which is made if it is not there"),
+           IngestQuery),
+    request_body(content = String, content_type = "application/octet-stream"),
+    responses((status = 200, description = "what came of it", body = Value)))]
+pub(crate) async fn ingest(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Name(name): Name,
+    Params(query): Params<IngestQuery>,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    let request = query.request(feed(&name)?, &service)?;
+    let place = service.limits.enter(Place::Ingest, &caller.tenant)?;
+    let (give, take) = mpsc::channel(WAITING);
+    let store = service.store(&caller.tenant);
+    let (cancel, is_dry) = (Cancel::new(), request.dry_run);
+    let taken = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        let reader = Box::new(Received { pieces: take, piece: Bytes::new(), is_over: false });
+        stella_engine::ingest_stream(&store, &request, "-", reader, &NoProgress, &cancel)
+    });
+    if pass_on(body, &give).await? {
+        // Without this the input is one that broke off.
+        give.send(None).await.ok();
+    }
+    drop(give);
+    let report = taken.await.map_err(ended)??;
+    if !is_dry {
+        let mut entry = caller.entry(name);
+        let change = json!({ "added": report.summary.added, "updated": report.summary.updated,
+                             "vanished": report.summary.vanished });
+        entry.details = change.to_string();
+        service.catalog.audit(&caller.tenant, &entry, service.now()).await?;
+    }
+    if report.all_rejected() {
+        let message = "every document was rejected";
+        return Err(Problem::new(ErrorCode::Rejected, message)
+            .hint(format!("GET /feeds/{}/quarantine tells why", report.feed)));
+    }
+    Ok(Json(serde_json::to_value(&report).map_err(Problem::internal)?))
+}
+
+/// Passes a body on to whoever reads it; whether it came to its end.
+async fn pass_on(
+    body: Body,
+    give: &mpsc::Sender<Option<io::Result<Bytes>>>,
+) -> Result<bool, Problem> {
+    let (mut pieces, mut size) = (body.into_data_stream(), 0);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(io::Error::other);
+        let is_broken = piece.is_err();
+        size += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        if size > LARGEST {
+            let message = format!("evidence comes in bodies of at most {LARGEST} bytes");
+            return Err(Problem::usage(message)
+                .hint("send it in several requests")
+                .with_status(StatusCode::PAYLOAD_TOO_LARGE));
+        }
+        // Whoever reads may have seen enough to refuse the rest.
+        if give.send(Some(piece)).await.is_err() || is_broken {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A body that is read by a thread which may wait. It ends where the client said that it ends: a
+/// connection that broke is an error, never an end.
+struct Received {
+    pieces: mpsc::Receiver<Option<io::Result<Bytes>>>,
+    piece: Bytes,
+    is_over: bool,
+}
+
+impl Read for Received {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() && !self.is_over {
+            match self.pieces.blocking_recv() {
+                Some(Some(piece)) => self.piece = piece?,
+                Some(None) => self.is_over = true,
+                None => {
+                    let gone = "the client went away before the end of its evidence";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, gone));
+                }
+            }
+        }
+        let most = buffer.len().min(self.piece.len());
+        let taken = self.piece.split_to(most);
+        buffer.get_mut(..most).unwrap_or_default().copy_from_slice(&taken);
+        Ok(most)
+    }
+}
