@@ -132,6 +132,30 @@ fn a_run_of_a_server_ends_as_a_verified_bundle_here() {
 }
 
 #[test]
+fn evidence_goes_to_a_server_as_files_as_folders_and_as_a_stream() {
+    let service = Service::start();
+    let client = Stella::new();
+    let samples = stella_testkit::samples().join("advisories");
+    let sample = |name: &str| samples.join(name).to_str().expect("UTF-8").to_owned();
+    let (npm, pypi) = (sample("npm"), sample("pypi"));
+    let args = ["ingest", "--feed", "two", "--licence", "CC-BY-4.0", &npm, &pypi, "-o", "json"];
+    let taken = service.run(&client, &args);
+    assert_eq!(taken.code, 0, "{taken:?}");
+    let taken: Value = serde_json::from_str(&taken.stdout).expect("is JSON");
+    // What one command makes of the same.
+    client.ok(&["ingest", "--feed", "two", &npm, &pypi, "--local"]);
+    let held = client.ok(&["feeds", "show", "two", "-o", "json", "--local"]);
+    let held: Value = serde_json::from_str(&held).expect("is JSON");
+    assert_eq!(taken["added"], held["records"]["advisory"], "{taken} {held}");
+    let listed = service.run(&client, &["feeds", "list"]);
+    assert!(listed.stdout.contains("two") && listed.stdout.contains("acme"), "{listed:?}");
+    let again = service.run(&client, &["ingest", "--feed", "two", &npm]);
+    assert!(again.stdout.contains("0 added"), "{again:?}");
+    let nothing = service.run(&client, &["ingest", "--feed", "two", "/nowhere"]);
+    assert_eq!(nothing.code, 3, "{nothing:?}");
+}
+
+#[test]
 fn a_bundle_by_a_key_that_nobody_trusts_gets_no_name_here() {
     let service = Service::start();
     let client = Stella::new();

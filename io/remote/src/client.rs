@@ -165,6 +165,36 @@ impl Client {
         self.json(attempt, request)
     }
 
+    /// Sends evidence for a feed, as it is read, in one request: all of it is taken in or nothing.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn ingest(
+        &self,
+        feed: &str,
+        told: &[(&str, String)],
+        evidence: Box<dyn Read + Send>,
+    ) -> Result<Value, RemoteError> {
+        let path = format!("/feeds/{feed}/records");
+        let request = self.request(Method::POST, &path);
+        let (http, request) = request.build_split();
+        let mut request = request.map_err(|source| RemoteError::Unreachable {
+            attempt: "prepare a request".to_owned(),
+            source: source.without_url(),
+        })?;
+        request.url_mut().query_pairs_mut().extend_pairs(told);
+        *request.body_mut() = Some(reqwest::blocking::Body::new(evidence));
+        let octets = HeaderValue::from_static("application/octet-stream");
+        request.headers_mut().insert(CONTENT_TYPE, octets);
+        let attempt = "take in evidence";
+        let response = self.send(attempt, RequestBuilder::from_parts(http, request))?;
+        let body = read(attempt, response)?;
+        serde_json::from_slice(&body).map_err(|error| RemoteError::Strange {
+            attempt: attempt.to_owned(),
+            what: format!("it is no JSON: {error}"),
+        })
+    }
+
     /// What happens to a run from now on, or after an event that was seen.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use stella_ledger::{Block, FeedInfo, LedgerError};
 use stella_model::screen::Safe;
 use stella_model::{FeedName, SetKey};
 
-use super::{Exit, value};
+use super::{Exit, service, value};
 use crate::args::{BlockArgs, FeedsCommand, UnblockArgs};
 use crate::clock;
 use crate::context::Context;
@@ -16,7 +16,10 @@ use crate::output::{Column, Item, Page, Table, human};
 /// Runs a verb of `feeds`.
 pub(crate) fn run(command: FeedsCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
-        FeedsCommand::List => list(context)?,
+        FeedsCommand::List => match service::server(context)? {
+            Some(client) => service::evidence::feeds(&client, context)?,
+            None => list(context)?,
+        },
         FeedsCommand::Show { feed } => show(&feed, context)?,
         FeedsCommand::Block(args) => block(&args, context)?,
         FeedsCommand::Unblock(args) => unblock(&args, context)?,

@@ -42,7 +42,10 @@ impl Exit {
 /// Runs a command.
 pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
-        Command::Ingest(args) => ingest::run(args, context),
+        Command::Ingest(args) => match service::server(context)? {
+            Some(client) => service::evidence::ingest(&client, args, context),
+            None => ingest::run(args, context),
+        },
         Command::Feeds(command) => feeds::run(command, context),
         Command::Quarantine(command) => quarantine::run(command, context),
         Command::Export(command) => export::run(command, context),

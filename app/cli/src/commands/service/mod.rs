@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod download;
+pub(crate) mod evidence;
 pub(crate) mod order;
 pub(crate) mod profiles;
 pub(crate) mod runs;

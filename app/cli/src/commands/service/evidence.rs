@@ -1,0 +1,140 @@
+//! `ingest` and `feeds list` of a server.
+
+use std::fs::File;
+use std::io::{self, PipeWriter, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use stella_model::ErrorCode;
+use stella_model::screen::Safe;
+use stella_remote::Client;
+
+use super::super::Exit;
+use super::{remote, text};
+use crate::args::{IngestArgs, YesNo};
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{Column, Item, Page, Table, human};
+
+/// `ingest` of a server: files go as they are, several and folders as one archive.
+pub(crate) fn ingest(
+    client: &Client,
+    args: IngestArgs,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let mut told = Vec::new();
+    let mut tell = |name, value: Option<String>| told.extend(value.map(|value| (name, value)));
+    tell("licence", args.licence);
+    tell("attribution", args.attribution);
+    tell("publisher", args.publisher);
+    tell("redistribution", args.redistribution.map(|yes| (yes == YesNo::Yes).to_string()));
+    tell("replace", args.replace.then(|| "true".to_owned()));
+    tell("maxDrop", args.replace.then(|| args.max_drop.to_string()));
+    tell("acceptDrop", args.reason.filter(|_| args.accept_drop));
+    tell("dryRun", args.dry_run.then(|| "true".to_owned()));
+    let evidence = evidence(&args.paths)?;
+    let report = client.ingest(args.feed.as_str(), &told, evidence).map_err(remote)?;
+    let number = |member: &str| human::count(report[member].as_u64().unwrap_or(0));
+    let summary = format!(
+        "Input for feed {}\n  records    {} added, {} updated, {} unchanged, {} vanished\n  \
+         documents  {} read{}",
+        args.feed,
+        number("added"),
+        number("updated"),
+        number("unchanged"),
+        number("vanished"),
+        number("documents"),
+        if args.dry_run { "; nothing was stored" } else { "" },
+    );
+    let quarantined = report["quarantined"].as_object();
+    let rejected: u64 =
+        quarantined.into_iter().flat_map(|by| by.values()).filter_map(Value::as_u64).sum();
+    let name = args.feed.to_string();
+    let id = report["seqTo"].to_string();
+    context.print(&Page::one("Ingest", Item { name, id, value: report }).text(summary))?;
+    if rejected == 0 {
+        return Ok(Exit::Done);
+    }
+    let what = format!("{} rejected", human::counted(rejected, "document"));
+    match args.strict {
+        true => Err(Failure::new(ErrorCode::Rejected, what)),
+        false => {
+            context.warn(&what);
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn cannot_read(path: &Path) -> impl Fn(io::Error) -> Failure {
+    let shown = Safe(&path.to_string_lossy()).to_string();
+    move |error| {
+        let code = ErrorCode::of_reading(error.kind());
+        Failure::new(code, format!("cannot read {shown}")).because(&error)
+    }
+}
+
+/// The bytes of the inputs.
+fn evidence(paths: &[PathBuf]) -> Result<Box<dyn Read + Send>, Failure> {
+    if let [path] = paths {
+        if path.as_os_str() == "-" {
+            return Ok(Box::new(io::stdin()));
+        }
+        let file = File::open(path).map_err(cannot_read(path))?;
+        if !file.metadata().map_err(cannot_read(path))?.is_dir() {
+            return Ok(Box::new(file));
+        }
+    }
+    for path in paths {
+        std::fs::metadata(path).map_err(cannot_read(path))?;
+    }
+    let (reader, writer) = io::pipe().map_err(|error| {
+        Failure::new(ErrorCode::Io, "cannot make a pipe for the evidence").because(&error)
+    })?;
+    let paths = paths.to_vec();
+    // Ends when all is read, or nobody reads any more. An archive that is cut short is refused by
+    // whoever reads it.
+    std::thread::spawn(move || archive(&paths, writer).ok());
+    Ok(Box::new(reader))
+}
+
+fn archive(paths: &[PathBuf], writer: PipeWriter) -> io::Result<()> {
+    let mut archive = tar::Builder::new(io::BufWriter::with_capacity(256 << 10, writer));
+    for (number, path) in paths.iter().enumerate() {
+        let name = path.file_name().map_or_else(|| number.to_string().into(), ToOwned::to_owned);
+        // Inputs of one name in several folders are told apart.
+        let name = Path::new(&number.to_string()).join(name);
+        match path.is_dir() {
+            true => archive.append_dir_all(name, path)?,
+            false => archive.append_file(name, &mut File::open(path)?)?,
+        }
+    }
+    archive.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error).map(drop)
+}
+
+/// `feeds list` of a server.
+pub(crate) fn feeds(client: &Client, context: &Context) -> Result<(), Failure> {
+    let listed = client.get("list feeds", "/feeds").map_err(remote)?;
+    let feeds = listed["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut table = Table::new([
+        Column::new("FEED"),
+        Column::new("RECORDS").right(),
+        Column::new("LICENCE").shrinks(),
+        Column::new("REJECTED").right(),
+        Column::new("LAST INGEST").time().spare(),
+    ]);
+    let mut items = Vec::new();
+    for feed in feeds {
+        let kinds = feed["records"].as_object();
+        let records = kinds.into_iter().flat_map(|by| by.values()).filter_map(Value::as_u64).sum();
+        table.row([
+            text(feed, "name").into(),
+            human::count(records).into(),
+            text(feed, "licence").into(),
+            human::count(feed["quarantined"].as_u64().unwrap_or(0)).into(),
+            text(feed, "lastIngest").into(),
+        ]);
+        let name = feed["name"].as_str().unwrap_or_default().to_owned();
+        items.push(Item { id: name.clone(), name, value: feed.clone() });
+    }
+    context.print(&Page::list("FeedList", items).table(table))
+}
