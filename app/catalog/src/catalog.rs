@@ -133,6 +133,17 @@ impl Catalog {
         Ok(tx)
     }
 
+    /// Whether there is a tenant of this name.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn has_tenant(&self, tenant: &TenantId) -> Result<bool, CatalogError> {
+        let mut tx = self.read(tenant).await?;
+        let query = sqlx::query("SELECT 1 FROM tenants WHERE tenant = $1").bind(tenant.as_str());
+        let found = query.fetch_optional(&mut *tx.tx).await;
+        Ok(found.map_err(doing("look for a tenant"))?.is_some())
+    }
+
     /// Makes a tenant; whether there was none of this name.
     ///
     /// # Errors

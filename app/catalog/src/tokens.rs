@@ -84,6 +84,12 @@ pub struct Token {
 }
 
 impl Token {
+    /// Whether a text is meant to be a token of this catalog, and not one of an identity provider.
+    #[must_use]
+    pub fn is_local(text: &str) -> bool {
+        text.starts_with(MARK)
+    }
+
     /// Why it opens nothing at this time, if so.
     fn fault(&self, now: Millis) -> Option<TokenFault> {
         if self.revoked.is_some() {

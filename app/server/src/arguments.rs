@@ -10,6 +10,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand};
 use stella_model::TenantId;
 
+use crate::access::Provider;
 use crate::telemetry::LogFormat;
 
 /// Export Center as a service.
@@ -95,6 +96,35 @@ impl Place {
     }
 }
 
+/// Whose tokens are believed beside those of this service.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Oidc {
+    /// An OpenID Connect provider whose tokens (JWT) are believed, as `iss` in them has it.
+    #[arg(long, env = "EXPORT_CENTER_OIDC_ISSUER", value_name = "URL", requires = "oidc_audience")]
+    pub(crate) oidc_issuer: Option<String>,
+    /// What `aud` in its tokens has to have.
+    #[arg(long, env = "EXPORT_CENTER_OIDC_AUDIENCE", value_name = "NAME")]
+    pub(crate) oidc_audience: Option<String>,
+    /// The claim that says roles and scopes by tenant: `{"TENANT": ["operator"]}`.
+    #[arg(
+        long,
+        env = "EXPORT_CENTER_OIDC_CLAIM",
+        value_name = "NAME",
+        default_value = "export_center"
+    )]
+    pub(crate) oidc_claim: String,
+}
+
+impl Oidc {
+    /// The provider, if one was named.
+    pub(crate) fn provider(&self) -> anyhow::Result<Option<Provider>> {
+        let named = self.oidc_issuer.as_deref().zip(self.oidc_audience.as_deref());
+        named
+            .map(|(issuer, audience)| Provider::new(issuer, audience, &self.oidc_claim))
+            .transpose()
+    }
+}
+
 /// The command line does not say what has to be said.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -140,6 +170,14 @@ pub(crate) struct Serve {
     #[arg(long, env = "EXPORT_CENTER_LEASE", value_name = "SECONDS", default_value = "30",
           value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub(crate) lease: u16,
+    /// File with the certificate chain (PEM), for https://
+    #[arg(long, env = "EXPORT_CENTER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// File with the key of the certificate (PEM)
+    #[arg(long, env = "EXPORT_CENTER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) oidc: Oidc,
     /// Requests a second that a tenant may send; ten times as many in a burst.
     #[arg(long, env = "EXPORT_CENTER_RATE", value_name = "NUMBER", default_value = "100")]
     pub(crate) rate: NonZeroU32,

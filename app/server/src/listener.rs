@@ -9,8 +9,10 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 use crate::access::Peer;
@@ -24,6 +26,9 @@ const LONGEST_HEAD: usize = 32 << 10;
 /// How long a client may take for the head of a request, also between two of them.
 const HEAD_TIME: Duration = Duration::from_secs(60);
 
+/// How long a client may take to agree on keys.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
 /// How often a client that sends nothing is asked whether it is there.
 const ALIVE: Duration = Duration::from_secs(30);
 
@@ -31,6 +36,7 @@ const ALIVE: Duration = Duration::from_secs(30);
 /// at most so long.
 pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     router: Router,
     stop: impl Future<Output = ()>,
     patience: Duration,
@@ -58,11 +64,20 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let connection = connection(stream, address, router.clone());
-        let watched = graceful.watch(connection);
+        // Small answers and events are not to wait for more.
+        drop(stream.set_nodelay(true));
+        let (router, watcher, tls) = (router.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
             // A client that went away is no error of the service.
-            drop(watched.await);
+            match tls {
+                None => drop(watcher.watch(connection(stream, address, router)).await),
+                Some(tls) => {
+                    let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;
+                    if let Ok(Ok(stream)) = shaken {
+                        drop(watcher.watch(connection(stream, address, router)).await);
+                    }
+                }
+            }
             drop(place);
         });
     }
@@ -74,13 +89,11 @@ pub(crate) async fn serve(
 }
 
 /// A connection with its limits.
-fn connection(
-    stream: TcpStream,
+fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
     address: SocketAddr,
     router: Router,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error: Send> + Send + 'static {
-    // Small answers and events are not to wait for more.
-    drop(stream.set_nodelay(true));
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Peer(address.ip()));
         router.clone().oneshot(request)

@@ -16,6 +16,7 @@ mod listener;
 mod serve;
 mod service;
 mod telemetry;
+mod tls;
 mod watch;
 mod workers;
 

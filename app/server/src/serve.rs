@@ -21,6 +21,7 @@ use crate::demo::{self, Demo};
 use crate::listener;
 use crate::service::{Service, now, random};
 use crate::telemetry::{Figures, start_log};
+use crate::tls;
 use crate::watch::Watchers;
 use crate::workers::with_workers;
 
@@ -56,10 +57,14 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     let mut service = runtime.block_on(open(&arguments.work))?;
     service.rules.lease_ms = i64::from(arguments.lease) * 1000;
     service.limits = Limits::new(arguments.rate);
+    service.provider = arguments.oidc.provider()?;
     if let Some(demo) = &demo {
         service.signing = Signing::Key { name: None, password: demo.password() };
     }
     let service = Arc::new(service);
+    let files = arguments.tls_cert.as_deref().zip(arguments.tls_key.as_deref());
+    let tls = files.map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let listener = listen(&runtime, arguments.listen)?;
     let address = listener.local_addr().context("cannot tell where it listens")?;
     let token = runtime.block_on(first_token(&service.catalog, &TenantId::local()))?;
@@ -75,7 +80,7 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
         (_, None) => {}
     }
     if demo.is_none() {
-        println!("Export Center {version}   http://{address}{BASE}");
+        println!("Export Center {version}   {scheme}://{address}{BASE}");
     }
     std::io::stdout().flush().context("cannot write to standard output")?;
     serve_operations(&runtime, &service, &arguments.work)?;
@@ -100,7 +105,7 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
             stop.set();
         };
         let patience = Duration::from_secs(arguments.drain.into());
-        runtime.block_on(listener::serve(listener, router(service.clone()), begun, patience));
+        runtime.block_on(listener::serve(listener, tls, router(service.clone()), begun, patience));
         Ok(())
     })
 }
@@ -118,7 +123,7 @@ fn serve_operations(runtime: &Runtime, service: &Arc<Service>, work: &Work) -> a
     println!("Figures   http://{address}/metrics");
     std::io::stdout().flush().context("cannot write to standard output")?;
     let router = operations(service.clone());
-    runtime.spawn(listener::serve(listener, router, std::future::pending(), Duration::ZERO));
+    runtime.spawn(listener::serve(listener, None, router, std::future::pending(), Duration::ZERO));
     Ok(())
 }
 
@@ -182,6 +187,7 @@ async fn open(work: &Work) -> anyhow::Result<Service> {
         queue: Arc::new(LocalQueue::default()),
         rules: Rules::DEFAULT,
         limits: Limits::new(NO_RATE),
+        provider: None,
         figures: Figures::default(),
         watchers: Watchers::default(),
     })

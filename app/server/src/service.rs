@@ -10,7 +10,7 @@ use stella_model::TenantId;
 use stella_run::{Millis, Rules, RunEvent, RunKey};
 use tokio::runtime::Handle;
 
-use crate::access::Limits;
+use crate::access::{Limits, Provider};
 use crate::telemetry::Figures;
 use crate::telemetry::events::{OfWorker, RunEnded};
 use crate::watch::Watchers;
@@ -28,6 +28,8 @@ pub(crate) struct Service {
     /// How patient the runs are that are accepted here.
     pub(crate) rules: Rules,
     pub(crate) limits: Limits,
+    /// Whose tokens are believed beside those of this service.
+    pub(crate) provider: Option<Provider>,
     pub(crate) figures: Figures,
     pub(crate) watchers: Watchers,
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::header;
 use axum::http::request::Parts;
-use stella_catalog::{AuditEntry, Known};
+use stella_catalog::{AuditEntry, Token};
 use stella_model::{ErrorCode, TenantId};
 
-use super::{Request, Scope};
+use super::{Provider, Request, Scope};
 use crate::api::{BASE, Problem};
 use crate::service::Service;
 use crate::telemetry::trace;
@@ -71,10 +71,9 @@ impl FromRequestParts<Arc<Service>> for Caller {
         let request = request.ok_or_else(|| {
             Problem::new(ErrorCode::Internal, "nobody has said who may send this request")
         })?;
-        let known = authenticate(parts, service).await?;
-        let name = format!("token:{} ({})", known.token.id, known.token.name);
+        let Known { tenant, name, scopes, fault } = authenticate(parts, service).await?;
         let now = service.now();
-        service.limits.request(&known.tenant)?;
+        service.limits.request(&tenant)?;
         // As it came: percent-encoded, so that nothing in it drives a terminal or a database.
         let mut object = format!("{} {}", parts.method, parts.uri.path());
         object.truncate(LONGEST_OBJECT);
@@ -82,45 +81,89 @@ impl FromRequestParts<Arc<Service>> for Caller {
             details: serde_json::json!({ "why": why }).to_string(),
             ..entry(&name, request.name, object.clone(), "denied")
         };
-        if let Some(fault) = known.fault {
-            let entry = denied(&fault.to_string());
-            service.catalog.audit(&known.tenant, &entry, now).await?;
-            return Err(Problem::unauthenticated(&fault.to_string()));
+        if let Some(problem) = fault {
+            service.catalog.audit(&tenant, &denied(problem.message()), now).await?;
+            return Err(problem);
         }
-        let wanted = parts.headers.get("x-stella-tenant");
-        if wanted.is_some_and(|wanted| wanted.as_bytes() != known.tenant.as_str().as_bytes()) {
-            // Which tenants there are is nobody's business.
-            let why = "the token does not belong to the tenant of X-Stella-Tenant";
-            service.catalog.audit(&known.tenant, &denied(why), now).await?;
-            return Err(Problem::new(ErrorCode::NotAllowed, why));
-        }
-        let scopes = known.token.scopes.iter().filter_map(|word| Scope::of_word(word)).collect();
-        let caller = Caller { tenant: known.tenant, name, scopes, request };
+        let caller = Caller { tenant, name: name.clone(), scopes, request };
         let Some(scope) = request.scope.filter(|scope| !caller.has(*scope)) else {
             return Ok(caller);
         };
         let why = format!("the token does not have the scope {}", scope.as_str());
-        let denied = AuditEntry {
-            details: serde_json::json!({ "why": why }).to_string(),
-            ..entry(&caller.name, request.name, object, "denied")
-        };
-        service.catalog.audit(&caller.tenant, &denied, now).await?;
+        service.catalog.audit(&caller.tenant, &denied(&why), now).await?;
         Err(Problem::new(ErrorCode::NotAllowed, why)
             .hint("ask an administrator of the tenant for a token with this scope"))
     }
 }
 
-/// The token of a request.
+/// Somebody known.
+struct Known {
+    tenant: TenantId,
+    name: String,
+    scopes: Vec<Scope>,
+    /// Why they get nothing all the same.
+    fault: Option<Problem>,
+}
+
+/// Whose token a request has.
 async fn authenticate(parts: &Parts, service: &Service) -> Result<Known, Problem> {
     let text = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = text.and_then(|value| value.split_once(' '));
     let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let (_, bearer) = bearer.ok_or_else(|| Problem::unauthenticated("nobody says who they are"))?;
-    if let Some(known) = service.catalog.authenticate(bearer.trim(), service.now()).await? {
-        return Ok(known);
-    }
-    if let Some(Peer(address)) = parts.extensions.get::<Peer>() {
+    let wanted = parts.headers.get("x-stella-tenant");
+    // What is no text is the name of no tenant.
+    let wanted = wanted.map(|wanted| wanted.to_str().unwrap_or(""));
+    let found = match &service.provider {
+        Some(provider) if !Token::is_local(bearer) => {
+            person(provider, bearer, wanted, service).await
+        }
+        _ => local(bearer.trim(), wanted, service).await,
+    };
+    if let Err(problem) = &found
+        && problem.is_unauthenticated()
+        && let Some(Peer(address)) = parts.extensions.get::<Peer>()
+    {
         service.limits.stranger(*address)?;
     }
-    Err(Problem::unauthenticated("the token is not known"))
+    found
+}
+
+/// Whose a token of this service is.
+async fn local(text: &str, wanted: Option<&str>, service: &Service) -> Result<Known, Problem> {
+    let found = service.catalog.authenticate(text, service.now()).await?;
+    let found = found.ok_or_else(|| Problem::unauthenticated("the token is not known"))?;
+    let is_foreign = wanted.is_some_and(|wanted| wanted != found.tenant.as_str());
+    let fault = match found.fault {
+        Some(fault) => Some(Problem::unauthenticated(&fault.to_string())),
+        // Which tenants there are is nobody's business.
+        None if is_foreign => Some(Problem::new(
+            ErrorCode::NotAllowed,
+            "the token does not belong to the tenant of X-Stella-Tenant",
+        )),
+        None => None,
+    };
+    Ok(Known {
+        name: format!("token:{} ({})", found.token.id, found.token.name),
+        tenant: found.tenant,
+        scopes: found.token.scopes.iter().filter_map(|word| Scope::of_word(word)).collect(),
+        fault,
+    })
+}
+
+/// Whose a token of the identity provider is.
+async fn person(
+    provider: &Provider,
+    token: &str,
+    wanted: Option<&str>,
+    service: &Service,
+) -> Result<Known, Problem> {
+    let person = provider.person(token.trim()).await?;
+    let tenant = person.tenant(wanted)?;
+    // Which tenants there are is for this service to say.
+    if !service.catalog.has_tenant(&tenant).await? {
+        return Err(Problem::new(ErrorCode::NotAllowed, "the token belongs to no tenant"));
+    }
+    let scopes = person.tenants.get(&tenant).cloned().unwrap_or_default();
+    Ok(Known { tenant, name: person.name, scopes, fault: None })
 }

@@ -2,8 +2,10 @@
 
 mod caller;
 pub(crate) mod limits;
+mod oidc;
 mod table;
 
 pub(crate) use caller::{Caller, Peer};
 pub(crate) use limits::Limits;
+pub(crate) use oidc::Provider;
 pub(crate) use table::{REQUESTS, Request, Role, Scope};

@@ -63,6 +63,16 @@ impl Problem {
         Problem { status, code, message, hint: None, details: Vec::new(), retry_after: None }
     }
 
+    /// What it says.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether it says that nobody known asks.
+    pub(crate) fn is_unauthenticated(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     /// Its row of the table.
     pub(crate) fn code(&self) -> ErrorCode {
         self.code

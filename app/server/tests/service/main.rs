@@ -3,7 +3,9 @@
 mod crashes;
 mod document;
 mod feeds;
+mod oidc;
 mod requests;
 mod runs;
 mod server;
 mod tenancy;
+mod tls;

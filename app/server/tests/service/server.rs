@@ -87,7 +87,7 @@ impl Server {
             None => line().rsplit(' ').next().expect("a word").to_owned(),
         };
         let told = line();
-        let (_, address) = told.split_once("http://").unwrap_or_else(|| panic!("{told}"));
+        let (_, address) = told.split_once("://").unwrap_or_else(|| panic!("{told}"));
         let address = address.split('/').next().expect("a word").to_owned();
         Server { process, address, token, data: data.to_owned() }
     }
