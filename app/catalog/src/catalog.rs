@@ -54,7 +54,7 @@ impl Database {
 #[derive(Clone)]
 pub struct Catalog {
     pool: AnyPool,
-    database: Database,
+    pub(crate) database: Database,
 }
 
 impl fmt::Debug for Catalog {
@@ -119,7 +119,7 @@ impl Catalog {
             let entered = sqlx::query(enter).bind(tenant.as_str()).execute(&mut *tx).await;
             entered.map_err(doing("enter a tenant of the catalog"))?;
         }
-        Ok(TenantTx::new(tx, tenant.clone()))
+        Ok(TenantTx::new(tx, tenant.clone(), self.database))
     }
 
     /// Begins a transaction that sees which runs of all tenants are due, and nothing else.

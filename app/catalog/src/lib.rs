@@ -10,6 +10,7 @@
 //! held while anything is done.
 
 mod audit;
+mod calls;
 mod catalog;
 mod error;
 mod events;

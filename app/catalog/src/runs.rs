@@ -161,6 +161,7 @@ impl Catalog {
         tx.audit(&AuditEntry { object, ..entry.clone() }, now).await?;
         let accepted = Accepted { profile: &new.profile, by: &entry.actor };
         tx.tell(Some(run), &[accepted], now).await?;
+        tx.call(run).await?;
         tx.commit().await?;
         Ok(Started { number: run, is_new: true })
     }

@@ -213,6 +213,9 @@ impl TenantTx {
             self.set_distributions(run, state, now).await?;
         }
         self.tell(Some(run), events, now).await?;
+        if !events.is_empty() {
+            self.call(run).await?;
+        }
         Ok(true)
     }
 }

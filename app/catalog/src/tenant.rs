@@ -6,12 +6,14 @@ use stella_model::TenantId;
 use stella_run::Millis;
 
 use crate::CatalogError;
+use crate::catalog::Database;
 use crate::error::{damaged, doing};
 
 /// A transaction that names its tenant. It is undone unless it is committed.
 pub(crate) struct TenantTx {
     pub(crate) tx: Transaction<'static, Any>,
     pub(crate) tenant: TenantId,
+    pub(crate) database: Database,
 }
 
 /// What the first entry of the audit log has in place of the hash of the one before: 64 zeroes.
@@ -25,8 +27,12 @@ pub(crate) enum Counter {
 }
 
 impl TenantTx {
-    pub(crate) fn new(tx: Transaction<'static, Any>, tenant: TenantId) -> TenantTx {
-        TenantTx { tx, tenant }
+    pub(crate) fn new(
+        tx: Transaction<'static, Any>,
+        tenant: TenantId,
+        database: Database,
+    ) -> TenantTx {
+        TenantTx { tx, tenant, database }
     }
 
     pub(crate) async fn commit(self) -> Result<(), CatalogError> {

@@ -84,6 +84,7 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     }
     std::io::stdout().flush().context("cannot write to standard output")?;
     serve_operations(&runtime, &service, &arguments.work)?;
+    hear(&runtime, &service, &catalog_of(place)?);
     runtime.spawn({
         let service = service.clone();
         async move { service.watchers.look_at(&service.catalog).await }
@@ -110,6 +111,14 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     })
 }
 
+/// Hears what other processes change, for as long as this one runs.
+fn hear(runtime: &Runtime, service: &Arc<Service>, catalog: &str) {
+    let (service, catalog) = (service.clone(), catalog.to_owned());
+    runtime.spawn(async move {
+        service.catalog.hear(&catalog, |run| service.changed(run)).await;
+    });
+}
+
 fn listen(runtime: &Runtime, address: SocketAddr) -> anyhow::Result<TcpListener> {
     let bound = runtime.block_on(TcpListener::bind(address));
     bound.with_context(|| format!("cannot listen on {address}"))
@@ -133,6 +142,7 @@ pub(crate) fn work(arguments: &Work) -> anyhow::Result<()> {
     start_log(arguments.place.log_format, &arguments.place.log)?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let service = Arc::new(runtime.block_on(open(arguments))?);
+    hear(&runtime, &service, &catalog_of(&arguments.place)?);
     serve_operations(&runtime, &service, arguments)?;
     with_workers(&runtime, &service, arguments.workers, |_| {
         runtime.block_on(asked());

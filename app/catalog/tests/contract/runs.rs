@@ -14,7 +14,7 @@ use stella_run::{
     SnapshotSet, Status, TaskId, TaskResult,
 };
 
-use crate::place::{Place, entry, mutation, new_run, on_both, tenant};
+use crate::place::{Place, entry, mutation, new_run, on_both, on_postgres, tenant};
 
 fn start(place: &Place, profile: &str) -> RunKey {
     let new = new_run(profile);
@@ -111,6 +111,36 @@ fn a_run_is_driven_to_its_end_and_tells_of_it() {
         assert_eq!(rest, events[3..5]);
         let usage = place.wait(place.catalog.usage(&run.tenant, Millis(200))).expect("reads");
         assert_eq!((usage.bytes_today, usage.stored_bytes), (600, 600));
+    });
+}
+
+#[test]
+fn on_a_server_every_process_hears_what_was_committed() {
+    on_postgres(|place| {
+        let (give, take) = std::sync::mpsc::channel();
+        let (catalog, url) = (place.catalog.clone(), place.url.clone());
+        let hearing = place.runtime.spawn(async move {
+            catalog.hear(&url, |run| drop(give.send(run.clone()))).await;
+        });
+        // Calls before the connection stands are not heard.
+        let mut started = Vec::new();
+        let heard = loop {
+            started.push(start(place, "json:raw"));
+            if let Ok(run) = take.recv_timeout(std::time::Duration::from_millis(200)) {
+                break run;
+            }
+            assert!(started.len() < 100, "nothing is heard");
+        };
+        assert!(started.contains(&heard), "{heard}");
+        let (new, entry) = (new_run("json:raw"), entry("run.create"));
+        let nobody = tenant("nobody");
+        let mutation = mutation(&entry, 5);
+        let refused = place.catalog.start_run(&nobody, &new, &mutation);
+        assert!(place.wait(refused).is_err());
+        let last = start(place, "json:raw");
+        let next = || take.recv_timeout(std::time::Duration::from_secs(20)).expect("hears");
+        while next() != last {}
+        hearing.abort();
     });
 }
 
