@@ -184,7 +184,7 @@ async fn open(work: &Work) -> anyhow::Result<Service> {
     let catalog = Catalog::open(&catalog_of(&work.place)?).await?;
     let signing = match (work.unsigned_for_testing, &work.key_password_file) {
         (true, _) => Signing::UnsignedForTesting,
-        (false, None) => Signing::Key { name: None, password: PasswordSource::Surroundings },
+        (false, None) => Signing::Key { name: None, password: PasswordSource::Variables },
         (false, Some(file)) => {
             Signing::Key { name: None, password: PasswordSource::File(file.clone()) }
         }

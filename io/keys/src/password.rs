@@ -50,6 +50,9 @@ pub enum PasswordSource {
     /// A variable of [`VARIABLES`], else the terminal, if there is one.
     #[default]
     Surroundings,
+    /// A variable of [`VARIABLES`] alone: for services, where nobody is at the terminal, also where
+    /// there is one.
+    Variables,
     /// A file; one line end at its end is not part of the password.
     File(PathBuf),
     /// A password that the program itself holds.
@@ -96,11 +99,11 @@ impl PasswordSource {
         match self {
             PasswordSource::Given(password) => Ok(password.clone()),
             PasswordSource::File(path) => read_secret(PASSWORD_FILE, path),
-            PasswordSource::Surroundings => {
+            PasswordSource::Surroundings | PasswordSource::Variables => {
                 if let Some(value) = VARIABLES.iter().find_map(|name| surroundings.variable(name)) {
                     return Ok(Password::new(value.into_encoded_bytes()));
                 }
-                if !surroundings.terminal() {
+                if matches!(self, PasswordSource::Variables) || !surroundings.terminal() {
                     return Err(KeysError::NoPassword { name: key.to_owned() });
                 }
                 ask(&|text| {
@@ -215,6 +218,17 @@ mod tests {
         assert_eq!(get(&[("STELLA_KEY_PASSWORD", "")], None, true).as_deref(), Ok(""));
         assert_eq!(get(&[], Some(&["typed"]), false).as_deref(), Ok("typed"));
         assert_eq!(get(&[], None, false), Err("2 the key k needs a password".into()));
+    }
+
+    #[test]
+    fn a_service_asks_nobody() {
+        let typed = Some(RefCell::new(vec!["typed"]));
+        let fake = Fake { variables: Vec::new(), typed };
+        let asked = PasswordSource::Variables.get("k", &fake, |prompt| prompt("?"));
+        assert!(matches!(asked, Err(KeysError::NoPassword { .. })));
+        let fake = Fake { variables: vec![("STELLA_KEY_PASSWORD", "ours")], ..fake };
+        let told = PasswordSource::Variables.get("k", &fake, |prompt| prompt("?"));
+        assert_eq!(told.expect("is set").as_bytes(), b"ours");
     }
 
     #[test]

@@ -167,6 +167,8 @@ impl RunTasks<'_> {
             message = format!("{message}: {cause}");
             source = cause.source();
         }
+        // Whoever looks at runs need not know where the service keeps its files.
+        let message = message.replace(&*self.store.dir().to_string_lossy(), "DATA");
         let mut failure = Failure::new(error.code(), message);
         failure.hint = error.next_step().map(str::to_owned);
         // Only what reads the depot can have found something damaged there.

@@ -64,11 +64,7 @@ async fn envelope(bundle: KeptBundle, name: &'static str) -> Result<Vec<u8>, Pro
 /// `export.json` of the bundle, byte for byte: what is signed.
 #[utoipa::path(get, path = "/runs/{id}/manifest", tag = "bundles",
     params(("id" = String, Path, description = "the run, such as r-17")),
-    responses((status = 200, description = "the manifest", body = serde_json::Value),
-              (status = 409, description = "the run has no bundle",
-               content_type = "application/problem+json"),
-              (status = 410, description = "the bundle is not kept any more",
-               content_type = "application/problem+json")))]
+    responses((status = 200, description = "the manifest", body = serde_json::Value)))]
 pub(crate) async fn manifest(
     State(service): State<Arc<Service>>,
     caller: Caller,
@@ -82,11 +78,7 @@ pub(crate) async fn manifest(
 #[utoipa::path(get, path = "/runs/{id}/provenance", tag = "bundles",
     params(("id" = String, Path, description = "the run, such as r-17")),
     responses((status = 200, description = "the statement", body = serde_json::Value,
-               content_type = "application/vnd.in-toto+json"),
-              (status = 409, description = "the run has no bundle",
-               content_type = "application/problem+json"),
-              (status = 410, description = "the bundle is not kept any more",
-               content_type = "application/problem+json")))]
+               content_type = "application/vnd.in-toto+json")))]
 pub(crate) async fn provenance(
     State(service): State<Arc<Service>>,
     caller: Caller,
@@ -133,11 +125,7 @@ fn is_signature(name: &str) -> bool {
 /// The signatures of the bundle, as files that `/runs/{id}/parts/{path}` has.
 #[utoipa::path(get, path = "/runs/{id}/signatures", tag = "bundles",
     params(("id" = String, Path, description = "the run, such as r-17")),
-    responses((status = 200, description = "the signatures", body = FileList),
-              (status = 409, description = "the run has no bundle",
-               content_type = "application/problem+json"),
-              (status = 410, description = "the bundle is not kept any more",
-               content_type = "application/problem+json")))]
+    responses((status = 200, description = "the signatures", body = FileList)))]
 pub(crate) async fn signatures(
     State(service): State<Arc<Service>>,
     caller: Caller,
@@ -150,11 +138,7 @@ pub(crate) async fn signatures(
 /// All files of the bundle, as `/runs/{id}/parts/{path}` has them.
 #[utoipa::path(get, path = "/runs/{id}/files", tag = "bundles",
     params(("id" = String, Path, description = "the run, such as r-17")),
-    responses((status = 200, description = "the files", body = FileList),
-              (status = 409, description = "the run has no bundle",
-               content_type = "application/problem+json"),
-              (status = 410, description = "the bundle is not kept any more",
-               content_type = "application/problem+json")))]
+    responses((status = 200, description = "the files", body = FileList)))]
 pub(crate) async fn all_files(
     State(service): State<Arc<Service>>,
     caller: Caller,
@@ -167,11 +151,7 @@ pub(crate) async fn all_files(
 /// The files of the bundle that its manifest lists.
 #[utoipa::path(get, path = "/runs/{id}/parts", tag = "bundles",
     params(("id" = String, Path, description = "the run, such as r-17")),
-    responses((status = 200, description = "the parts", body = FileList),
-              (status = 409, description = "the run has no bundle",
-               content_type = "application/problem+json"),
-              (status = 410, description = "the bundle is not kept any more",
-               content_type = "application/problem+json")))]
+    responses((status = 200, description = "the parts", body = FileList)))]
 pub(crate) async fn parts(
     State(service): State<Arc<Service>>,
     caller: Caller,

@@ -1,15 +1,19 @@
 //! The OpenAPI document: made of the handlers, completed from the table of requests.
 
+use axum::http::Method;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder,
+    ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response,
+    ResponseBuilder,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::{Detail, ProblemBody};
 use super::{BASE, routes};
-use crate::access::REQUESTS;
+use crate::access::{REQUESTS, Request};
 
 /// Statuses that any request may be answered with.
 const ANY: [(&str, &str); 5] = [
@@ -34,6 +38,17 @@ const CHANGING: [(&str, &str); 5] = [
     ("413", "the body is too large"),
     ("415", "the body is of another type"),
     ("422", "a member of the body is wrong"),
+];
+
+/// Statuses of requests for something of a bundle.
+const OF_BUNDLE: [(&str, &str); 2] =
+    [("409", "the run has no bundle"), ("410", "the bundle is not kept any more")];
+
+/// Headers with which a range is asked for.
+const RANGE_HEADERS: [(&str, &str); 3] = [
+    ("Range", "one range of bytes"),
+    ("If-Range", "the tag of what is there already"),
+    ("If-None-Match", "tags of what is there already"),
 ];
 
 /// The document.
@@ -65,30 +80,72 @@ pub(crate) fn document() -> OpenApi {
         for (method, operation) in operations {
             let Some(operation) = operation else { continue };
             let path = path.strip_prefix(BASE).unwrap_or(path);
-            let row = REQUESTS
-                .iter()
-                .find(|row| row.method.as_str() == method && row.path.replace("{*", "{") == path);
-            let responses = &mut operation.responses.responses;
-            let mut add = |statuses: &[(&str, &str)]| {
-                for (status, meaning) in statuses {
-                    responses.entry((*status).to_owned()).or_insert_with(|| problem(meaning));
-                }
-            };
-            add(&ANY);
-            if method != "GET" {
-                add(&CHANGING);
-            }
-            if let Some(row) = row {
-                add(&WITH_TOKEN);
-                let scopes = row.scope.map(|scope| scope.as_str());
-                operation.security = Some(vec![SecurityRequirement::new("token", scopes)]);
-                operation.operation_id = Some(row.name.to_owned());
-                let roles = serde_json::json!({ "x-roles": row.roles() });
-                operation.extensions = serde_json::from_value(roles).ok();
-            }
+            complete(operation, method, row_of(method, path));
         }
     }
     document
+}
+
+/// The row of a request, if it takes a token.
+fn row_of(method: &str, path: &str) -> Option<&'static Request> {
+    let is_it =
+        |row: &&Request| row.method.as_str() == method && row.path.replace("{*", "{") == path;
+    REQUESTS.iter().find(is_it)
+}
+
+/// Adds what all requests of a sort have in common.
+fn complete(operation: &mut Operation, method: &str, row: Option<&Request>) {
+    add(operation, &ANY);
+    if method != "GET" {
+        add(operation, &CHANGING);
+    }
+    let Some(row) = row else { return };
+    add(operation, &WITH_TOKEN);
+    if row.name.starts_with("bundle.") {
+        add(operation, &OF_BUNDLE);
+    }
+    if matches!(row.name, "bundle.part" | "bundle.download") {
+        add_ranges(operation);
+    }
+    if row.method != Method::GET && !matches!(row.name, "plan.create" | "feed.ingest") {
+        let key =
+            header("Idempotency-Key", "a request with the same key within a day is done once");
+        operation.parameters.get_or_insert_default().push(key);
+    }
+    let scopes = row.scope.map(|scope| scope.as_str());
+    operation.security = Some(vec![SecurityRequirement::new("token", scopes)]);
+    operation.operation_id = Some(row.name.to_owned());
+    let roles = serde_json::json!({ "x-roles": row.roles() });
+    operation.extensions = serde_json::from_value(roles).ok();
+}
+
+/// Adds statuses with which a request may be refused.
+fn add(operation: &mut Operation, statuses: &[(&str, &str)]) {
+    for (status, meaning) in statuses {
+        let responses = &mut operation.responses.responses;
+        responses.entry((*status).to_owned()).or_insert_with(|| problem(meaning));
+    }
+}
+
+/// Adds what a request may ask for and get of bytes of which a range may be asked for.
+fn add_ranges(operation: &mut Operation) {
+    add(operation, &[("416", "the range is not within it")]);
+    let responses = &mut operation.responses.responses;
+    if let Some(whole) = responses.get("200").cloned() {
+        responses.insert("206".to_owned(), whole);
+    }
+    let there = ResponseBuilder::new().description("it is there already").build();
+    responses.insert("304".to_owned(), there.into());
+    let headers = RANGE_HEADERS.map(|(name, meaning)| header(name, meaning));
+    operation.parameters.get_or_insert_default().extend(headers);
+}
+
+/// A header that a request may have.
+fn header(name: &str, meaning: &str) -> RefOr<Parameter> {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
+    let header = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header);
+    let header = header.description(Some(meaning)).required(Required::False);
+    header.schema(Some(text.max_length(Some(255)))).build().into()
 }
 
 fn problem(meaning: &str) -> RefOr<Response> {

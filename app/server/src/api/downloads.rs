@@ -43,19 +43,8 @@ struct Content {
 
 /// The bundle as one tar, any range of it: the same bytes as `stella export run --carrier tar` writes.
 #[utoipa::path(get, path = "/runs/{id}/bundle.tar", tag = "bundles",
-    params(("id" = String, Path, description = "the run, such as r-17"),
-           ("Range" = Option<String>, Header, description = "one range of bytes"),
-           ("If-Range" = Option<String>, Header, description = "the tag of what is there already"),
-           ("If-None-Match" = Option<String>, Header, description = "tags of what is there already")),
-    responses((status = 200, description = "all of it", content_type = "application/x-tar"),
-              (status = 206, description = "the range", content_type = "application/x-tar"),
-              (status = 304, description = "it is there already"),
-              (status = 409, description = "the run has no bundle",
-               content_type = "application/problem+json"),
-              (status = 410, description = "the bundle is not kept any more",
-               content_type = "application/problem+json"),
-              (status = 416, description = "the range is not within it",
-               content_type = "application/problem+json")))]
+    params(("id" = String, Path, description = "the run, such as r-17")),
+    responses((status = 200, description = "all of it", content_type = "application/x-tar")))]
 pub(crate) async fn tar(
     State(service): State<Arc<Service>>,
     caller: Caller,
@@ -79,19 +68,8 @@ pub(crate) async fn tar(
 /// A file of the bundle, any range of it.
 #[utoipa::path(get, path = "/runs/{id}/parts/{*path}", tag = "bundles",
     params(("id" = String, Path, description = "the run, such as r-17"),
-           ("path" = String, Path, description = "the name of the file, with its slashes"),
-           ("Range" = Option<String>, Header, description = "one range of bytes"),
-           ("If-Range" = Option<String>, Header, description = "the tag of what is there already"),
-           ("If-None-Match" = Option<String>, Header, description = "tags of what is there already")),
-    responses((status = 200, description = "all of it", content_type = "application/octet-stream"),
-              (status = 206, description = "the range", content_type = "application/octet-stream"),
-              (status = 304, description = "it is there already"),
-              (status = 409, description = "the run has no bundle",
-               content_type = "application/problem+json"),
-              (status = 410, description = "the bundle is not kept any more",
-               content_type = "application/problem+json"),
-              (status = 416, description = "the range is not within it",
-               content_type = "application/problem+json")))]
+           ("path" = String, Path, description = "the name of the file, with its slashes")),
+    responses((status = 200, description = "all of it", content_type = "application/octet-stream")))]
 pub(crate) async fn part(
     State(service): State<Arc<Service>>,
     caller: Caller,

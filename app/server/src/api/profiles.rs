@@ -210,8 +210,7 @@ fn check(service: &Service, name: &str, text: &str) -> Result<(), Problem> {
     request_body(content((Value = "application/json"), (String = "application/toml"))),
     params(("name" = String, Path, description = "its name"), PutQuery,
            ("If-Match" = Option<String>, Header, description = "the revision that this one follows"),
-           ("If-None-Match" = Option<String>, Header, description = "`*`: there is none yet"),
-           ("Idempotency-Key" = Option<String>, Header, description = "does the request once")),
+           ("If-None-Match" = Option<String>, Header, description = "`*`: there is none yet")),
     responses((status = 200, description = "it is written, or would be", body = ProfileView),
               (status = 201, description = "it is the first revision", body = ProfileView),
               (status = 428, description = "the request does not say what it replaces",
@@ -255,8 +254,7 @@ pub(crate) async fn put(
 /// Deletes a profile. Its revisions stay, for the runs that were made of them.
 #[utoipa::path(delete, path = "/profiles/{name}", tag = "profiles",
     params(("name" = String, Path, description = "its name"),
-           ("If-Match" = Option<String>, Header, description = "the newest revision"),
-           ("Idempotency-Key" = Option<String>, Header, description = "does the request once")),
+           ("If-Match" = Option<String>, Header, description = "the newest revision")),
     responses((status = 204, description = "it is deleted"),
               (status = 428, description = "the request does not say what it deletes",
                content_type = "application/problem+json")))]

@@ -110,7 +110,6 @@ pub(crate) async fn get(
 
 /// Sets the limits of the tenant; what is absent is not limited.
 #[utoipa::path(put, path = "/quotas", tag = "access", request_body = Limits,
-    params(("Idempotency-Key" = Option<String>, Header, description = "does the request once")),
     responses((status = 200, description = "what is set now", body = Limits)))]
 pub(crate) async fn set(
     State(service): State<Arc<Service>>,

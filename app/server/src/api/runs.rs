@@ -224,7 +224,6 @@ async fn find_whole(service: &Service, caller: &Caller, run: RunId) -> Result<Ru
 
 /// Accepts a run. The status is `queued`: watch `/runs/{id}/events`.
 #[utoipa::path(post, path = "/runs", tag = "runs", request_body = Order,
-    params(("Idempotency-Key" = Option<String>, Header, description = "does the request once")),
     responses((status = 201, description = "it is accepted", body = RunView),
               (status = 200, description = "the same request came before", body = RunView)))]
 pub(crate) async fn create(
@@ -267,8 +266,7 @@ pub(super) async fn stored(
 
 /// Asks for the same again, as a run of its own: with the profile as it was then.
 #[utoipa::path(post, path = "/runs/{id}/retry", tag = "runs",
-    params(("id" = String, Path, description = "the run, such as r-17"),
-           ("Idempotency-Key" = Option<String>, Header, description = "does the request once")),
+    params(("id" = String, Path, description = "the run, such as r-17")),
     responses((status = 201, description = "a new run is accepted", body = RunView),
               (status = 200, description = "the same request came before", body = RunView)))]
 pub(crate) async fn retry(
@@ -431,8 +429,7 @@ pub(crate) struct CancelQuery {
 
 /// Asks a run to stop: it ends one lease later at most.
 #[utoipa::path(post, path = "/runs/{id}/cancel", tag = "runs",
-    params(("id" = String, Path, description = "the run, such as r-17"), CancelQuery,
-           ("Idempotency-Key" = Option<String>, Header, description = "does the request once")),
+    params(("id" = String, Path, description = "the run, such as r-17"), CancelQuery),
     responses((status = 200, description = "the run as it is now", body = RunView)))]
 pub(crate) async fn cancel(
     State(service): State<Arc<Service>>,

@@ -141,7 +141,6 @@ fn scopes(order: &TokenOrder) -> Result<Vec<Scope>, Problem> {
 
 /// Makes a token; the answer shows it once.
 #[utoipa::path(post, path = "/tokens", tag = "access", request_body = TokenOrder,
-    params(("Idempotency-Key" = Option<String>, Header, description = "does the request once")),
     responses((status = 201, description = "it is made", body = TokenMade),
               (status = 200, description = "the same request came before", body = TokenMade)))]
 pub(crate) async fn create(
@@ -188,8 +187,7 @@ pub(crate) async fn create(
 
 /// Revokes a token, from now on and for ever.
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "access",
-    params(("id" = String, Path, description = "what it is called"),
-           ("Idempotency-Key" = Option<String>, Header, description = "does the request once")),
+    params(("id" = String, Path, description = "what it is called")),
     responses((status = 204, description = "it opens nothing any more")))]
 pub(crate) async fn revoke(
     State(service): State<Arc<Service>>,
