@@ -151,6 +151,17 @@ fn evidence_goes_to_a_server_as_files_as_folders_and_as_a_stream() {
     assert!(listed.stdout.contains("two") && listed.stdout.contains("acme"), "{listed:?}");
     let again = service.run(&client, &["ingest", "--feed", "two", &npm]);
     assert!(again.stdout.contains("0 added"), "{again:?}");
+    // A folder of which a file cannot be read is no evidence at all.
+    let folder = client.path("folder");
+    std::fs::create_dir(&folder).expect("writes");
+    std::fs::copy(samples.join("npm").join(first_name(&npm)), folder.join("a.json"))
+        .expect("copies");
+    std::os::unix::fs::symlink("/nowhere", folder.join("b.json")).expect("links");
+    let folder = folder.to_str().expect("UTF-8");
+    let broken = service.run(&client, &["ingest", "--feed", "three", "--replace", folder]);
+    assert_eq!(broken.code, 5, "{broken:?}");
+    let listed = service.run(&client, &["feeds", "list"]);
+    assert!(!listed.stdout.contains("three"), "{listed:?}");
     let nothing = service.run(&client, &["ingest", "--feed", "two", "/nowhere"]);
     assert_eq!(nothing.code, 3, "{nothing:?}");
 }
@@ -169,6 +180,17 @@ fn a_bundle_by_a_key_that_nobody_trusts_gets_no_name_here() {
     let fetched = service.run(&client, &["export", "download", "r-1", "-d", &dest, "-o", "json"]);
     assert_eq!(fetched.code, 0, "{fetched:?}");
     assert!(fetched.stdout.contains("\"fetchedBytes\": 0"), "{}", fetched.stdout);
+}
+
+/// The first file of a folder.
+fn first_name(folder: &str) -> std::ffi::OsString {
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .expect("is there")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    names.sort();
+    names.remove(0)
 }
 
 /// What somebody between does to the bytes of answers.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use stella_model::DigestBuilder;
@@ -19,6 +19,8 @@ pub struct ArrivingBlob {
     file: File,
     digest: DigestBuilder,
     size: u64,
+    /// Whether it is a blob of the depot already.
+    is_there: bool,
 }
 
 /// What became of a blob that has arrived.
@@ -40,10 +42,31 @@ impl Depot {
         let folder = self.root.join("arriving");
         fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
         let path = folder.join(expected.digest.to_string());
-        let options = || File::options().read(true).append(true).create(true).open(&path);
-        let mut file = options().map_err(failed("open", &path))?;
-        flock(&file, FlockOperation::LockExclusive)
-            .map_err(|error| failed("lock", &path)(error.into()))?;
+        let mut file = loop {
+            let file = File::options().read(true).append(true).create(true).open(&path);
+            let file = file.map_err(failed("open", &path))?;
+            flock(&file, FlockOperation::LockExclusive)
+                .map_err(|error| failed("lock", &path)(error.into()))?;
+            // Whoever had it may have made a blob of it meanwhile, and a blob is written to by nobody.
+            if is_at(&file, &path).map_err(failed("look at", &path))? {
+                break file;
+            }
+        };
+        if self.is_intact(expected) {
+            // Somebody else took it in.
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+            let digest = DigestBuilder::new();
+            let (depot, size) = (self.clone(), expected.size);
+            return Ok(ArrivingBlob {
+                depot,
+                expected: *expected,
+                path,
+                file,
+                digest,
+                size,
+                is_there: true,
+            });
+        }
         let (mut digest, mut size, mut buffer) = (DigestBuilder::new(), 0, vec![0; 128 << 10]);
         file.seek(SeekFrom::Start(0)).map_err(failed("read", &path))?;
         loop {
@@ -60,7 +83,8 @@ impl Depot {
             file.set_len(0).map_err(failed("write", &path))?;
             (digest, size) = (DigestBuilder::new(), 0);
         }
-        Ok(ArrivingBlob { depot: self.clone(), expected: *expected, path, file, digest, size })
+        let (depot, is_there) = (self.clone(), false);
+        Ok(ArrivingBlob { depot, expected: *expected, path, file, digest, size, is_there })
     }
 }
 
@@ -91,7 +115,10 @@ impl ArrivingBlob {
     /// # Errors
     /// [`DepotError`] if it cannot be kept.
     pub fn finish(self) -> Result<Arrival, DepotError> {
-        let ArrivingBlob { depot, expected, path, file, digest, size } = self;
+        let ArrivingBlob { depot, expected, path, file, digest, size, is_there } = self;
+        if is_there {
+            return Ok(Arrival::Kept);
+        }
         if size != expected.size || digest.finish() != expected.digest {
             fs::remove_file(&path).map_err(failed("remove", &path))?;
             return Ok(Arrival::Other);
@@ -102,6 +129,17 @@ impl ArrivingBlob {
         file.set_permissions(readable()).map_err(failed("write", &path))?;
         fs::rename(&path, &blob).map_err(failed("write", &blob))?;
         Ok(Arrival::Kept)
+    }
+}
+
+/// Whether an open file is the one that has this name.
+fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let of = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok(of(there) == of(file.metadata()?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -128,6 +166,27 @@ mod tests {
         assert_eq!(second.size(), 5);
         second.take(b"bytes").expect("takes");
         assert_eq!(second.finish().expect("ends"), Arrival::Kept);
+        assert!(depot.is_intact(&expected));
+    }
+
+    #[test]
+    fn two_who_take_in_the_same_blob_come_one_after_the_other() {
+        let (_dir, depot) = depot();
+        let expected = StoredFile { digest: Digest::of(b"some bytes"), size: 10 };
+        let mut first = depot.arriving(&expected).expect("begins");
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| depot.arriving(&expected).expect("waits"));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            first.take(b"some bytes").expect("takes");
+            assert_eq!(first.finish().expect("ends"), Arrival::Kept);
+            let second = second.join().expect("ends");
+            assert_eq!(second.size(), 10, "nothing is left to fetch");
+            assert_eq!(second.finish().expect("ends"), Arrival::Kept);
+        });
+        assert!(depot.is_intact(&expected));
+        // One that is announced with another size touches no blob.
+        let other = StoredFile { size: 3, ..expected };
+        assert_eq!(depot.arriving(&other).expect("begins").size(), 0);
         assert!(depot.is_intact(&expected));
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::blocking::{RequestBuilder, Response};
@@ -72,13 +73,14 @@ impl Client {
         if server.path() != "/" || server.query().is_some() || !server.username().is_empty() {
             return Err(refused("it is scheme, host and port alone"));
         }
-        let is_local = server
-            .host_str()
-            .is_some_and(|host| matches!(host, "localhost" | "[::1]") || host.starts_with("127."));
+        let is_local = server.host_str().is_some_and(is_loopback);
         if server.scheme() == "http" && !is_local {
             return Err(refused("a token goes over http:// to this machine alone; use https://"));
         }
-        let http = reqwest::blocking::Client::builder()
+        let builder = reqwest::blocking::Client::builder();
+        // What goes in the clear goes to this machine, and to no proxy.
+        let builder = if server.scheme() == "http" { builder.no_proxy() } else { builder };
+        let http = builder
             .connect_timeout(CONNECT)
             .timeout(None)
             // A token goes to the server that was named, and nowhere else.
@@ -256,6 +258,12 @@ impl Client {
     }
 }
 
+/// Whether a host of an address is this machine.
+fn is_loopback(host: &str) -> bool {
+    let plain = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || plain.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
 /// The whole body of an answer.
 fn read(attempt: &str, response: Response) -> Result<Vec<u8>, RemoteError> {
     let mut body = Vec::new();
@@ -279,7 +287,13 @@ mod tests {
 
     #[test]
     fn a_token_goes_in_the_clear_to_this_machine_alone() {
-        for good in ["http://127.0.0.1:8480", "http://localhost:1", "https://export.example/"] {
+        for good in [
+            "http://127.0.0.1:8480",
+            "http://127.1.2.3",
+            "http://[::1]:9",
+            "http://localhost:1",
+            "https://export.example/",
+        ] {
             check(good, true);
         }
         for bad in [
@@ -287,7 +301,10 @@ mod tests {
             "export.example",
             "ftp://export.example",
             "http://export.example",
-            "http://127.0.0.1.example.com.:80/x",
+            "http://127.evil.example",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example",
+            "http://localhost:1@evil.example",
             "https://export.example/api",
             "https://user@export.example",
             "https://export.example/?x=1",

@@ -73,18 +73,19 @@ impl FromRequestParts<Arc<Service>> for Caller {
         })?;
         let Known { tenant, name, scopes, fault } = authenticate(parts, service).await?;
         let now = service.now();
-        service.limits.request(&tenant)?;
-        // As it came: percent-encoded, so that nothing in it drives a terminal or a database.
-        let mut object = format!("{} {}", parts.method, parts.uri.path());
-        object.truncate(LONGEST_OBJECT);
+        let object = object(parts);
         let denied = |why: &str| AuditEntry {
             details: serde_json::json!({ "why": why }).to_string(),
             ..entry(&name, request.name, object.clone(), "denied")
         };
         if let Some(problem) = fault {
-            service.catalog.audit(&tenant, &denied(problem.message()), now).await?;
+            // Who holds what is no token any more fills neither the log nor the tenant's rate.
+            if service.limits.may_log_fault(&name) {
+                service.catalog.audit(&tenant, &denied(problem.message()), now).await?;
+            }
             return Err(problem);
         }
+        service.limits.request(&tenant)?;
         let caller = Caller { tenant, name: name.clone(), scopes, request };
         let Some(scope) = request.scope.filter(|scope| !caller.has(*scope)) else {
             return Ok(caller);
@@ -94,6 +95,19 @@ impl FromRequestParts<Arc<Service>> for Caller {
         Err(Problem::new(ErrorCode::NotAllowed, why)
             .hint("ask an administrator of the tenant for a token with this scope"))
     }
+}
+
+/// What a request is for, as it came and with nothing in it that drives a terminal or a database: what
+/// is no plain character is percent-encoded, if it did not come so.
+fn object(parts: &Parts) -> String {
+    let mut object = format!("{} ", parts.method);
+    for byte in parts.uri.path().bytes().take(LONGEST_OBJECT) {
+        match byte.is_ascii_graphic() {
+            true => object.push(char::from(byte)),
+            false => object.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    object
 }
 
 /// Somebody known.

@@ -12,8 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::api::Problem;
 
-/// Attempts with unknown tokens that an address has in a minute. A token has 256 random bits: this is
-/// to spare the database, not to keep anybody from guessing.
+/// Attempts with unknown tokens that an address has in a minute. A token has 256 random bits, so that this
+/// keeps nobody from guessing: it tells a client that goes wrong to stop. Whoever is known is let in from
+/// such an address all the same, for many may come through one proxy.
 const UNKNOWN_A_MINUTE: u32 = 60;
 
 /// Bundles that a tenant fetches at once.
@@ -61,6 +62,7 @@ impl Place {
 pub(crate) struct Limits {
     requests: DefaultKeyedRateLimiter<TenantId>,
     unknown: DefaultKeyedRateLimiter<IpAddr>,
+    faults: DefaultKeyedRateLimiter<String>,
     places: Mutex<BTreeMap<(Place, TenantId), Arc<Semaphore>>>,
 }
 
@@ -73,6 +75,7 @@ impl Limits {
         Limits {
             requests: RateLimiter::keyed(requests),
             unknown: RateLimiter::keyed(Quota::per_minute(a_minute)),
+            faults: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN)),
             places: Mutex::default(),
         }
     }
@@ -91,6 +94,11 @@ impl Limits {
             let wait = until.wait_time_from(self.unknown.clock().now());
             too_many("this address sent too many tokens that nobody knows", wait.as_secs() + 1)
         })
+    }
+
+    /// Whether it is to be logged once more that a token is not valid any more: once a minute.
+    pub(crate) fn may_log_fault(&self, token: &String) -> bool {
+        self.faults.check_key(token).is_ok()
     }
 
     /// Takes one of the places of a tenant, until it is dropped.
@@ -113,6 +121,7 @@ impl Limits {
     pub(crate) fn forget_quiet(&self) {
         self.requests.retain_recent();
         self.unknown.retain_recent();
+        self.faults.retain_recent();
     }
 }
 

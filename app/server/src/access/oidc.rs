@@ -13,7 +13,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 use serde_json::Value;
 use stella_model::{ErrorCode, TenantId};
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 
 use super::{Role, Scope};
 use crate::api::Problem;
@@ -53,12 +53,28 @@ pub(crate) struct Provider {
     audience: String,
     claim: String,
     http: reqwest::Client,
-    keys: RwLock<Option<Keys>>,
+    keys: RwLock<Keys>,
+    /// Held by whoever fetches keys.
+    fetching: Mutex<()>,
 }
 
+#[derive(Default)]
 struct Keys {
-    set: JwkSet,
-    fetched: Instant,
+    set: Option<JwkSet>,
+    /// When they were fetched.
+    fetched: Option<Instant>,
+    /// When that was tried last, whether it went well or not.
+    tried: Option<Instant>,
+}
+
+impl Keys {
+    fn find(&self, kid: &str) -> Option<Jwk> {
+        self.set.as_ref()?.find(kid).cloned()
+    }
+
+    fn is_younger(time: Option<Instant>, age: Duration) -> bool {
+        time.is_some_and(|time| time.elapsed() < age)
+    }
 }
 
 /// What the provider says of somebody.
@@ -86,10 +102,12 @@ struct Discovery {
 impl Provider {
     /// The provider at an address, which is also what `iss` of its tokens says.
     pub(crate) fn new(issuer: &str, audience: &str, claim: &str) -> anyhow::Result<Provider> {
-        let is_local = ["http://127.0.0.1:", "http://localhost:"];
-        let is_safe = issuer.starts_with("https://")
-            || is_local.iter().any(|local| issuer.starts_with(local));
-        anyhow::ensure!(is_safe, "--oidc-issuer {issuer}: keys are believed over https:// only");
+        let url = reqwest::Url::parse(issuer)?;
+        let is_local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+        let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_local);
+        let is_plain = url.username().is_empty() && url.password().is_none();
+        let is_good = is_safe && is_plain;
+        anyhow::ensure!(is_good, "--oidc-issuer {issuer}: keys are believed over https:// only");
         let http = reqwest::Client::builder()
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
@@ -100,6 +118,7 @@ impl Provider {
             claim: claim.to_owned(),
             http,
             keys: RwLock::default(),
+            fetching: Mutex::default(),
         })
     }
 
@@ -147,38 +166,44 @@ impl Provider {
     }
 
     /// The key of a name. Keys are fetched when they are old, and for a name that is not among them,
-    /// though not more often than every few seconds, whatever tokens name.
+    /// though not more often than every few seconds, whatever tokens name. Nobody waits for that whose
+    /// key is known: a provider that is away for a while takes nobody's access.
     async fn key(&self, kid: &str) -> Result<Option<Jwk>, Problem> {
-        let find = |keys: &Keys| keys.set.find(kid).cloned();
-        if let Some(keys) = &*self.keys.read().await
-            && keys.fetched.elapsed() < FRESH
-            && let Some(jwk) = find(keys)
-        {
-            return Ok(Some(jwk));
+        let (known, is_fresh) = {
+            let keys = self.keys.read().await;
+            (keys.find(kid), Keys::is_younger(keys.fetched, FRESH))
+        };
+        if known.is_some() && is_fresh {
+            return Ok(known);
         }
-        let mut held = self.keys.write().await;
-        // Others may have fetched them meanwhile.
-        if let Some(keys) = &*held
-            && keys.fetched.elapsed() < AGAIN
-        {
-            return Ok(find(keys));
-        }
-        match self.fetch().await {
-            Ok(set) => {
-                let keys = held.insert(Keys { set, fetched: Instant::now() });
-                Ok(find(keys))
-            }
-            Err(error) => {
-                tracing::warn!(%error, issuer = self.issuer, "the keys of the identity provider");
-                // A provider that is away for a while takes nobody's access.
-                match &*held {
-                    Some(keys) => Ok(find(keys)),
-                    None => Err(Problem::new(
-                        ErrorCode::Unreachable,
-                        "the identity provider cannot be reached",
-                    )
-                    .retry_after(10)),
+        let _fetching = match &known {
+            Some(_) => match self.fetching.try_lock() {
+                Ok(fetching) => fetching,
+                Err(_) => return Ok(known),
+            },
+            None => self.fetching.lock().await,
+        };
+        // Others may have fetched them meanwhile, or have tried.
+        if !Keys::is_younger(self.keys.read().await.tried, AGAIN) {
+            let fetched = self.fetch().await;
+            let mut keys = self.keys.write().await;
+            keys.tried = Some(Instant::now());
+            match fetched {
+                Ok(set) => {
+                    keys.set = Some(set);
+                    keys.fetched = keys.tried;
                 }
+                Err(error) => {
+                    tracing::warn!(%error, issuer = self.issuer, "no keys of the identity provider");
+                }
+            }
+        }
+        let keys = self.keys.read().await;
+        match keys.set {
+            Some(_) => Ok(keys.find(kid)),
+            None => {
+                let message = "the identity provider cannot be reached";
+                Err(Problem::new(ErrorCode::Unreachable, message).retry_after(10))
             }
         }
     }
@@ -290,7 +315,12 @@ mod tests {
         for good in ["https://id.example", "http://127.0.0.1:9/x", "http://localhost:9"] {
             assert!(Provider::new(good, "a", "c").is_ok(), "{good}");
         }
-        for bad in ["http://id.example", "id.example", "http://127.0.0.1.example:9"] {
+        for bad in [
+            "http://id.example",
+            "id.example",
+            "http://127.0.0.1.example:9",
+            "http://localhost:1@evil.example",
+        ] {
             assert!(Provider::new(bad, "a", "c").is_err(), "{bad}");
         }
     }

@@ -13,6 +13,7 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use stella_model::TenantId;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Params, RunId};
@@ -23,6 +24,10 @@ use crate::service::Service;
 
 /// How long a connection is silent at most.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long a stream lasts at most: a token that was revoked meanwhile opens no other one. Readers go on
+/// after the last event by themselves.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Events that are read at once.
 const PAGE: u32 = 200;
@@ -108,6 +113,8 @@ struct Watch {
     after: u64,
     read: VecDeque<stella_catalog::Event>,
     news: watch::Receiver<u64>,
+    /// When the reader has to come again, and to show that they still may.
+    ends: Instant,
     _place: OwnedSemaphorePermit,
 }
 
@@ -129,7 +136,8 @@ impl Watch {
         // From here on nothing is missed: what happens before the first read is read then.
         let news = service.watchers.watch(tenant);
         let (tenant, read) = (tenant.clone(), VecDeque::new());
-        Watch { service, tenant, run, after, read, news, _place: place }
+        let ends = Instant::now() + LONGEST;
+        Watch { service, tenant, run, after, read, news, ends, _place: place }
     }
 
     fn response(self) -> Response {
@@ -159,6 +167,9 @@ impl Watch {
             if let Some(event) = self.read.pop_front() {
                 return Some(self.told(event));
             }
+            if Instant::now() >= self.ends {
+                return None;
+            }
             // Both asked for before the events are read: what ends a run is told with its last event.
             self.news.mark_unchanged();
             let is_over = self.is_over().await?;
@@ -166,7 +177,8 @@ impl Watch {
                 if is_over {
                     return None;
                 }
-                self.news.changed().await.ok()?;
+                let changed = self.news.changed();
+                tokio::time::timeout_at(self.ends, changed).await.ok()?.ok()?;
             }
         }
     }

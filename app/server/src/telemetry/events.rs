@@ -9,6 +9,10 @@ use stella_run::{Ending, RunEvent, RunKey, RunState, TaskId};
 use super::Figures;
 use super::figures::{OfFailure, OfRequest, OfRun, OfTask, Outcome};
 
+/// Methods that are counted by name.
+const KNOWN_METHODS: [Method; 5] =
+    [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE];
+
 /// A request was answered; of a long answer, its head.
 pub(crate) struct Answered<'a> {
     pub(crate) method: &'a Method,
@@ -24,8 +28,11 @@ impl Answered<'_> {
         let Answered { method, route, status, took, trace } = self;
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%method, route, status, took_ms, trace, "request");
+        // Whoever comes may call a method what they like.
+        let is_known = KNOWN_METHODS.contains(*method);
+        let method = if is_known { method.as_str() } else { "other" };
         let label =
-            OfRequest { method: method.to_string(), route: (*route).to_owned(), status: *status };
+            OfRequest { method: method.to_owned(), route: (*route).to_owned(), status: *status };
         figures.requests.get_or_create(&label).inc();
         figures.request_duration.observe(took.as_secs_f64());
     }

@@ -91,10 +91,29 @@ fn evidence(paths: &[PathBuf]) -> Result<Box<dyn Read + Send>, Failure> {
         Failure::new(ErrorCode::Io, "cannot make a pipe for the evidence").because(&error)
     })?;
     let paths = paths.to_vec();
-    // Ends when all is read, or nobody reads any more. An archive that is cut short is refused by
-    // whoever reads it.
-    std::thread::spawn(move || archive(&paths, writer).ok());
-    Ok(Box::new(reader))
+    // Ends when all is read, or nobody reads any more.
+    let archive = std::thread::spawn(move || archive(&paths, writer));
+    Ok(Box::new(Archive { reader, made: Some(archive) }))
+}
+
+/// An archive that is read while it is made. It ends only if all of it was made: what cannot be read
+/// must not be taken for what is not there.
+struct Archive {
+    reader: io::PipeReader,
+    made: Option<std::thread::JoinHandle<io::Result<()>>>,
+}
+
+impl Read for Archive {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.reader.read(buffer)? {
+            0 if !buffer.is_empty() => match self.made.take().map(std::thread::JoinHandle::join) {
+                Some(Ok(made)) => made.map(|()| 0),
+                Some(Err(_)) => Err(io::Error::other("the evidence could not be read")),
+                None => Ok(0),
+            },
+            read => Ok(read),
+        }
+    }
 }
 
 fn archive(paths: &[PathBuf], writer: PipeWriter) -> io::Result<()> {

@@ -34,7 +34,7 @@ pub(super) fn until_over(client: &Client, id: &str, context: &Context) -> Result
         .hint(&format!("Run {id}   Ctrl-C leaves it going; stella export watch {id} comes back"));
     let (mut seen, mut reached) = (None, Instant::now());
     loop {
-        match read(client, id, &mut seen, context) {
+        match read(client, id, &mut seen, &mut reached, context) {
             Ok(()) => {
                 reached = Instant::now();
                 let run = client.get("look at the run", &format!("/runs/{id}"));
@@ -59,11 +59,14 @@ fn read(
     client: &Client,
     id: &str,
     seen: &mut Option<u64>,
+    reached: &mut Instant,
     context: &Context,
 ) -> Result<(), RemoteError> {
     let mut events = client.events(id, *seen)?;
+    *reached = Instant::now();
     while let Some(event) = events.next_event()? {
         *seen = Some(event.id);
+        *reached = Instant::now();
         match context.global.progress {
             ProgressMode::None => {}
             ProgressMode::Json => context.note(&event.data.to_string()),
