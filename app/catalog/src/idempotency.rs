@@ -1,11 +1,11 @@
 //! Requests that may come twice and are done once.
 
-use stella_model::Digest;
+use stella_model::{Digest, TenantId};
 use stella_run::Millis;
 
 use crate::error::{damaged, doing};
 use crate::tenant::{TenantTx, get, parsed};
-use crate::{AuditEntry, CatalogError};
+use crate::{AuditEntry, Catalog, CatalogError};
 
 /// How long a key is remembered, in milliseconds: a day.
 const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
@@ -46,6 +46,25 @@ impl<T> Made<T> {
             Made::Now(made) => Some(made),
             Made::Before(_) => None,
         }
+    }
+}
+
+impl Catalog {
+    /// The result of a request that came before with this key; none if it did not.
+    ///
+    /// # Errors
+    /// [`CatalogError::Conflict`] if the key came with another request.
+    pub async fn result_of(
+        &self,
+        tenant: &TenantId,
+        key: &IdempotencyKey,
+        now: Millis,
+    ) -> Result<Option<String>, CatalogError> {
+        let mut tx = self.read(tenant).await?;
+        Ok(match tx.look(key, now).await? {
+            Seen::New => None,
+            Seen::Before(result) => Some(result),
+        })
     }
 }
 
@@ -97,9 +116,14 @@ impl TenantTx {
         let forget = "DELETE FROM idempotency_keys WHERE tenant = $1 AND created_ms < $2";
         let query = sqlx::query(forget).bind(self.tenant.as_str()).bind(now.0 - REMEMBERED_MS);
         query.execute(&mut *self.tx).await.map_err(doing("forget old keys"))?;
+        self.look(key, now).await
+    }
+
+    async fn look(&mut self, key: &IdempotencyKey, now: Millis) -> Result<Seen, CatalogError> {
         let read = "SELECT request, result FROM idempotency_keys \
-                    WHERE tenant = $1 AND idempotency_key = $2";
+                    WHERE tenant = $1 AND idempotency_key = $2 AND created_ms >= $3";
         let query = sqlx::query(read).bind(self.tenant.as_str()).bind(&key.key);
+        let query = query.bind(now.0 - REMEMBERED_MS);
         let row = query.fetch_optional(&mut *self.tx).await.map_err(doing("look for a key"))?;
         let Some(row) = row else { return Ok(Seen::New) };
         let request: Digest = parsed(&row, 0, KEYS)?.ok_or_else(|| damaged(KEYS, "no request"))?;

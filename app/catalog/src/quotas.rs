@@ -104,17 +104,9 @@ impl TenantTx {
     /// Refuses one more run if the tenant has as many as it may.
     pub(crate) async fn admit_run(&mut self, now: Millis) -> Result<(), CatalogError> {
         let (quota, usage) = (self.quota().await?, self.usage(now).await?);
-        let checks = [
-            ("queued runs", quota.queued_runs, usage.live),
-            ("bytes of today", quota.bytes_per_day, usage.bytes_today),
-            ("stored bytes", quota.stored_bytes, usage.stored_bytes),
-        ];
-        for (what, limit, used) in checks {
-            if let Some(limit) = limit.filter(|limit| used >= *limit) {
-                return Err(CatalogError::Quota { what, limit, used });
-            }
-        }
-        Ok(())
+        check("queued runs", quota.queued_runs, usage.live)?;
+        check("bytes of today", quota.bytes_per_day, usage.bytes_today)?;
+        check("stored bytes", quota.stored_bytes, usage.stored_bytes)
     }
 
     /// Refuses to begin one more run if the tenant has as many under way as it may. Whoever asks holds
@@ -122,12 +114,10 @@ impl TenantTx {
     pub(crate) async fn admit_running(&mut self, now: Millis) -> Result<(), CatalogError> {
         self.count(Counter::Event, 0).await?;
         let (quota, usage) = (self.quota().await?, self.usage(now).await?);
-        match quota.concurrent_runs {
-            Some(limit) if usage.running >= limit => {
-                Err(CatalogError::Quota { what: "concurrent runs", limit, used: usage.running })
-            }
-            _ => Ok(()),
-        }
+        check("concurrent runs", quota.concurrent_runs, usage.running)?;
+        // Of many that were accepted together, the first ones use up what there is.
+        check("bytes of today", quota.bytes_per_day, usage.bytes_today)?;
+        check("stored bytes", quota.stored_bytes, usage.stored_bytes)
     }
 
     async fn quota(&mut self) -> Result<Quota, CatalogError> {
@@ -170,4 +160,12 @@ impl TenantTx {
 
 fn day(now: Millis) -> i64 {
     now.0.div_euclid(DAY_MS)
+}
+
+/// Refuses more of something of which there is as much as there may be.
+fn check(what: &'static str, limit: Option<u64>, used: u64) -> Result<(), CatalogError> {
+    match limit {
+        Some(limit) if used >= limit => Err(CatalogError::Quota { what, limit, used }),
+        _ => Ok(()),
+    }
 }

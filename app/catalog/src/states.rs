@@ -12,7 +12,7 @@ use crate::tenant::{Counter, TenantTx, get, integer, number, parsed};
 use crate::{Catalog, CatalogError, Mutation};
 
 /// Milliseconds after which a run is looked at again that had to wait for others of its tenant.
-const TURN_MS: i64 = 1_000;
+const TURN_MS: i64 = 5_000;
 
 /// Milliseconds by which a run moves back whose state does not read.
 const POSTPONED_MS: i64 = 60_000;
@@ -43,9 +43,11 @@ impl Catalog {
     /// Replaces the state of a run if its version is still the one that was seen, and tells what
     /// happened; all of it or nothing.
     ///
+    /// [`Saved::Later`] if the run would be begun and the tenant has as much as it may: it is due again a
+    /// little later.
+    ///
     /// # Errors
-    /// [`CatalogError::Quota`] if the run would be begun and the tenant has as many under way as it
-    /// may: it is due again a little later.
+    /// [`CatalogError::Database`].
     pub async fn save_state(
         &self,
         run: &RunKey,
@@ -63,14 +65,14 @@ impl Catalog {
             |event| matches!(event, RunEvent::Status { from: Status::Queued, to } if !to.is_terminal()),
         );
         let admitted = if begins { tx.admit_running(now).await } else { Ok(()) };
-        if let Err(full @ CatalogError::Quota { .. }) = admitted {
+        if let Err(CatalogError::Quota { .. }) = admitted {
             let later = "UPDATE export_runs SET wakes_ms = $4 \
                          WHERE tenant = $1 AND run = $2 AND version = $3";
             let query = sqlx::query(later).bind(run.tenant.as_str()).bind(integer(run.number));
             let query = query.bind(integer(seen)).bind(now.after(TURN_MS).0);
             query.execute(&mut *tx.tx).await.map_err(doing("let a run wait"))?;
             tx.commit().await?;
-            return Err(full);
+            return Ok(Saved::Later);
         }
         admitted?;
         if !tx.replace(run.number, seen, state, events, now).await? {
@@ -80,13 +82,17 @@ impl Catalog {
         Ok(Saved::Yes)
     }
 
-    /// Runs of all tenants for which there is something to do, the longest waiting first.
+    /// Runs of all tenants for which there is something to do, the longest waiting first, a few of each
+    /// tenant and then a few more.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
     pub async fn due(&self, now: Millis, most: u32) -> Result<Vec<RunKey>, CatalogError> {
-        const DUE: &str = "SELECT tenant, run FROM export_runs WHERE wakes_ms <= $1 \
-                           ORDER BY wakes_ms, tenant, run LIMIT $2";
+        // Of each tenant a few: one that has many waiting does not stand in the way of the others.
+        const DUE: &str = "SELECT tenant, run FROM (SELECT tenant, run, wakes_ms, ROW_NUMBER() \
+             OVER (PARTITION BY tenant ORDER BY wakes_ms, run) AS turn \
+             FROM export_runs WHERE wakes_ms <= $1) AS waiting \
+             ORDER BY (turn - 1) / 4, wakes_ms, tenant, run LIMIT $2";
         let mut tx = self.sweep().await?;
         let query = sqlx::query(DUE).bind(now.0).bind(i64::from(most));
         let rows = query.fetch_all(&mut *tx).await.map_err(doing("look for runs that are due"))?;

@@ -214,7 +214,10 @@ where
         let begun = (self.clock)();
         let (lease, state) = match Driver::new(self.store).take(run, &self.name, begun) {
             Ok(Some(taken)) => taken,
-            Ok(None) | Err(DriveError::NoRun(_) | DriveError::Refused { .. }) => return,
+            Ok(None)
+            | Err(DriveError::NoRun(_) | DriveError::Later(_) | DriveError::Refused { .. }) => {
+                return;
+            }
             // What is due is found by the next sweep.
             Err(error) => return self.store_failed(run, error),
         };

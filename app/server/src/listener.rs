@@ -1,7 +1,8 @@
 //! Connections: accepted, limited in number and time, and ended in good order.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,7 +18,7 @@ use tower::ServiceExt as _;
 
 use crate::access::Peer;
 
-/// Connections at once.
+/// Connections at once, where the system allows that many.
 const CONNECTIONS: usize = 8_192;
 
 /// Longest head of a request, in bytes.
@@ -41,7 +42,9 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
     patience: Duration,
 ) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let most = most_connections();
+    let places = Arc::new(Semaphore::new(most));
+    let guests = Guests { most: most / 2, by_address: Arc::default() };
     let graceful = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
@@ -56,7 +59,7 @@ pub(crate) async fn serve(
             accepted = accepted => accepted,
         };
         let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
+            Ok((stream, address)) => (stream, address),
             Err(error) => {
                 // Such as too many open files: others end theirs meanwhile.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -64,21 +67,28 @@ pub(crate) async fn serve(
                 continue;
             }
         };
+        // One address does not take the places of all others.
+        let Some(own) = guests.enter(address.ip()) else { continue };
         // Small answers and events are not to wait for more.
         drop(stream.set_nodelay(true));
         let (router, watcher, tls) = (router.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
             // A client that went away is no error of the service.
             match tls {
-                None => drop(watcher.watch(connection(stream, address, router)).await),
+                None => {
+                    let connection = connection(stream, Protocol::Http1, address, router);
+                    drop(watcher.watch(connection).await);
+                }
                 Some(tls) => {
                     let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;
                     if let Ok(Ok(stream)) = shaken {
-                        drop(watcher.watch(connection(stream, address, router)).await);
+                        let protocol = Protocol::agreed(stream.get_ref().1.alpn_protocol());
+                        let connection = connection(stream, protocol, address, router);
+                        drop(watcher.watch(connection).await);
                     }
                 }
             }
-            drop(place);
+            drop((place, own));
         });
     }
     drop(listener);
@@ -88,9 +98,74 @@ pub(crate) async fn serve(
     }
 }
 
+/// Connections that this process can have: each takes a file descriptor, and answers take some more.
+fn most_connections() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    // As many as the system allows; that it does not is no reason not to serve.
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 4).unwrap_or(usize::MAX).clamp(16, CONNECTIONS)
+}
+
+/// Who is connected, by address.
+struct Guests {
+    /// Connections of one address at most.
+    most: usize,
+    by_address: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+}
+
+/// A connection of an address, until it is dropped.
+struct Guest {
+    address: IpAddr,
+    by_address: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+}
+
+impl Guests {
+    /// One more of an address, unless it has as many as it may.
+    fn enter(&self, address: IpAddr) -> Option<Guest> {
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_address.entry(address).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Guest { address, by_address: self.by_address.clone() })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// What is spoken on a connection. It is known from its beginning, so that the time for the head of the
+/// first request runs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    /// What a client and TLS agreed on.
+    fn agreed(protocol: Option<&[u8]>) -> Protocol {
+        if protocol == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 }
+    }
+}
+
 /// A connection with its limits.
 fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
+    protocol: Protocol,
     address: SocketAddr,
     router: Router,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error: Send> + Send + 'static {
@@ -98,11 +173,41 @@ fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         request.extensions_mut().insert(Peer(address.ip()));
         router.clone().oneshot(request)
     });
-    let mut builder = Builder::new(TokioExecutor::new());
+    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = match protocol {
+        Protocol::Http1 => builder.http1_only(),
+        Protocol::Http2 => builder.http2_only(),
+    };
     let http1 = &mut builder.http1();
     http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(LONGEST_HEAD);
     let http2 = &mut builder.http2();
     http2.timer(TokioTimer::new()).max_header_list_size(LONGEST_HEAD as u32);
     http2.keep_alive_interval(ALIVE).max_concurrent_streams(100);
     builder.serve_connection(TokioIo::new(stream), service).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_has_its_share_and_no_more() {
+        let guests = Guests { most: 2, by_address: Arc::default() };
+        let address = |last| IpAddr::from([192, 0, 2, last]);
+        let held = (guests.enter(address(1)), guests.enter(address(1)));
+        assert!(held.0.is_some() && held.1.is_some());
+        assert!(guests.enter(address(1)).is_none());
+        assert!(guests.enter(address(2)).is_some());
+        drop(held);
+        assert!(guests.enter(address(1)).is_some());
+        assert!(guests.by_address.lock().expect("a lock").is_empty(), "nobody is remembered");
+    }
+
+    #[test]
+    fn http_2_is_spoken_where_it_was_agreed_on() {
+        assert_eq!(Protocol::agreed(Some(b"h2")), Protocol::Http2);
+        for other in [None, Some(&b"http/1.1"[..]), Some(b"h3")] {
+            assert_eq!(Protocol::agreed(other), Protocol::Http1);
+        }
+    }
 }

@@ -39,6 +39,8 @@ pub enum Saved {
     Yes,
     /// Somebody else stored another one since it was read; nothing was changed.
     Overtaken,
+    /// It is not the run's turn: it is due again later, and nothing was changed.
+    Later,
 }
 
 /// Where the states of runs are kept.
@@ -114,6 +116,9 @@ pub enum DriveError<E> {
         /// Why.
         refused: Refused,
     },
+    /// It is not the run's turn.
+    #[error("run {0} waits for its turn")]
+    Later(RunKey),
     /// Others changed the run every time.
     #[error("run {0} is changed by others all the time")]
     Crowded(RunKey),
@@ -238,8 +243,10 @@ impl<'a, S: RunStore> Driver<'a, S> {
                 return Ok(told);
             }
             let saved = self.store.save(run, version, &state, &events, now);
-            if saved.map_err(DriveError::Store)? == Saved::Yes {
-                return Ok(told);
+            match saved.map_err(DriveError::Store)? {
+                Saved::Yes => return Ok(told),
+                Saved::Later => return Err(DriveError::Later(run.clone())),
+                Saved::Overtaken => {}
             }
         }
         Err(DriveError::Crowded(run.clone()))

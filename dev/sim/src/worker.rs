@@ -59,7 +59,8 @@ impl Worker {
             }
             Err(DriveError::Crowded(run)) => world.complain(&run, "nobody gets ahead"),
             Err(DriveError::NoRun(run)) => world.complain(&run, "it vanished"),
-            Ok(()) | Err(DriveError::Store(_) | DriveError::Refused { .. }) => {}
+            Ok(())
+            | Err(DriveError::Store(_) | DriveError::Later(_) | DriveError::Refused { .. }) => {}
         }
     }
 

@@ -77,7 +77,7 @@ fn work(store: &BlockingStore, name: &str, clock: &AtomicU64) -> u64 {
                 done += 1;
             }
             Ok(None) => {}
-            Err(DriveError::Store(CatalogError::Quota { .. })) => {}
+            Err(DriveError::Later(_)) => {}
             Err(error) => panic!("{error:?}"),
         }
     }

@@ -32,7 +32,8 @@ const WITH_TOKEN: [(&str, &str); 3] = [
 ];
 
 /// Statuses of requests that change something.
-const CHANGING: [(&str, &str); 5] = [
+const CHANGING: [(&str, &str); 6] = [
+    ("408", "the body did not come"),
     ("409", "something else is already there, or the state does not allow it"),
     ("412", "it is not what the request says that it is"),
     ("413", "the body is too large"),

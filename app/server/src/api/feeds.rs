@@ -1,7 +1,9 @@
 //! Feeds of the tenant's ledger: what they hold, what was rejected, and evidence that comes in.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -13,7 +15,6 @@ use serde_json::{Value, json};
 use stella_engine::{Cancel, EngineError, IngestRequest, NoProgress, Store};
 use stella_ledger::{FeedSpec, IngestMode, Ledger, LedgerError, QuarantineFilter};
 use stella_model::{ErrorCode, FeedName};
-use tokio::sync::mpsc;
 use utoipa::IntoParams;
 
 use super::extract::{Name, Params};
@@ -22,8 +23,8 @@ use crate::access::Caller;
 use crate::access::limits::Place;
 use crate::service::Service;
 
-/// Pieces of a body that wait for the ledger.
-const WAITING: usize = 4;
+/// How long whoever sends evidence may be silent.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Largest body with evidence, in bytes.
 const LARGEST: u64 = 16 << 30;
@@ -174,7 +175,7 @@ impl IngestQuery {
     }
 }
 
-/// Takes evidence into a feed, as it streams in, in one transaction: all of it or nothing. The body is
+/// Takes evidence into a feed once all of it has come, in one transaction: all of it or nothing. The body is
 /// what a file of `stella ingest` may be: JSON, JSON lines, XML, an archive, each also compressed.
 #[utoipa::path(post, path = "/feeds/{name}/records", tag = "feeds",
     params(("name" = String, Path, description = "the feed, which is made if it is not there"),
@@ -190,19 +191,18 @@ pub(crate) async fn ingest(
 ) -> Result<Json<Value>, Problem> {
     let request = query.request(feed(&name)?, &service)?;
     let place = service.limits.enter(Place::Ingest, &caller.tenant)?;
-    let (give, take) = mpsc::channel(WAITING);
+    let evidence = spooled(&service, body).await?;
+    let is_dry = request.dry_run;
+    if !is_dry {
+        // Before anything changes: whatever becomes of this process, it is known who wanted it.
+        service.catalog.audit(&caller.tenant, &caller.entry(&name), service.now()).await?;
+    }
     let store = service.store(&caller.tenant);
-    let (cancel, is_dry) = (Cancel::new(), request.dry_run);
     let taken = tokio::task::spawn_blocking(move || {
         let _place = place;
-        let reader = Box::new(Received { pieces: take, piece: Bytes::new(), is_over: false });
-        stella_engine::ingest_stream(&store, &request, "-", reader, &NoProgress, &cancel)
+        let reader = Box::new(evidence);
+        stella_engine::ingest_stream(&store, &request, "-", reader, &NoProgress, &Cancel::new())
     });
-    if pass_on(body, &give).await? {
-        // Without this the input is one that broke off.
-        give.send(None).await.ok();
-    }
-    drop(give);
     let report = taken.await.map_err(ended)??;
     if !is_dry {
         let mut entry = caller.entry(name);
@@ -219,53 +219,35 @@ pub(crate) async fn ingest(
     Ok(Json(serde_json::to_value(&report).map_err(Problem::internal)?))
 }
 
-/// Passes a body on to whoever reads it; whether it came to its end.
-async fn pass_on(
-    body: Body,
-    give: &mpsc::Sender<Option<io::Result<Bytes>>>,
-) -> Result<bool, Problem> {
+/// Keeps a body in a file without a name until all of it is there: while somebody sends, nobody's ledger
+/// waits. A connection that breaks, or is silent for long, leaves nothing.
+async fn spooled(service: &Service, body: Body) -> Result<File, Problem> {
+    let failed = |error: io::Error| {
+        Problem::new(ErrorCode::Io, format!("the evidence cannot be kept: {error}"))
+    };
+    let data = service.data.clone();
+    let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(data));
+    let mut file = file.await.map_err(ended)?.map_err(failed)?;
     let (mut pieces, mut size) = (body.into_data_stream(), 0);
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(io::Error::other);
-        let is_broken = piece.is_err();
-        size += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+    loop {
+        let piece = tokio::time::timeout(SILENCE, pieces.next()).await.map_err(|_| {
+            Problem::usage("the evidence did not come: nothing was sent for a minute")
+                .with_status(StatusCode::REQUEST_TIMEOUT)
+        })?;
+        let Some(piece) = piece else { break };
+        let piece: Bytes = piece.map_err(|error| {
+            Problem::usage(format!("the evidence broke off, nothing was taken: {error}"))
+        })?;
+        size += piece.len() as u64;
         if size > LARGEST {
             let message = format!("evidence comes in bodies of at most {LARGEST} bytes");
             return Err(Problem::usage(message)
                 .hint("send it in several requests")
                 .with_status(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        // Whoever reads may have seen enough to refuse the rest.
-        if give.send(Some(piece)).await.is_err() || is_broken {
-            return Ok(false);
-        }
+        let written = tokio::task::spawn_blocking(move || file.write_all(&piece).map(|()| file));
+        file = written.await.map_err(ended)?.map_err(failed)?;
     }
-    Ok(true)
-}
-
-/// A body that is read by a thread which may wait. It ends where the client said that it ends: a
-/// connection that broke is an error, never an end.
-struct Received {
-    pieces: mpsc::Receiver<Option<io::Result<Bytes>>>,
-    piece: Bytes,
-    is_over: bool,
-}
-
-impl Read for Received {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() && !self.is_over {
-            match self.pieces.blocking_recv() {
-                Some(Some(piece)) => self.piece = piece?,
-                Some(None) => self.is_over = true,
-                None => {
-                    let gone = "the client went away before the end of its evidence";
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, gone));
-                }
-            }
-        }
-        let most = buffer.len().min(self.piece.len());
-        let taken = self.piece.split_to(most);
-        buffer.get_mut(..most).unwrap_or_default().copy_from_slice(&taken);
-        Ok(most)
-    }
+    let rewound = tokio::task::spawn_blocking(move || file.rewind().map(|()| file));
+    rewound.await.map_err(ended)?.map_err(failed)
 }

@@ -10,7 +10,7 @@ use stella_model::ErrorCode;
 use stella_run::Failure;
 use utoipa::ToSchema;
 
-use crate::telemetry::trace;
+use crate::telemetry::{trace, without_places};
 
 /// An error on its way to a client, as RFC 9457 has it.
 #[derive(Debug)]
@@ -157,12 +157,14 @@ impl From<EngineError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let message = without_places(&self.message);
+        let hint = without_places(self.hint.as_deref().unwrap_or(self.code.next()));
         let body = ProblemBody {
             title: self.code.meaning(),
             status: self.status.as_u16(),
             code: self.code.as_str(),
-            message: &self.message,
-            hint: self.hint.as_deref().unwrap_or(self.code.next()),
+            message: &message,
+            hint: &hint,
             details: self.details,
             trace_id: trace(),
         };

@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stella_catalog::{Mutation, NewRun, Run, RunFilter, RunSummary, Started};
+use stella_catalog::{IdempotencyKey, Mutation, NewRun, Run, RunFilter, RunSummary, Started};
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 use stella_run::{CancelRequest, Failure, Held, Phase, RunKey, Status, Task};
@@ -232,8 +232,21 @@ pub(crate) async fn create(
     key: Option<Idempotency>,
     Body(order): Body<Order>,
 ) -> Result<Response, Problem> {
+    let key = key.map(|key| Ok::<_, Problem>(key.of(&asked(&order, None)?))).transpose()?;
+    // The same request has the same answer, also where its profile is not there any more.
+    if let Some(key) = &key
+        && let Some(result) = service.catalog.result_of(&caller.tenant, key, service.now()).await?
+    {
+        let number = result.parse().map_err(Problem::internal)?;
+        return answer(&service, &caller, Started { number, is_new: false }).await;
+    }
     let (stored, revision) = stored(&service, &caller, order).await?;
     accept(&service, &caller, key, stored, revision, None).await
+}
+
+/// What names a request for a run: not when it came, for it may come twice.
+fn asked(order: &Order, retry_of: Option<u64>) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(&("run.create", order, retry_of)).map_err(Problem::internal)
 }
 
 /// The order as it is stored, with the profile of the tenant as it is now; and its revision.
@@ -282,6 +295,8 @@ pub(crate) async fn retry(
     }
     let at = instant(service.now()).ok_or_else(|| Problem::internal("no time can be told"))?;
     let stored = StoredOrder { at, ..stored_order(&run)? };
+    let asked = asked(&stored.order, Some(id.0))?;
+    let key = key.map(|key| key.of(&asked));
     accept(&service, &caller, key, stored, run.summary.revision, Some(id)).await
 }
 
@@ -296,16 +311,12 @@ pub(crate) fn stored_order(run: &Run) -> Result<StoredOrder, Problem> {
 async fn accept(
     service: &Service,
     caller: &Caller,
-    key: Option<Idempotency>,
+    key: Option<IdempotencyKey>,
     stored: StoredOrder,
     revision: u64,
     retry_of: Option<RunId>,
 ) -> Result<Response, Problem> {
     let retry_of = retry_of.map(|run| run.0);
-    // Not when it came: the same request may come twice.
-    let asked = serde_json::to_vec(&("run.create", &stored.order, retry_of));
-    let asked = asked.map_err(Problem::internal)?;
-    let key = key.map(|key| key.of(&asked));
     let request = serde_json::to_string(&stored).map_err(Problem::internal)?;
     let target = HTTP.parse().map_err(Problem::internal)?;
     let new = NewRun {
@@ -319,8 +330,8 @@ async fn accept(
     let entry = caller.entry("a new run");
     let mutation = Mutation { entry: &entry, key: key.as_ref(), now: service.now() };
     let started = service.catalog.start_run(&caller.tenant, &new, &mutation).await;
-    let Started { number, is_new } = match started {
-        Ok(started) => started,
+    match started {
+        Ok(started) => answer(service, caller, started).await,
         Err(error) if error.code() == ErrorCode::Quota => {
             let mut entry = caller.entry("a new run");
             entry.outcome = "denied";
@@ -330,10 +341,15 @@ async fn accept(
             for (name, value) in quotas::headers(service, caller).await? {
                 super::downloads::set(&mut response, name, &value);
             }
-            return Ok(response);
+            Ok(response)
         }
-        Err(error) => return Err(error.into()),
-    };
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells of a run that was accepted, now or before.
+async fn answer(service: &Service, caller: &Caller, started: Started) -> Result<Response, Problem> {
+    let Started { number, is_new } = started;
     let id = RunId(number);
     if is_new {
         service.changed(&self::key(caller, id));

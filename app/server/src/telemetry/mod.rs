@@ -9,4 +9,4 @@ mod traces;
 
 pub(crate) use figures::Figures;
 pub(crate) use log::{LogFormat, start_log};
-pub(crate) use traces::{trace, traced};
+pub(crate) use traces::{trace, traced, without_places};

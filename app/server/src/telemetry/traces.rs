@@ -11,13 +11,26 @@ use axum::response::Response;
 use super::events::Answered;
 use crate::service::{Service, random};
 
+/// What answering a request has at hand everywhere.
+struct Answering {
+    trace: String,
+    /// The data directory, which is nobody's business but the operator's.
+    data: String,
+}
+
 tokio::task_local! {
-    static TRACE: String;
+    static ANSWERING: Answering;
 }
 
 /// The trace of the request that is being answered; empty where none is.
 pub(crate) fn trace() -> String {
-    TRACE.try_with(Clone::clone).unwrap_or_default()
+    ANSWERING.try_with(|answering| answering.trace.clone()).unwrap_or_default()
+}
+
+/// A text for whoever sent the request: without the place where the service keeps its files.
+pub(crate) fn without_places(text: &str) -> String {
+    let hide = |answering: &Answering| text.replace(&answering.data, "DATA");
+    ANSWERING.try_with(hide).unwrap_or_else(|_| text.to_owned())
 }
 
 /// The trace that a request brings, else a new one.
@@ -48,7 +61,9 @@ pub(crate) async fn traced(
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let begun = Instant::now();
-    let mut response = TRACE.scope(trace.clone(), next.run(request)).await;
+    let data = service.data.to_string_lossy().into_owned();
+    let answering = Answering { trace: trace.clone(), data };
+    let mut response = ANSWERING.scope(answering, next.run(request)).await;
     let route = route.as_deref().unwrap_or("none");
     let status = response.status().as_u16();
     let answered =

@@ -96,6 +96,12 @@ fn bad_requests_say_what_is_wrong() {
         let trace = answer.json()["traceId"].clone();
         assert_eq!(answer.header("x-trace-id"), trace.as_str(), "{answer:?}");
     }
+    // Where the service keeps its files is nobody's business.
+    let elsewhere = Server::start(&dir.path().join("another"), None);
+    let missing = elsewhere.ask("GET", "/feeds/npm", &[], "");
+    let told = String::from_utf8_lossy(&missing.body).into_owned();
+    assert!(missing.status == 404 && told.contains("DATA"), "{told}");
+    assert!(!told.contains(dir.path().to_str().expect("UTF-8")), "{told}");
     let new = [("If-None-Match", "*")];
     for (rest, member) in [
         (r#","max-drop":101"#, "max-drop"),
