@@ -24,8 +24,11 @@ impl From<DepotError> for EngineError {
     fn from(error: DepotError) -> EngineError {
         let hint = match error.code() {
             ErrorCode::NotAllowed => {
-                "check the owner and mode of the folder, or choose another with --store"
+                "check the owner and mode of the folder, or choose another with --store; of a bucket \
+                 the credentials in the environment"
             }
+            ErrorCode::Unreachable => "check the address of the bucket, the network and the server",
+            ErrorCode::DigestMismatch => "the same run makes it again",
             _ => "look at the disk of the store: it may be full",
         };
         wrap(error.code(), &error).hint(hint)

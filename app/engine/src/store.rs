@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use stella_depot::Depot;
+use stella_depot::{Bucket, Depot};
 use stella_ledger::{Ledger, PostgresLedger, SqliteLedger};
 use stella_model::TenantId;
 
@@ -17,6 +17,8 @@ pub struct Store {
     tenant: TenantId,
     /// The database of the ledger; none for a file in the directory.
     database: Option<Secret>,
+    /// What the depots of all machines share; none if the directory is all there is.
+    bucket: Option<Bucket>,
 }
 
 /// A connection string, which may have a password in it.
@@ -33,7 +35,7 @@ impl Store {
     /// The store in a directory, which is made when something is first written.
     #[must_use]
     pub fn at(dir: impl Into<PathBuf>) -> Store {
-        Store { dir: dir.into(), tenant: TenantId::local(), database: None }
+        Store { dir: dir.into(), tenant: TenantId::local(), database: None, bucket: None }
     }
 
     /// The same store with its ledger in a PostgreSQL database. `url` is a connection string or URL
@@ -42,6 +44,19 @@ impl Store {
     pub fn with_database(mut self, url: &str) -> Store {
         self.database = Some(Secret(url.to_owned()));
         self
+    }
+
+    /// The same store with its depot in a bucket, of which the one in the directory is a cache: runs and
+    /// bundles are then those of every store with this bucket.
+    #[must_use]
+    pub fn with_bucket(mut self, bucket: &Bucket) -> Store {
+        self.bucket = Some(bucket.clone());
+        self
+    }
+
+    /// Whether other machines use the same depot.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.bucket.is_some()
     }
 
     /// The same store as a tenant of it sees it (INV-TENANT); unless told, that is `local`.
@@ -89,7 +104,10 @@ impl Store {
     /// The depot.
     #[must_use]
     pub fn depot(&self) -> Depot {
-        Depot::at(&self.depot_dir(), &self.tenant)
+        match &self.bucket {
+            Some(bucket) => Depot::shared(&self.depot_dir(), &self.tenant, bucket),
+            None => Depot::at(&self.depot_dir(), &self.tenant),
+        }
     }
 
     /// What a tenant has for itself, beside ledger and depot, which know tenants.
@@ -112,7 +130,7 @@ impl Store {
         self.own_dir().join("trust")
     }
 
-    /// Folder of the depot.
+    /// Folder of the depot, or of its cache.
     #[must_use]
     pub fn depot_dir(&self) -> PathBuf {
         self.dir.join("depot")

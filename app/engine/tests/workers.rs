@@ -1,5 +1,7 @@
 //! Runs of the service: any number of workers make the bytes that one command makes.
 
+#[path = "workers/buckets.rs"]
+mod buckets;
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +63,10 @@ impl RunStore for Memory {
 /// The service in small: a store, and what its runs ask for.
 struct Service {
     store: Store,
+    /// Where workers run, one after the other; none if all of them are at the store.
+    machines: Vec<Store>,
+    /// Whether a machine loses its depot after every task.
+    forgetful: bool,
     request: RunRequest,
     signing: Signing,
     states: Memory,
@@ -73,7 +79,7 @@ struct Service {
 }
 
 /// Shows the service what a worker does.
-struct Hands<'a>(&'a Service);
+struct Hands<'a>(&'a Service, &'a Store);
 
 impl Performer for Hands<'_> {
     fn perform(
@@ -82,11 +88,14 @@ impl Performer for Hands<'_> {
         run: &RunState,
         cancel: &Cancel,
     ) -> Result<TaskResult, Option<Failure>> {
-        let Hands(service) = self;
+        let Hands(service, store) = self;
         service.tasks.lock().expect("a lock").push(lease.task.clone());
-        let (store, request, signing) = (&service.store, &service.request, &service.signing);
+        let (request, signing) = (&service.request, &service.signing);
         let tasks = RunTasks { store, request, signing };
         let done = tasks.perform(&lease.task, run, &NoProgress, cancel);
+        if service.forgetful {
+            std::fs::remove_dir_all(store.depot_dir()).ok();
+        }
         let dies = |deaths: u64| deaths.checked_sub(1);
         if service.deaths.fetch_update(Ordering::SeqCst, Ordering::SeqCst, dies).is_ok() {
             // The work is done and nobody hears of it: the lease runs out.
@@ -109,6 +118,8 @@ impl Service {
     fn new(store: Store, profile: &str) -> Service {
         Service {
             store,
+            machines: Vec::new(),
+            forgetful: false,
             request: RunRequest { threads: 1, ..request(profile) },
             signing: Signing::UnsignedForTesting,
             states: Memory::default(),
@@ -146,7 +157,9 @@ impl Service {
             for number in 0..workers {
                 let states = &states;
                 scope.spawn(move || {
-                    let performer = &Hands(self);
+                    let machines = self.machines.len().max(1);
+                    let store = self.machines.get(number % machines).unwrap_or(&self.store);
+                    let performer = &Hands(self, store);
                     let name = format!("w{number}");
                     Worker { name, store: states, queue, performer, clock, watch }.work(stop);
                 });

@@ -13,6 +13,7 @@ mod install;
 mod moto;
 mod postgres;
 mod python;
+mod seaweed;
 mod softhsm;
 mod table;
 mod wheel;
@@ -26,6 +27,7 @@ pub use install::install;
 pub use moto::Moto;
 pub use postgres::Postgres;
 pub use python::python;
+pub use seaweed::SeaweedFs;
 pub use softhsm::SoftHsm;
 pub use table::{COSIGN_VERSIONS, PEERS, TRIVY_VERSIONS};
 

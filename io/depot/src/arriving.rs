@@ -52,7 +52,7 @@ impl Depot {
                 break file;
             }
         };
-        if self.is_intact(expected) {
+        if self.is_intact_here(expected) {
             // Somebody else took it in.
             fs::remove_file(&path).map_err(failed("remove", &path))?;
             let digest = DigestBuilder::new();
@@ -117,6 +117,7 @@ impl ArrivingBlob {
     pub fn finish(self) -> Result<Arrival, DepotError> {
         let ArrivingBlob { depot, expected, path, file, digest, size, is_there } = self;
         if is_there {
+            depot.share(&expected)?;
             return Ok(Arrival::Kept);
         }
         if size != expected.size || digest.finish() != expected.digest {
@@ -128,6 +129,7 @@ impl ArrivingBlob {
         fs::create_dir_all(folder).map_err(failed("make", folder))?;
         file.set_permissions(readable()).map_err(failed("write", &path))?;
         fs::rename(&path, &blob).map_err(failed("write", &blob))?;
+        depot.share(&expected)?;
         Ok(Arrival::Kept)
     }
 }
@@ -161,12 +163,12 @@ mod tests {
         let mut first = depot.arriving(&expected).expect("begins");
         first.take(b"some ").expect("takes");
         drop(first);
-        assert!(!depot.is_intact(&expected));
+        assert!(!depot.is_intact(&expected).expect("looks"));
         let mut second = depot.arriving(&expected).expect("goes on");
         assert_eq!(second.size(), 5);
         second.take(b"bytes").expect("takes");
         assert_eq!(second.finish().expect("ends"), Arrival::Kept);
-        assert!(depot.is_intact(&expected));
+        assert!(depot.is_intact(&expected).expect("looks"));
     }
 
     #[test]
@@ -183,11 +185,11 @@ mod tests {
             assert_eq!(second.size(), 10, "nothing is left to fetch");
             assert_eq!(second.finish().expect("ends"), Arrival::Kept);
         });
-        assert!(depot.is_intact(&expected));
+        assert!(depot.is_intact(&expected).expect("looks"));
         // One that is announced with another size touches no blob.
         let other = StoredFile { size: 3, ..expected };
         assert_eq!(depot.arriving(&other).expect("begins").size(), 0);
-        assert!(depot.is_intact(&expected));
+        assert!(depot.is_intact(&expected).expect("looks"));
     }
 
     #[test]
@@ -198,7 +200,7 @@ mod tests {
         other.take(b"some bytez").expect("takes");
         assert!(other.take(b"!").is_err(), "it is too long");
         assert_eq!(other.finish().expect("ends"), Arrival::Other);
-        assert!(!depot.is_intact(&expected));
+        assert!(!depot.is_intact(&expected).expect("looks"));
         assert_eq!(depot.arriving(&expected).expect("begins").size(), 0);
     }
 }

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use stella_manifest::carrier_order;
 use stella_model::{Digest, DigestBuilder, PartName};
 use stella_verify::{BundleFiles, CarrierFault, FileEntry};
 
-use crate::{Depot, Kept, StoredFile};
+use crate::{BlobReader, Depot, DepotError, Kept, StoredFile};
 
 /// A file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,16 +102,24 @@ impl KeptBundle {
     /// Opens a file for reading from its start to its end.
     ///
     /// # Errors
-    /// Any I/O error; also if the file does not have its size any more.
+    /// Any I/O error; also if the file does not have its size any more, and as
+    /// [`Depot::open`] has them.
     pub fn read(&self, name: &PartName) -> io::Result<File> {
+        self.depot.open(&self.stored(name)?).map_err(DepotError::into_io)
+    }
+
+    /// Reads a range of a file, as [`Depot::reader`] does.
+    ///
+    /// # Errors
+    /// If the bundle has no such file.
+    pub fn range(&self, name: &PartName, range: Range<u64>) -> io::Result<BlobReader> {
+        Ok(self.depot.reader(&self.stored(name)?, range))
+    }
+
+    fn stored(&self, name: &PartName) -> io::Result<StoredFile> {
         let found = self.record.files.binary_search_by(|file| file.name.cmp(name));
         let file = found.ok().and_then(|at| self.record.files.get(at));
-        let file = file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        let open = File::open(self.depot.blob_path(&file.stored.digest))?;
-        if open.metadata()?.len() != file.stored.size {
-            return Err(io::Error::other("the file has another size than it was stored with"));
-        }
-        Ok(open)
+        file.map(|file| file.stored).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
     /// What it consists of.

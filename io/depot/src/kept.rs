@@ -32,10 +32,19 @@ pub(crate) fn to_bytes<K: Kept>(record: &K) -> Vec<u8> {
 
 /// Reads a record; whatever does not read, or is not what was written, is as good as absent.
 pub(crate) fn from_bytes<K: Kept>(bytes: &[u8]) -> Option<K> {
+    serde_json::from_slice(json(bytes)?).ok()
+}
+
+/// Whether a record is what was written.
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+    json(bytes).is_some()
+}
+
+/// The JSON of a record that is what was written.
+fn json(bytes: &[u8]) -> Option<&[u8]> {
     let (digest, json) = bytes.split_at_checked(DIGEST_BYTES)?;
     let json = json.strip_prefix(b"\n")?;
-    let is_whole = Digest::of(json).to_string().as_bytes() == digest;
-    is_whole.then(|| serde_json::from_slice(json).ok()).flatten()
+    (Digest::of(json).to_string().as_bytes() == digest).then_some(json)
 }
 
 #[cfg(test)]

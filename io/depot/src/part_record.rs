@@ -16,6 +16,14 @@ pub struct StoredFile {
     pub size: u64,
 }
 
+impl StoredFile {
+    /// What bytes are stored as.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> StoredFile {
+        StoredFile { digest: Digest::of(bytes), size: bytes.len() as u64 }
+    }
+}
+
 /// The outcome of packing one planned part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

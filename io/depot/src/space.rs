@@ -58,7 +58,7 @@ impl BlobWriter {
     /// Keeps the blob under its digest.
     ///
     /// # Errors
-    /// [`DepotError`] if the file cannot be renamed.
+    /// [`DepotError`] if the file cannot be renamed, or the bucket does not take it.
     pub fn finish(self) -> Result<StoredFile, DepotError> {
         let digest: Digest = self.digest.finish();
         let path = self.depot.blob_path(&digest);
@@ -66,7 +66,9 @@ impl BlobWriter {
         std::fs::create_dir_all(folder).map_err(failed("make", folder))?;
         self.file.as_file().set_permissions(readable()).map_err(failed("write", &path))?;
         self.file.persist(&path).map_err(|error| failed("write", &path)(error.error))?;
-        Ok(StoredFile { digest, size: self.size })
+        let stored = StoredFile { digest, size: self.size };
+        self.depot.share(&stored)?;
+        Ok(stored)
     }
 }
 
@@ -110,7 +112,7 @@ impl Depot {
         Ok(BlobWriter { depot: self.clone(), incoming, file, digest, size: 0 })
     }
 
-    fn incoming(&self) -> Result<PathBuf, DepotError> {
+    pub(crate) fn incoming(&self) -> Result<PathBuf, DepotError> {
         let incoming = self.root.join("incoming");
         std::fs::create_dir_all(&incoming).map_err(failed("make", &incoming))?;
         Ok(incoming)
@@ -132,7 +134,7 @@ mod tests {
         }
         let stored = writer.finish().expect("keeps");
         assert_eq!(stored, StoredFile { digest: Digest::of(b"some bytes"), size: 10 });
-        assert!(depot.is_intact(&stored));
+        assert!(depot.is_intact(&stored).expect("looks"));
     }
 
     #[test]

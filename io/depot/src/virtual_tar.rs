@@ -3,15 +3,13 @@
 //! Any range of its bytes can be served, and each file is stored once however many bundles have it.
 //! The bytes are those of the tar carrier (FORMATS "Carriers").
 
-use std::fs::File;
-use std::io::{self, Read, Seek as _, SeekFrom};
+use std::io::{self, Read};
 use std::ops::Range;
-use std::path::PathBuf;
 
 use stella_manifest::tar::{self, TooLarge};
 use stella_model::Digest;
 
-use crate::{BundleFile, BundleRecord, Depot};
+use crate::{BlobReader, BundleFile, BundleRecord, Depot, StoredFile};
 
 /// A tar of a bundle in the depot.
 #[derive(Debug, Clone)]
@@ -30,8 +28,8 @@ pub enum Slice {
     Bytes(Vec<u8>),
     /// A range of a stored file.
     File {
-        /// Where it is.
-        path: PathBuf,
+        /// Which one.
+        stored: StoredFile,
         /// The bytes of it.
         range: Range<u64>,
     },
@@ -103,8 +101,8 @@ impl VirtualTar {
         // Looked at when the tar was made: a name and a size that have a header.
         let header = tar::header(&file.name, stored.size).unwrap_or([0; 512]);
         let begin = at + tar::BLOCK;
-        let content = cut(begin, stored.size, range)
-            .map(|range| Slice::File { path: self.depot.blob_path(&stored.digest), range });
+        let content =
+            cut(begin, stored.size, range).map(|range| Slice::File { stored: *stored, range });
         let padding = &[0; 512][..tar::padding(stored.size)];
         let padding = computed(begin + stored.size, padding, range);
         computed(at, &header, range).into_iter().chain(content).chain(padding)
@@ -114,7 +112,7 @@ impl VirtualTar {
     #[must_use]
     pub fn reader(&self, range: Range<u64>) -> TarReader {
         let slices: Vec<Slice> = self.slices(range).collect();
-        TarReader { slices: slices.into_iter(), current: None }
+        TarReader { depot: self.depot.clone(), slices: slices.into_iter(), current: None }
     }
 }
 
@@ -135,6 +133,7 @@ fn computed(begin: u64, bytes: &[u8], range: &Range<u64>) -> Option<Slice> {
 /// Reads the slices of a tar one after the other.
 #[derive(Debug)]
 pub struct TarReader {
+    depot: Depot,
     slices: std::vec::IntoIter<Slice>,
     current: Option<Current>,
 }
@@ -142,8 +141,7 @@ pub struct TarReader {
 #[derive(Debug)]
 enum Current {
     Bytes(io::Cursor<Vec<u8>>),
-    /// A file that must have so many more bytes.
-    File(io::Take<File>),
+    File(Box<BlobReader>),
 }
 
 impl Read for TarReader {
@@ -157,16 +155,7 @@ impl Read for TarReader {
             let read = match &mut self.current {
                 None => 0,
                 Some(Current::Bytes(bytes)) => bytes.read(buffer)?,
-                Some(Current::File(file)) => {
-                    let left = file.limit();
-                    match file.read(buffer)? {
-                        0 if left > 0 => {
-                            let short = "a stored file is shorter than it was";
-                            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, short));
-                        }
-                        read => read,
-                    }
-                }
+                Some(Current::File(file)) => file.read(buffer)?,
             };
             if read > 0 {
                 return Ok(read);
@@ -174,10 +163,8 @@ impl Read for TarReader {
             let Some(slice) = self.slices.next() else { return Ok(0) };
             self.current = Some(match slice {
                 Slice::Bytes(bytes) => Current::Bytes(io::Cursor::new(bytes)),
-                Slice::File { path, range } => {
-                    let mut file = File::open(path)?;
-                    file.seek(SeekFrom::Start(range.start))?;
-                    Current::File(file.take(range.end - range.start))
+                Slice::File { stored, range } => {
+                    Current::File(Box::new(self.depot.reader(&stored, range)))
                 }
             });
         }

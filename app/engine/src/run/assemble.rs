@@ -1,7 +1,6 @@
 //! From packed parts to the files of a bundle: manifest, provenance, and what people read.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
 use stella_depot::{Depot, OutputFile, StoredFile, StoredPart};
@@ -219,13 +218,13 @@ fn push_leaves(
     stored: &StoredPart,
     depot: &Depot,
 ) -> Result<(), EngineError> {
+    let opened = depot.open(&stored.index)?;
     let path = depot.blob_path(&stored.index.digest);
     let unreadable = |source: std::io::Error| {
         EngineError::new(ErrorCode::Io, format!("cannot read the index {}", path.display()))
             .because(source)
     };
-    let file = File::open(&path).map_err(unreadable)?;
-    let decoder = zstd::Decoder::new(file).map_err(unreadable)?;
+    let decoder = zstd::Decoder::new(opened).map_err(unreadable)?;
     let mut lines = BufReader::new(decoder.take(stored.index_uncompressed));
     let mut line = Vec::new();
     loop {

@@ -88,7 +88,7 @@ impl Prepared {
                 .hint("another version of the program made it; run the same again")
         };
         let recipe = Recipe::of(request)?;
-        let decided: Decided = store.depot().find(&decided.decided).ok_or_else(other)?;
+        let decided: Decided = store.depot().find(&decided.decided)?.ok_or_else(other)?;
         let codec = rfc8785::to_vec(&codec::codec(recipe.profile.level));
         let redaction = recipe.rules.digest();
         let recalled = decided.sets.iter().map(|kept| {

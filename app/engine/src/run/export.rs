@@ -121,7 +121,7 @@ pub fn export(
     let done = match work.run(&mut stages) {
         // A part went bad or missing in the depot: it is built again, once.
         Err(error) if error.code() != ErrorCode::Interrupted => {
-            let Damage { damaged, missing } = forget_damage(&prepared, &depot);
+            let Damage { damaged, missing } = forget_damage(&prepared, &depot)?;
             if damaged + missing == 0 {
                 return Err(error);
             }
@@ -341,17 +341,17 @@ pub(super) struct Damage {
 
 /// Looks at every part and output of a run, and forgets those whose bytes are missing or no longer
 /// what they were.
-pub(super) fn forget_damage(prepared: &Prepared, depot: &Depot) -> Damage {
-    let mut damage = Damage { damaged: output::forget_damage(prepared, depot), missing: 0 };
+pub(super) fn forget_damage(prepared: &Prepared, depot: &Depot) -> Result<Damage, EngineError> {
+    let mut damage = Damage { damaged: output::forget_damage(prepared, depot)?, missing: 0 };
     let carried = if prepared.carries_records() { &prepared.sets[..] } else { &[] };
     for part in carried.iter().flat_map(|set| &set.parts) {
-        if depot.forget_damaged::<PartRecord>(&part.key) {
+        if depot.forget_damaged::<PartRecord>(&part.key)? {
             damage.damaged += 1;
-        } else if depot.find::<PartRecord>(&part.key).is_none() {
+        } else if depot.find::<PartRecord>(&part.key)?.is_none() {
             damage.missing += 1;
         }
     }
-    damage
+    Ok(damage)
 }
 
 #[cfg(test)]

@@ -152,16 +152,19 @@ pub struct PlannedOutput {
 }
 
 /// The outputs of a plan that would be made of records, and which of them the depot has.
-pub(super) fn planned(prepared: &Prepared, depot: &Depot) -> Vec<PlannedOutput> {
+pub(super) fn planned(
+    prepared: &Prepared,
+    depot: &Depot,
+) -> Result<Vec<PlannedOutput>, EngineError> {
     let planned = makers(prepared).map(|(maker, key)| {
-        let kept = depot.find::<OutputRecord>(&key);
+        let kept = depot.find::<OutputRecord>(&key)?;
         let (records, source_bytes) = sources(prepared, maker.spec);
-        PlannedOutput {
+        Ok(PlannedOutput {
             adapter: maker.spec.id.to_owned(),
             records,
             source_bytes,
             kept_bytes: kept.map(|record| record.files().iter().map(|file| file.size).sum()),
-        }
+        })
     });
     planned.collect()
 }
@@ -188,8 +191,12 @@ pub(super) fn made(prepared: &Prepared, outputs: &[Output]) -> Made {
 }
 
 /// Forgets outputs whose bytes are missing or no longer what they were; returns their number.
-pub(super) fn forget_damage(prepared: &Prepared, depot: &Depot) -> usize {
-    makers(prepared).filter(|(_, key)| depot.forget_damaged::<OutputRecord>(key)).count()
+pub(super) fn forget_damage(prepared: &Prepared, depot: &Depot) -> Result<usize, EngineError> {
+    let mut damaged = 0;
+    for (_, key) in makers(prepared) {
+        damaged += usize::from(depot.forget_damaged::<OutputRecord>(&key)?);
+    }
+    Ok(damaged)
 }
 
 /// Makes the outputs of a plan that do not carry the records themselves, unless the depot has them.
@@ -236,7 +243,7 @@ pub(crate) fn count(prepared: &Prepared) -> u32 {
 impl Workshop<'_> {
     /// An output, from the depot or made anew.
     fn output(&self, maker: &'static Maker, key: &Digest) -> Result<Output, EngineError> {
-        let (record, took) = match self.depot.reuse::<OutputRecord>(key) {
+        let (record, took) = match self.depot.reuse::<OutputRecord>(key)? {
             Some(record) => (record, None),
             None => {
                 let begun = Clock::now();

@@ -182,7 +182,7 @@ impl Shop<'_> {
             if self.cancel.is_set() {
                 return Ok(());
             }
-            let record = match self.reuse(task.part) {
+            let record = match self.reuse(task.part)? {
                 Some(record) => record,
                 None => self.build(task, &mut tools)?,
             };
@@ -192,10 +192,10 @@ impl Shop<'_> {
     }
 
     /// The part as the depot has it. Its bytes are hashed once, when the bundle is read back.
-    fn reuse(&self, part: &PartPlan) -> Option<PartRecord> {
+    fn reuse(&self, part: &PartPlan) -> Result<Option<PartRecord>, EngineError> {
         let record = self.depot.reuse(&part.key)?;
-        self.reused.fetch_add(1, Ordering::Relaxed);
-        Some(record)
+        self.reused.fetch_add(u64::from(record.is_some()), Ordering::Relaxed);
+        Ok(record)
     }
 
     fn build(&self, task: &Task<'_>, tools: &mut Option<Tools>) -> Result<PartRecord, EngineError> {

@@ -94,7 +94,7 @@ pub fn plan(
     let mut prepared = prepare(store, request, progress, cancel)?;
     let depot = store.depot();
     let last_run = prepared.last.take();
-    let outputs = output::planned(&prepared, &depot);
+    let outputs = output::planned(&prepared, &depot)?;
     let mut work = Work::default();
     for output in &outputs {
         match output.kept_bytes {
@@ -107,7 +107,7 @@ pub fn plan(
         let parts = if prepared.carries_records() { &set.parts[..] } else { &[] };
         let mut reusable_parts = 0;
         for part in parts {
-            match depot.find::<PartRecord>(&part.key) {
+            match depot.find::<PartRecord>(&part.key)? {
                 Some(record) => {
                     reusable_parts += 1;
                     work.reused += record.files().iter().map(|file| file.size).sum::<u64>();

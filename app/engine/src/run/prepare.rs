@@ -90,10 +90,13 @@ pub(super) fn prepare(
     let kept = Some(known.renew(&live, &scanned));
     let mut warnings = unmatched.warnings();
     warnings.extend(never_filled(selectors, &feeds));
-    let last = RunRecord::last(store, &kin(profile)).unwrap_or_else(|problem| {
-        warnings.push(problem);
-        None
-    });
+    let last = match RunRecord::last(store, &kin(profile)) {
+        Err(error) if error.code() == ErrorCode::Io => {
+            warnings.push(error.to_string());
+            None
+        }
+        other => other?,
+    };
     let floors = floors(last.as_ref(), profile, selectors);
     let mut broken = broken_floors(&floors, selectors, &feeds, &live, &scanned);
     let mut accepted = Vec::new();

@@ -10,7 +10,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use stella_model::{Digest, ErrorCode, Instant};
+use stella_depot::{Kept, StoredFile};
+use stella_model::{Digest, DigestBuilder, ErrorCode, Instant};
 use stella_plan::ProfileId;
 use stella_plan::estimate::Experience;
 
@@ -83,19 +84,32 @@ pub struct SetRecord {
     pub root: Digest,
 }
 
+/// In a depot that machines share the last run is that of all of them.
+impl Kept for RunRecord {
+    const FOLDER: &'static str = "runs";
+
+    fn files(&self) -> Vec<StoredFile> {
+        Vec::new()
+    }
+}
+
 impl RunRecord {
     /// The last run of a profile in this revision.
     ///
     /// # Errors
-    /// A sentence for the operator if there is a record that does not read: the run is then not
-    /// held against it.
-    pub fn last(store: &Store, profile: &ProfileId) -> Result<Option<RunRecord>, String> {
+    /// [`ErrorCode::Unreachable`] if nobody can tell now: the run must wait then. Else a sentence for
+    /// the operator if there is a record that does not read: the run is then not held against it.
+    pub fn last(store: &Store, profile: &ProfileId) -> Result<Option<RunRecord>, EngineError> {
+        if store.is_shared() {
+            return Ok(store.depot().newest(&in_depot(profile))?);
+        }
         let path = path(store, profile, "json");
         let problem = |error: &dyn std::fmt::Display| {
-            format!(
+            let message = format!(
                 "the record of the last run, {}, does not read ({error}); nothing is held against it",
                 path.display()
-            )
+            );
+            EngineError::new(ErrorCode::Io, message)
         };
         match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| problem(&error)),
@@ -106,6 +120,9 @@ impl RunRecord {
 
     /// Replaces the last run of a profile in this revision, whole or not at all.
     pub(crate) fn save(&self, store: &Store, profile: &ProfileId) -> Result<(), EngineError> {
+        if store.is_shared() {
+            return Ok(store.depot().keep(&in_depot(profile), self)?);
+        }
         let path = path(store, profile, "json");
         put(&path, &stella_model::rfc8785::to_vec(self)).map_err(|source| {
             let message = format!("cannot write the run record {}", path.display());
@@ -150,6 +167,13 @@ pub(super) fn path(store: &Store, profile: &ProfileId, extension: &str) -> PathB
     // Names of profiles have no character but ':' that a file system might refuse.
     let name = profile.name.replace(':', "_");
     store.runs_dir().join(format!("{name}.{}.{extension}", profile.revision.short(16)))
+}
+
+/// What the last run of a profile in this revision is kept under in a depot.
+fn in_depot(profile: &ProfileId) -> Digest {
+    let mut key = DigestBuilder::new();
+    key.lp(b"stella-last-run-1").lp(profile.name.as_bytes()).digest(&profile.revision);
+    key.finish()
 }
 
 /// Puts a file in its place, whole or not at all.

@@ -91,12 +91,14 @@ impl RunTasks<'_> {
         // A run is decided once: what others execute must not be lost. What they pack may be, it is
         // packed again.
         depot.sync()?;
-        let made = depot.find::<MadeBundle>(&by_plan(&plan_hash, key.as_ref()));
+        let made = depot.find::<MadeBundle>(&by_plan(&plan_hash, key.as_ref()))?;
         // Its files count as used now: nobody prunes them while this run is under way.
-        let same_as = made.and_then(|made| {
-            let kept = depot.reuse::<BundleRecord>(&made.bundle)?;
-            Some(bundle_of(made.export_digest, &kept))
-        });
+        let same_as = match made {
+            None => None,
+            Some(made) => depot
+                .reuse::<BundleRecord>(&made.bundle)?
+                .map(|kept| bundle_of(made.export_digest, &kept)),
+        };
         let (shards, outputs) = (pack::shard_count(&prepared), output::count(&prepared));
         let snapshot = prepared.snapshot();
         // What is kept of sets only spares the next plan some reading: a warning would help nobody.
@@ -149,7 +151,7 @@ impl RunTasks<'_> {
         let (depot, kept) = (self.store.depot(), self.kept(run)?);
         for file in &kept.record().files {
             cancel.check()?;
-            if !depot.is_intact(&file.stored) {
+            if !depot.is_intact(&file.stored)? {
                 return Err(lost(&format!("{} is no longer what was sealed", file.name)));
             }
         }
@@ -176,33 +178,45 @@ impl RunTasks<'_> {
             error.code(),
             ErrorCode::Io | ErrorCode::DigestMismatch | ErrorCode::BadBundle
         );
-        if of_depot && self.forget(run) > 0 {
-            failure.remedy = Remedy::Rebuild;
+        if of_depot {
+            match self.forget(run) {
+                Ok(0) => {}
+                Ok(_) => failure.remedy = Remedy::Rebuild,
+                // Nobody can tell now whether something is damaged: later somebody can.
+                Err(_) => failure.remedy = Remedy::Again,
+            }
         }
         failure
     }
 
     /// Forgets what is damaged of all that the run needs, so that it is made anew; gives how much.
-    fn forget(&self, run: &RunState) -> usize {
+    fn forget(&self, run: &RunState) -> Result<usize, EngineError> {
         let depot = self.store.depot();
-        let Ok(prepared) = self.recall(run) else { return 0 };
-        let is_bad = |digest: &Digest| {
-            depot.forget_damaged::<BundleRecord>(digest)
-                || depot.find::<BundleRecord>(digest).is_none()
+        let prepared = match self.recall(run) {
+            Ok(prepared) => prepared,
+            Err(error) if error.code() == ErrorCode::Unreachable => return Err(error),
+            Err(_) => return Ok(0),
         };
-        let bundle = run.bundle.as_ref().is_some_and(|bundle| is_bad(&bundle.files));
+        let is_bad = match &run.bundle {
+            None => false,
+            Some(bundle) => {
+                depot.forget_damaged::<BundleRecord>(&bundle.files)?
+                    || depot.find::<BundleRecord>(&bundle.files)?.is_none()
+            }
+        };
         // What is not packed yet is no damage, and what is missing later is made when sealing.
-        forget_damage(&prepared, &depot).damaged + usize::from(bundle)
+        Ok(forget_damage(&prepared, &depot)?.damaged + usize::from(is_bad))
     }
 }
 
 /// A sealed bundle in the depot. Its files count as used now.
 ///
 /// # Errors
-/// [`EngineError`] with [`ErrorCode::DigestMismatch`] if not all of it is there.
+/// [`EngineError`] with [`ErrorCode::DigestMismatch`] if not all of it is there, and with
+/// [`ErrorCode::Unreachable`] if the bucket does not answer.
 pub fn kept_bundle(store: &Store, bundle: &Bundle) -> Result<KeptBundle, EngineError> {
     let depot = store.depot();
-    match depot.reuse::<BundleRecord>(&bundle.files) {
+    match depot.reuse::<BundleRecord>(&bundle.files)? {
         Some(record) => Ok(KeptBundle::new(depot, record)),
         None => Err(lost("a file of the bundle is missing in the depot")),
     }

@@ -33,7 +33,7 @@ fn the_listener_speaks_tls_and_nothing_else_where_it_has_a_certificate() {
     let url = format!("https://{}/api/export/v1/me", server.address);
     let trusting = builder().tls_certs_only([root]).build().expect("a client");
     let answer = trusting.get(&url).bearer_auth(&server.token).send().expect("is answered");
-    assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_11));
+    assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
     // Whoever does not know the certificate does not send the token.
     let strict = builder().build().expect("a client");
     assert!(strict.get(&url).bearer_auth(&server.token).send().is_err());

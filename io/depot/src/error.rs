@@ -1,0 +1,74 @@
+//! What could not be done in the depot.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+
+use stella_model::ErrorCode;
+
+/// What could not be done in the depot.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {attempt} {what} in the depot")]
+pub struct DepotError {
+    attempt: &'static str,
+    /// A file, or an object of the bucket.
+    what: String,
+    code: ErrorCode,
+    #[source]
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl DepotError {
+    /// The code, from which exit code and HTTP status follow: [`ErrorCode::Unreachable`] if a bucket
+    /// does not answer, [`ErrorCode::DigestMismatch`] if something is missing or not what it was.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// That something is not there, or no longer what it was.
+    pub(crate) fn damaged(attempt: &'static str, what: String, how: &'static str) -> DepotError {
+        let source = io::Error::new(io::ErrorKind::InvalidData, how).into();
+        DepotError { attempt, what, code: ErrorCode::DigestMismatch, source }
+    }
+
+    /// That a bucket did not do what it was asked.
+    pub(crate) fn of_bucket(
+        attempt: &'static str,
+        what: String,
+        source: object_store::Error,
+    ) -> DepotError {
+        use object_store::Error as Bucket;
+        let code = match &source {
+            Bucket::PermissionDenied { .. } | Bucket::Unauthenticated { .. } => {
+                ErrorCode::NotAllowed
+            }
+            Bucket::NotFound { .. } => ErrorCode::DigestMismatch,
+            Bucket::InvalidPath { .. } => ErrorCode::Internal,
+            _ => ErrorCode::Unreachable,
+        };
+        DepotError { attempt, what, code, source: source.into() }
+    }
+
+    /// The same for those who read a file.
+    pub(crate) fn into_io(self) -> io::Error {
+        let kind = match self.source.downcast_ref::<io::Error>() {
+            Some(error) => error.kind(),
+            None => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, self)
+    }
+}
+
+/// Says what was attempted on a file.
+pub(crate) fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DepotError {
+    let what = path.display().to_string();
+    move |source| {
+        let code = match ErrorCode::of_writing(source.kind()) {
+            ErrorCode::NotAllowed => ErrorCode::NotAllowed,
+            // The names are the depot's own: nobody can choose others.
+            _ => ErrorCode::Io,
+        };
+        DepotError { attempt, what, code, source: source.into() }
+    }
+}

@@ -1,0 +1,197 @@
+//! Finding what is damaged, and forgetting it so that it is made again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stella_model::Digest;
+
+use crate::shelf::{Copies, Folder, Shared, Shelf};
+use crate::survey::Survey;
+use crate::{BundleRecord, Depot, DepotError, Roots, StoredFile};
+
+/// What is wrong with a blob or a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// It does not have the bytes that its name tells.
+    Changed,
+    /// It is not there, although something needs it.
+    Missing,
+}
+
+/// A blob or record that is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    /// Its file or object.
+    pub name: String,
+    /// What is wrong.
+    pub damage: Damage,
+    /// Its bytes as they were, where something tells.
+    pub size: Option<u64>,
+    /// The records that need it, such as `bundles/ab/abcd….json`.
+    pub needed_by: Vec<String>,
+}
+
+/// What a scrub found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// Blobs that were read.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What is damaged, by name.
+    pub damaged: Vec<Damaged>,
+}
+
+/// What is done about damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// Nothing.
+    No,
+    /// It is forgotten, with the records that need it, so that the next run of the same plan makes it
+    /// again. What the folder of this machine has a good copy of is brought back at once.
+    Forget,
+}
+
+impl Depot {
+    /// Reads every blob of the bucket, or of the folder if there is none, and compares it with its
+    /// name; finds blobs that records need and that are gone, records that do not read, and bundles
+    /// among the roots that nothing is known of. Copies in the folder that are damaged go, they are
+    /// fetched again.
+    ///
+    /// # Errors
+    /// [`DepotError`] if something cannot be read or removed; damage is none.
+    pub fn scrub(&self, roots: &Roots, repair: Repair) -> Result<Scrubbed, DepotError> {
+        let _held = self.hold()?;
+        match &self.objects {
+            None => self.scrub_shelf(&Folder(self), roots, repair),
+            Some(objects) => {
+                self.drop_bad_copies()?;
+                let copies = Copies::Ignored;
+                self.scrub_shelf(&Shared { depot: self, objects, copies }, roots, repair)
+            }
+        }
+    }
+
+    /// Removes copies of the folder that are not what they should be.
+    fn drop_bad_copies(&self) -> Result<(), DepotError> {
+        let folder = Folder(self);
+        for (digest, entry) in Survey::of(&folder)?.blobs {
+            let found = folder.digest(&entry.name, entry.size)?;
+            if found.is_some_and(|found| found.digest != digest) {
+                folder.remove(&entry.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn scrub_shelf(
+        &self,
+        shelf: &dyn Shelf,
+        roots: &Roots,
+        repair: Repair,
+    ) -> Result<Scrubbed, DepotError> {
+        let survey = Survey::of(shelf)?;
+        let mut scrubbed = Scrubbed::default();
+        let mut bad = changed(shelf, &survey, &mut scrubbed)?;
+        let needs = needs(&survey);
+        for (digest, need) in &needs {
+            // One that is not in the list may have come after it was made.
+            let is_gone = !survey.blobs.contains_key(digest)
+                && shelf.used(&crate::blob_name(&need.0.digest))?.is_none();
+            if is_gone {
+                bad.insert(*digest, Damage::Missing);
+            }
+        }
+        for (digest, damage) in &bad {
+            let (size, needed_by) = match needs.get(digest) {
+                Some((file, names)) => (Some(file.size), names.clone()),
+                None => (None, Vec::new()),
+            };
+            let name = shelf.what(&crate::blob_name(digest));
+            scrubbed.damaged.push(Damaged { name, damage: *damage, size, needed_by });
+        }
+        let mut tell = |name: &str, damage| {
+            let name = shelf.what(name);
+            scrubbed.damaged.push(Damaged { name, damage, size: None, needed_by: Vec::new() });
+        };
+        let unreadable = unreadable(&survey);
+        unreadable.iter().for_each(|name| tell(name, Damage::Changed));
+        let known: BTreeSet<&Digest> = survey.bundles.iter().map(|bundle| &bundle.key).collect();
+        for bundle in roots.bundles.iter().filter(|bundle| !known.contains(bundle)) {
+            let name = crate::record_name::<BundleRecord>(bundle);
+            if shelf.used(&name)?.is_none() {
+                tell(&name, Damage::Missing);
+            }
+        }
+        if repair == Repair::Forget {
+            let bad: BTreeSet<Digest> = bad.into_keys().collect();
+            self.forget(shelf, &bad, &needs, &unreadable)?;
+        }
+        Ok(scrubbed)
+    }
+
+    fn forget(
+        &self,
+        shelf: &dyn Shelf,
+        bad: &BTreeSet<Digest>,
+        needs: &Needs,
+        unreadable: &[&str],
+    ) -> Result<(), DepotError> {
+        let mut records: BTreeSet<&str> = unreadable.iter().copied().collect();
+        for digest in bad {
+            shelf.remove(&crate::blob_name(digest))?;
+            let Some((file, names)) = needs.get(digest) else { continue };
+            if self.objects.is_some() && self.is_intact_here(file) {
+                self.share(file)?;
+            } else {
+                records.extend(names.iter().map(String::as_str));
+            }
+        }
+        for name in records {
+            shelf.remove(name)?;
+            // The copy of this machine, if it is one.
+            Folder(self).remove(name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Blobs by digest, with the records that need them.
+type Needs = BTreeMap<Digest, (StoredFile, Vec<String>)>;
+
+fn needs(survey: &Survey) -> Needs {
+    let mut needs = Needs::new();
+    for record in survey.bundles.iter().chain(&survey.caches) {
+        for file in record.files.iter().flatten() {
+            let need = needs.entry(file.digest).or_insert_with(|| (*file, Vec::new()));
+            need.1.push(record.entry.name.clone());
+        }
+    }
+    needs
+}
+
+/// Reads every blob; gives those that are not what their names tell.
+fn changed(
+    shelf: &dyn Shelf,
+    survey: &Survey,
+    scrubbed: &mut Scrubbed,
+) -> Result<BTreeMap<Digest, Damage>, DepotError> {
+    let mut bad = BTreeMap::new();
+    for (digest, entry) in &survey.blobs {
+        // One that is gone meanwhile was removed by a collection.
+        let Some(found) = shelf.digest(&entry.name, entry.size)? else { continue };
+        scrubbed.blobs += 1;
+        scrubbed.bytes += entry.size;
+        if found.digest != *digest {
+            bad.insert(*digest, Damage::Changed);
+        }
+    }
+    Ok(bad)
+}
+
+/// The names of records that do not read.
+fn unreadable(survey: &Survey) -> Vec<&str> {
+    let records = survey.bundles.iter().chain(&survey.caches);
+    let unreadable = records.filter(|record| record.files.is_none()).map(|record| &record.entry);
+    let made = survey.made.iter().filter(|(_, bundle)| bundle.is_none()).map(|(entry, _)| entry);
+    unreadable.chain(made).map(|entry| entry.name.as_str()).collect()
+}
