@@ -53,7 +53,7 @@ impl Database {
 /// A catalog.
 #[derive(Clone)]
 pub struct Catalog {
-    pool: AnyPool,
+    pub(crate) pool: AnyPool,
     pub(crate) database: Database,
 }
 

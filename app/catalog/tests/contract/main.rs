@@ -1,6 +1,7 @@
 //! What a catalog promises, on SQLite and on a real PostgreSQL server.
 
 mod audit;
+mod kept;
 mod migrate;
 mod place;
 mod profiles;
