@@ -11,16 +11,18 @@ use crate::catalog::Database;
 use crate::error::doing;
 use crate::runs::RUNS;
 use crate::states::state;
-use crate::tenant::parsed;
+use crate::tenant::{get, parsed};
 use crate::{Catalog, CatalogError};
 
 /// What runs of a tenant still count on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needed {
     /// What runs that are not over were decided to be.
     pub plans: BTreeSet<Digest>,
     /// Bundles that were not released, and those of runs that are not over.
     pub bundles: BTreeSet<Digest>,
+    /// When the tenant was made: no other catalog has one of this name and time.
+    pub since: Millis,
 }
 
 /// The turn of one process to collect what nobody needs; over when it is dropped.
@@ -52,7 +54,7 @@ impl Catalog {
     /// used after it began.
     ///
     /// # Errors
-    /// [`CatalogError::Database`]; [`CatalogError::Damaged`] if the state of a run that is not over does
+    /// [`CatalogError::Database`]; [`CatalogError::NotFound`]; [`CatalogError::Damaged`] if the state of a run that is not over does
     /// not read: nobody can tell then what it needs.
     pub async fn needed(&self, tenant: &TenantId) -> Result<Needed, CatalogError> {
         const KEPT: &str = "SELECT DISTINCT bundle FROM export_runs \
@@ -60,7 +62,11 @@ impl Catalog {
         const LIVE: &str = "SELECT state FROM export_runs \
                             WHERE tenant = $1 AND finished_ms IS NULL";
         let mut tx = self.read(tenant).await?;
-        let mut needed = Needed::default();
+        let query = sqlx::query("SELECT created_ms FROM tenants WHERE tenant = $1");
+        let row = query.bind(tenant.as_str()).fetch_optional(&mut *tx.tx).await;
+        let row = row.map_err(doing("read a tenant"))?.ok_or_else(|| tx.unknown())?;
+        let since = Millis(get(&row, 0, "tenants")?);
+        let mut needed = Needed { plans: BTreeSet::new(), bundles: BTreeSet::new(), since };
         // Live ones first: one that ends meanwhile is among the kept ones.
         let live = sqlx::query(LIVE).bind(tenant.as_str()).fetch_all(&mut *tx.tx).await;
         for row in live.map_err(doing("read runs that are not over"))? {

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use stella_model::TenantId;
 
 use crate::access::Provider;
+use crate::keeping::{Collect, DepotPlace, Keeping, Scrub};
 use crate::telemetry::LogFormat;
 
 /// Export Center as a service.
@@ -31,6 +32,10 @@ pub(crate) enum Command {
     Migrate(Place),
     /// Make a tenant, and a token of its administrator if it has none.
     Tenant(NewTenant),
+    /// Remove from the depot what no run and no kept bundle needs, once: as a server does by itself.
+    Collect(Collect),
+    /// Read everything in the depot and name what is damaged.
+    Scrub(Scrub),
     /// Print the OpenAPI document of the API.
     #[command(hide = true)]
     Openapi,
@@ -135,6 +140,8 @@ pub(crate) struct Usage(pub(crate) &'static str);
 pub(crate) struct Work {
     #[command(flatten)]
     pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) depot: DepotPlace,
     /// Tasks that are done at once; a server with 0 leaves them to workers beside it.
     #[arg(long, env = "EXPORT_CENTER_WORKERS", value_name = "NUMBER", default_value = "2")]
     pub(crate) workers: u16,
@@ -155,6 +162,8 @@ pub(crate) struct Work {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) work: Work,
+    #[command(flatten)]
+    pub(crate) keeping: Keeping,
     /// Try it: sample data and a key made for it, all of it gone at the end.
     #[arg(long, conflicts_with_all = ["unsigned_for_testing", "key_password_file"])]
     pub(crate) demo: bool,

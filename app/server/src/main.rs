@@ -12,6 +12,7 @@ mod access;
 mod api;
 mod arguments;
 mod demo;
+mod keeping;
 mod listener;
 mod serve;
 mod service;
@@ -31,6 +32,8 @@ fn main() -> ExitCode {
         arguments::Command::Serve(serve) => serve::serve(&serve),
         arguments::Command::Worker(work) => serve::work(&work),
         arguments::Command::Tenant(new) => serve::add_tenant(&new),
+        arguments::Command::Collect(collect) => keeping::collect(&collect),
+        arguments::Command::Scrub(scrub) => keeping::scrub(&scrub),
         arguments::Command::Openapi => print_openapi(),
     };
     match done {
@@ -40,8 +43,11 @@ fn main() -> ExitCode {
             let catalog = error.downcast_ref::<stella_catalog::CatalogError>();
             let engine = error.downcast_ref::<stella_engine::EngineError>();
             let usage = error.downcast_ref::<arguments::Usage>().map(|_| ErrorCode::Usage);
+            let depot = error.downcast_ref::<stella_depot::DepotError>().map(|error| error.code());
+            let damage = error.downcast_ref::<keeping::DamageFound>();
+            let depot = depot.or(damage.map(|_| ErrorCode::DigestMismatch));
             let code = catalog.map(|error| error.code()).or(engine.map(|error| error.code()));
-            ExitCode::from(code.or(usage).map_or(1, ErrorCode::exit_code))
+            ExitCode::from(code.or(usage).or(depot).map_or(1, ErrorCode::exit_code))
         }
     }
 }

@@ -18,12 +18,12 @@ use crate::access::{Limits, Scope};
 use crate::api::{BASE, operations, router};
 use crate::arguments::{NewTenant, Place, Serve, Usage, Work};
 use crate::demo::{self, Demo};
-use crate::listener;
 use crate::service::{Service, now, random};
 use crate::telemetry::{Figures, start_log};
 use crate::tls;
 use crate::watch::Watchers;
 use crate::workers::with_workers;
+use crate::{keeping, listener};
 
 /// Milliseconds that the first token opens anything: a week, to make others with.
 const FIRST_TOKEN_MS: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -85,6 +85,7 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     std::io::stdout().flush().context("cannot write to standard output")?;
     serve_operations(&runtime, &service, &arguments.work)?;
     hear(&runtime, &service, &catalog_of(place)?);
+    keeping::keep_in_order(&runtime, &service, &arguments.work.depot, Some(&arguments.keeping));
     runtime.spawn({
         let service = service.clone();
         async move { service.watchers.look_at(&service.catalog).await }
@@ -144,6 +145,7 @@ pub(crate) fn work(arguments: &Work) -> anyhow::Result<()> {
     let service = Arc::new(runtime.block_on(open(arguments))?);
     hear(&runtime, &service, &catalog_of(&arguments.place)?);
     serve_operations(&runtime, &service, arguments)?;
+    keeping::keep_in_order(&runtime, &service, &arguments.depot, None);
     with_workers(&runtime, &service, arguments.workers, |_| {
         runtime.block_on(asked());
         Ok(())
@@ -174,7 +176,7 @@ async fn asked() {
     }
 }
 
-fn catalog_of(place: &Place) -> Result<String, Usage> {
+pub(crate) fn catalog_of(place: &Place) -> Result<String, Usage> {
     let data = place.dir()?;
     let file = || format!("sqlite://{}", data.join("catalog.db").display());
     Ok(place.catalog.as_ref().map_or_else(file, |address| address.as_str().to_owned()))
@@ -193,6 +195,7 @@ async fn open(work: &Work) -> anyhow::Result<Service> {
         catalog,
         data: work.place.dir()?.to_owned(),
         ledger: work.place.ledger.clone(),
+        bucket: work.depot.bucket()?,
         signing,
         queue: Arc::new(LocalQueue::default()),
         rules: Rules::DEFAULT,

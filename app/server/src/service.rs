@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stella_catalog::Catalog;
+use stella_depot::Bucket;
 use stella_engine::{LocalQueue, Signing, Store, TaskQueue as _, WorkerEvent};
 use stella_model::TenantId;
 use stella_run::{Millis, Rules, RunEvent, RunKey};
@@ -22,6 +23,8 @@ pub(crate) struct Service {
     pub(crate) data: PathBuf,
     /// A PostgreSQL database with the ledger; none for files in the data directory.
     pub(crate) ledger: Option<crate::arguments::Address>,
+    /// What the depots of all machines share; none if the data directory is all there is.
+    pub(crate) bucket: Option<Bucket>,
     /// Who signs.
     pub(crate) signing: Signing,
     pub(crate) queue: Arc<LocalQueue>,
@@ -38,6 +41,10 @@ impl Service {
     /// The store of a tenant.
     pub(crate) fn store(&self, tenant: &TenantId) -> Store {
         let store = Store::at(&self.data).of_tenant(tenant.clone());
+        let store = match &self.bucket {
+            Some(bucket) => store.with_bucket(bucket),
+            None => store,
+        };
         match &self.ledger {
             Some(url) => store.with_database(url.as_str()),
             None => store,

@@ -14,7 +14,7 @@ use stella_model::Digest;
 
 use crate::shelf::{Copies, Entry, Folder, Shared, Shelf};
 use crate::survey::{Record, Survey};
-use crate::{Depot, DepotError, FRESH};
+use crate::{Depot, DepotError, FRESH, failed, write_whole};
 
 /// How long a folder is waited for that runs hold.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -75,6 +75,28 @@ impl Depot {
         let shelf = Shared { depot: self, objects, copies: Copies::WillDo };
         let decided = decide(&Survey::of(&shelf)?, roots, rules, shelf.now()?);
         decided.carry_out(&shelf)
+    }
+
+    /// Says whose roots this depot is collected by, unless somebody has said so; whether it is this
+    /// owner. Who asks somebody else what must stay would remove what is still needed.
+    ///
+    /// # Errors
+    /// [`DepotError`] if nobody can tell.
+    pub fn claim(&self, owner: &Digest) -> Result<bool, DepotError> {
+        const NAME: &str = "owner";
+        let told = owner.to_string();
+        let Some(objects) = &self.objects else {
+            let path = self.root.join(NAME);
+            if !path.exists() {
+                write_whole(&self.root, &path, told.as_bytes())?;
+            }
+            let found = std::fs::read(&path).map_err(failed("read", &path))?;
+            return Ok(found == told.as_bytes());
+        };
+        if objects.get(NAME)?.is_none() {
+            objects.put(NAME, told.clone().into_bytes())?;
+        }
+        Ok(objects.get(NAME)?.is_some_and(|found| found == told.as_bytes()))
     }
 
     fn collect_folder(

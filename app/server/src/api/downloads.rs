@@ -3,8 +3,7 @@
 //! A piece is read when the client has taken the one before, so that a slow one holds memory for one
 //! piece and no thread.
 
-use std::fs::File;
-use std::io::{self, Read, Seek as _, SeekFrom};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -88,11 +87,7 @@ pub(crate) async fn part(
         size: stored.size,
         etag: format!("\"{}\"", stored.digest),
         sha256: Some(*stored.digest.as_bytes()),
-        open: Box::new(move |range| {
-            let mut file: File = bundle.read(&name)?;
-            file.seek(SeekFrom::Start(range.start))?;
-            Ok(Box::new(file.take(range.end - range.start)))
-        }),
+        open: Box::new(move |range| Ok(Box::new(bundle.range(&name, range)?))),
     };
     send(&service, &caller, format!("{id} {path}"), content, &method, &headers).await
 }

@@ -1,6 +1,7 @@
 //! The service as clients meet it: the real program, over HTTP, killed in the middle.
 
 mod crashes;
+mod depots;
 mod document;
 mod feeds;
 mod oidc;

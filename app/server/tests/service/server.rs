@@ -216,6 +216,7 @@ impl Drop for Server {
 pub(crate) fn program(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_export-center"));
     command.env_clear().env("EXPORT_CENTER_DATA", data).stdin(Stdio::null());
+    command.envs(stella_peers::SeaweedFs::CREDENTIALS);
     command
 }
 

@@ -58,6 +58,17 @@ fn a_kept_bundle_stays_and_another_one_goes() {
 }
 
 #[test]
+fn a_depot_is_collected_by_one_owner() {
+    on_both(|place| {
+        let [ours, theirs] = [b"ours", b"them"].map(|name| Digest::of(name));
+        assert!(place.machine("one").claim(&ours).expect("asks"));
+        assert!(!place.machine("two").claim(&theirs).expect("asks"));
+        assert!(place.machine("two").claim(&ours).expect("asks"));
+        assert!(place.of_tenant("one", "other").claim(&theirs).expect("asks"));
+    });
+}
+
+#[test]
 fn what_is_younger_than_the_grace_stays() {
     on_both(|place| {
         let one = place.machine("one");

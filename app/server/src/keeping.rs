@@ -1,0 +1,316 @@
+//! Where the depot is, how long it keeps what, and whether all of it is as it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use stella_catalog::{AuditEntry, Catalog, Needed};
+use stella_depot::{
+    Bucket, BucketAddress, BucketPlace, Collected, CollectionRules, Credentials, Damage, Damaged,
+    Depot, DepotError, Patience, Repair, Roots,
+};
+use stella_engine::{DEFAULT_CACHE_BYTES, Store};
+use stella_model::{Digest, DigestBuilder, TenantId};
+use stella_run::Millis;
+use tokio::runtime::Runtime;
+
+use crate::arguments::Place;
+use crate::serve::catalog_of;
+use crate::service::{Service, now};
+use crate::telemetry::start_log;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// How often copies of what is in a bucket are held against the size of the cache.
+const TRIM: Duration = Duration::from_secs(600);
+
+/// Where the depot is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DepotPlace {
+    /// Depot that machines share, `s3://BUCKET/PREFIX`, of which the one in the data directory is then a
+    /// cache. Credentials come from the environment, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+    /// from a web identity, or from the machine.
+    #[arg(long, env = "EXPORT_CENTER_DEPOT", value_name = "URL")]
+    depot: Option<BucketAddress>,
+    /// The server of the bucket; that of AWS unless given. One with http: is spoken to without TLS.
+    #[arg(long, env = "EXPORT_CENTER_S3_ENDPOINT", value_name = "URL")]
+    s3_endpoint: Option<String>,
+    /// The region of the bucket.
+    #[arg(long, env = "EXPORT_CENTER_S3_REGION", value_name = "NAME")]
+    s3_region: Option<String>,
+    /// Bytes of what is kept because it may be used again: parts and outputs of no kept bundle, and of a
+    /// shared depot the copies in the data directory.
+    #[arg(long, env = "EXPORT_CENTER_CACHE_BYTES", value_name = "NUMBER",
+          default_value_t = DEFAULT_CACHE_BYTES)]
+    cache_bytes: u64,
+}
+
+impl DepotPlace {
+    /// The bucket, if there is one.
+    pub(crate) fn bucket(&self) -> Result<Option<Bucket>, DepotError> {
+        let Some(address) = &self.depot else { return Ok(None) };
+        let place = BucketPlace {
+            address: address.clone(),
+            endpoint: self.s3_endpoint.clone(),
+            region: self.s3_region.clone(),
+            credentials: Credentials::Surroundings,
+            patience: Patience::default(),
+        };
+        Bucket::at(&place).map(Some)
+    }
+}
+
+/// How long what is kept.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Keeping {
+    /// Days after which the bundle of a run need not be kept any more; 0 keeps all for ever.
+    #[arg(
+        long,
+        env = "EXPORT_CENTER_KEEP_BUNDLES_DAYS",
+        value_name = "NUMBER",
+        default_value = "0"
+    )]
+    keep_bundles_days: u32,
+    /// Hours that what nobody needs stays in the depot after it was used last: longer than any task takes.
+    #[arg(long, env = "EXPORT_CENTER_GC_GRACE_HOURS", value_name = "HOURS", default_value = "24",
+          value_parser = clap::value_parser!(u32).range(2..=8760))]
+    gc_grace_hours: u32,
+    /// Minutes between two collections; 0 leaves them to `export-center collect`.
+    #[arg(long, env = "EXPORT_CENTER_GC_MINUTES", value_name = "MINUTES", default_value = "60")]
+    gc_minutes: u32,
+}
+
+/// `export-center collect`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Collect {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    depot: DepotPlace,
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+/// `export-center scrub`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Scrub {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    depot: DepotPlace,
+    /// Forget what is damaged, so that the next run of the same plan makes it again.
+    #[arg(long)]
+    repair: bool,
+}
+
+/// That something in the depot is damaged.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} files of the depot are damaged or missing; {1}")]
+pub(crate) struct DamageFound(usize, &'static str);
+
+/// What a tenant has in a depot, and what of it is still counted on.
+struct Keeper {
+    catalog: Catalog,
+    rules: CollectionRules,
+    /// None keeps all for ever.
+    keep_ms: Option<i64>,
+}
+
+impl Keeper {
+    fn new(catalog: Catalog, keeping: &Keeping, depot: &DepotPlace) -> Keeper {
+        let hours = Duration::from_secs(3600) * keeping.gc_grace_hours;
+        let rules = CollectionRules {
+            grace: hours.max(CollectionRules::SHORTEST_GRACE),
+            cache_bytes: depot.cache_bytes,
+        };
+        let days = i64::from(keeping.keep_bundles_days);
+        Keeper { catalog, rules, keep_ms: (days > 0).then_some(days * DAY_MS) }
+    }
+
+    /// One collection of all tenants, unless another process is at it; how many tenants could not be
+    /// collected.
+    async fn collect(&self, store: impl Fn(&TenantId) -> Store) -> anyhow::Result<usize> {
+        let Some(turn) = self.catalog.turn_to_collect().await? else { return Ok(0) };
+        let mut failed = 0;
+        for tenant in self.catalog.tenants().await? {
+            // What is wrong with one must not stand in the way of the others.
+            if let Err(error) = self.collect_tenant(&tenant, store(&tenant).depot()).await {
+                tracing::warn!(%tenant, error = format!("{error:#}"), "the depot is not collected");
+                failed += 1;
+            }
+        }
+        turn.end().await?;
+        Ok(failed)
+    }
+
+    async fn collect_tenant(&self, tenant: &TenantId, depot: Depot) -> anyhow::Result<()> {
+        let released = self.release(tenant, now()).await?;
+        let needed = self.catalog.needed(tenant).await?;
+        let owner = owner(tenant, &needed);
+        let (roots, rules) = (roots(needed), self.rules);
+        let collected = tokio::task::spawn_blocking(move || {
+            anyhow::ensure!(depot.claim(&owner)?, "it belongs to another catalog");
+            Ok(depot.collect(&roots, &rules)?)
+        });
+        let collected = collected.await.context("the collection broke off")??;
+        CollectionEnded { tenant, released, collected }.emit();
+        Ok(())
+    }
+
+    /// Releases what is old enough, and says so in the audit log.
+    async fn release(&self, tenant: &TenantId, now: Millis) -> anyhow::Result<u64> {
+        let Some(keep_ms) = self.keep_ms else { return Ok(0) };
+        let before = now.after(-keep_ms);
+        let runs = self.catalog.release(tenant, before, now).await?;
+        if runs > 0 {
+            let entry = AuditEntry {
+                actor: "export-center".to_owned(),
+                action: "bundle.release",
+                object: format!("bundles of {runs} runs"),
+                outcome: "allowed",
+                details: format!("{{\"endedBeforeMs\":{}}}", before.0),
+                trace: String::new(),
+            };
+            self.catalog.audit(tenant, &entry, now).await?;
+        }
+        Ok(runs)
+    }
+}
+
+/// Which catalog knows what a tenant needs.
+fn owner(tenant: &TenantId, needed: &Needed) -> Digest {
+    let mut owner = DigestBuilder::new();
+    owner.lp(b"stella-depot-owner-1").lp(tenant.as_str().as_bytes());
+    owner.lp(needed.since.0.to_string().as_bytes());
+    owner.finish()
+}
+
+fn roots(needed: Needed) -> Roots {
+    Roots { plans: needed.plans, bundles: needed.bundles }
+}
+
+/// A tenant was collected.
+struct CollectionEnded<'a> {
+    tenant: &'a TenantId,
+    released: u64,
+    collected: Collected,
+}
+
+impl CollectionEnded<'_> {
+    fn emit(&self) {
+        let CollectionEnded { tenant, released, collected } = self;
+        let Collected { records, blobs, bytes, unreadable, is_busy } = collected;
+        tracing::info!(%tenant, released, records, blobs, bytes, unreadable, is_busy,
+            "depot collected");
+        if *unreadable > 0 {
+            tracing::error!(%tenant, unreadable,
+                "bundles in the depot do not read, so no blob is removed: export-center scrub");
+        }
+    }
+}
+
+/// Trims the cache of this process, and collects if it is asked to, for as long as it runs.
+pub(crate) fn keep_in_order(
+    runtime: &Runtime,
+    service: &Arc<Service>,
+    depot: &DepotPlace,
+    keeping: Option<&Keeping>,
+) {
+    if service.bucket.is_some() {
+        runtime.spawn(trim(service.clone(), depot.cache_bytes));
+    }
+    let Some(keeping) = keeping.filter(|keeping| keeping.gc_minutes > 0) else { return };
+    let keeper = Keeper::new(service.catalog.clone(), keeping, depot);
+    let pause = Duration::from_secs(60) * keeping.gc_minutes;
+    let service = service.clone();
+    runtime.spawn(async move {
+        loop {
+            if let Err(error) = keeper.collect(|tenant| service.store(tenant)).await {
+                tracing::warn!(error = format!("{error:#}"), "the depot is not collected");
+            }
+            tokio::time::sleep(pause).await;
+        }
+    });
+}
+
+async fn trim(service: Arc<Service>, limit: u64) {
+    loop {
+        let tenants = service.catalog.tenants().await.unwrap_or_default();
+        for tenant in tenants {
+            let depot = service.store(&tenant).depot();
+            let trimmed = tokio::task::spawn_blocking(move || depot.trim(limit)).await;
+            if let Ok(Err(error)) = trimmed {
+                tracing::warn!(%tenant, %error, "the cache of the depot is not trimmed");
+            }
+        }
+        tokio::time::sleep(TRIM).await;
+    }
+}
+
+/// The store of a tenant, with the depot alone: neither ledger nor keys are needed.
+fn stores(place: &Place, depot: &DepotPlace) -> anyhow::Result<impl Fn(&TenantId) -> Store> {
+    let (data, bucket) = (place.dir()?.to_owned(), depot.bucket()?);
+    Ok(move |tenant: &TenantId| {
+        let store = Store::at(&data).of_tenant(tenant.clone());
+        match &bucket {
+            Some(bucket) => store.with_bucket(bucket),
+            None => store,
+        }
+    })
+}
+
+/// `export-center collect`.
+pub(crate) fn collect(arguments: &Collect) -> anyhow::Result<()> {
+    let Collect { place, depot, keeping } = arguments;
+    start_log(place.log_format, &place.log)?;
+    let stores = stores(place, depot)?;
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let catalog = Catalog::open(&catalog_of(place)?).await?;
+        let failed = Keeper::new(catalog.clone(), keeping, depot).collect(stores).await?;
+        catalog.close().await;
+        anyhow::ensure!(failed == 0, "the depots of {failed} tenants are not collected");
+        Ok(())
+    })
+}
+
+/// `export-center scrub`.
+pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
+    let Scrub { place, depot, repair } = arguments;
+    start_log(place.log_format, &place.log)?;
+    let stores = stores(place, depot)?;
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    let catalog = runtime.block_on(Catalog::open(&catalog_of(place)?))?;
+    let (repair, next) = match repair {
+        true => (Repair::Forget, "run the same plans again: they make it anew"),
+        false => (Repair::No, "--repair forgets it, so that the same plans make it anew"),
+    };
+    let mut damaged = 0;
+    for tenant in runtime.block_on(catalog.tenants())? {
+        let roots = roots(runtime.block_on(catalog.needed(&tenant))?);
+        let scrubbed = stores(&tenant).depot().scrub(&roots, repair)?;
+        println!("{tenant} {} blobs, {} bytes read", scrubbed.blobs, scrubbed.bytes);
+        scrubbed.damaged.iter().for_each(|one| println!("{}", line(&tenant, one)));
+        damaged += scrubbed.damaged.len();
+    }
+    runtime.block_on(catalog.close());
+    match damaged {
+        0 => Ok(()),
+        damaged => Err(DamageFound(damaged, next).into()),
+    }
+}
+
+/// What is told of something that is damaged.
+fn line(tenant: &TenantId, one: &Damaged) -> String {
+    let how = match one.damage {
+        Damage::Changed => "changed",
+        Damage::Missing => "missing",
+    };
+    let size = one.size.map_or_else(|| "-".to_owned(), |size| size.to_string());
+    let needed = match one.needed_by.is_empty() {
+        true => "nothing that is known".to_owned(),
+        false => one.needed_by.join(" "),
+    };
+    format!("{tenant} {how} {} {size} -> {needed}", one.name)
+}
