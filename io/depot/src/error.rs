@@ -32,7 +32,8 @@ impl DepotError {
         DepotError { attempt, what, code: ErrorCode::DigestMismatch, source }
     }
 
-    /// That a bucket did not do what it was asked.
+    /// That a bucket did not do what it was asked. Where it is, is left out: who is told of a run that
+    /// failed need not know it.
     pub(crate) fn of_bucket(
         attempt: &'static str,
         what: String,
@@ -47,7 +48,7 @@ impl DepotError {
             Bucket::InvalidPath { .. } => ErrorCode::Internal,
             _ => ErrorCode::Unreachable,
         };
-        DepotError { attempt, what, code, source: source.into() }
+        DepotError { attempt, what, code, source: without_addresses(&source.to_string()).into() }
     }
 
     /// The same for those who read a file.
@@ -60,6 +61,12 @@ impl DepotError {
     }
 }
 
+fn without_addresses(text: &str) -> String {
+    let is_address = |word: &&str| word.contains("http://") || word.contains("https://");
+    let word = |word| if is_address(&word) { "(its address)" } else { word };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// Says what was attempted on a file.
 pub(crate) fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DepotError {
     let what = path.display().to_string();
@@ -70,5 +77,21 @@ pub(crate) fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Erro
             _ => ErrorCode::Io,
         };
         DepotError { attempt, what, code, source: source.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_bucket_is_is_not_told() {
+        let told = "Error performing PUT http://10.0.0.1:8333/evidence/a in 2s, after 5 retries";
+        let source = object_store::Error::Generic { store: "S3", source: told.into() };
+        let error = DepotError::of_bucket("write", "the object a".to_owned(), source);
+        assert_eq!(error.to_string(), "cannot write the object a in the depot");
+        let source = error.source().expect("says why").to_string();
+        assert!(!source.contains("10.0.0.1") && source.contains("after 5 retries"), "{source}");
+        assert_eq!(error.code(), ErrorCode::Unreachable);
     }
 }

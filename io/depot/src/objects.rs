@@ -70,7 +70,7 @@ impl Objects {
 
     /// What a person is told of an object.
     pub(crate) fn what(&self, name: &str) -> String {
-        format!("the object {}", self.path(name))
+        format!("the object {name}")
     }
 
     /// Puts a small object in its place, whole or not at all, whatever is there.
