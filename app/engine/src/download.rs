@@ -225,6 +225,7 @@ impl Fetch<'_> {
     /// Fetches a file unless it is there, and goes on as often as it gets further.
     fn file(&self, file: &Listed) -> Result<(), EngineError> {
         if self.depot.is_intact(&file.stored)? {
+            self.depot.bring(&file.stored)?;
             self.tell(file.stored.size);
             return Ok(());
         }

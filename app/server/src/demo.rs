@@ -107,8 +107,9 @@ impl Demo {
 pub(crate) fn wanted(work: &Work, demo: bool) -> anyhow::Result<bool> {
     let place = &work.place;
     let has_place = place.data.is_some() || place.catalog.is_some() || place.ledger.is_some();
-    if demo && has_place {
-        let what = "--demo has a store of its own: leave --data, --catalog and --ledger out";
+    if demo && (has_place || work.depot.is_shared()) {
+        let what =
+            "--demo has a store of its own: leave --data, --catalog, --ledger and --depot out";
         return Err(Usage(what).into());
     }
     Ok(demo)

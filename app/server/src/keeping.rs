@@ -47,6 +47,11 @@ pub(crate) struct DepotPlace {
 }
 
 impl DepotPlace {
+    /// Whether other machines use it too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.depot.is_some()
+    }
+
     /// The bucket, if there is one.
     pub(crate) fn bucket(&self) -> Result<Option<Bucket>, DepotError> {
         let Some(address) = &self.depot else { return Ok(None) };

@@ -78,7 +78,7 @@ impl Objects {
         let (store, path) = (self.bucket.store.clone(), self.path(name));
         let put = async move { store.put(&path, PutPayload::from(bytes)).await };
         self.bucket.wait(put).map_err(self.failed("write", name))?;
-        self.believe(name);
+        self.believe(name, Age::Fresh);
         Ok(())
     }
 
@@ -90,7 +90,7 @@ impl Objects {
         blob: &StoredFile,
         path: &FilePath,
     ) -> Result<(), DepotError> {
-        if self.is_believed(name) {
+        if self.is_believed(name, Age::Fresh) {
             return Ok(());
         }
         let file = File::open(path).map_err(failed("read", path))?;
@@ -99,7 +99,7 @@ impl Objects {
             false if self.is_there(name, blob)? => {}
             false => self.put_large(name, blob, file, path)?,
         }
-        self.believe(name);
+        self.believe(name, Age::Fresh);
         Ok(())
     }
 
@@ -196,7 +196,7 @@ impl Objects {
         belief: Belief,
     ) -> Result<Vec<bool>, DepotError> {
         let mut there = vec![true; blobs.len()];
-        let is_asked = |name: &str| belief == Belief::None || !self.is_believed(name);
+        let is_asked = |name: &str| belief == Belief::None || !self.is_believed(name, Age::Any);
         let asked: Vec<usize> = (0..blobs.len()).filter(|at| is_asked(&blobs[*at].0)).collect();
         for group in asked.chunks(AT_ONCE) {
             let begun: Vec<_> =
@@ -204,10 +204,12 @@ impl Objects {
             for (at, look) in begun {
                 let (name, blob) = &blobs[at];
                 let seen = look.get().map_err(self.failed("look for", name))?;
-                there[at] = seen.is_some_and(|seen| seen.size == blob.size);
-                match there[at] {
-                    true => self.believe(name),
-                    false => self.doubt(name),
+                let seen = seen.filter(|seen| seen.size == blob.size);
+                there[at] = seen.is_some();
+                match seen {
+                    Some(seen) if seen.is_fresh() => self.believe(name, Age::Fresh),
+                    Some(_) => self.believe(name, Age::Any),
+                    None => self.doubt(name),
                 }
             }
         }
@@ -286,54 +288,63 @@ impl Objects {
 
     /// Makes an object young again by writing the same, if it would soon be old enough to be collected.
     pub(crate) fn refresh(&self, name: &str, bytes: &[u8]) -> Result<(), DepotError> {
-        if self.is_believed(name) {
+        if self.is_believed(name, Age::Fresh) {
             return Ok(());
         }
         match self.look(name)? {
             Some(seen) if seen.size == bytes.len() as u64 && seen.is_fresh() => {
-                self.believe(name);
+                self.believe(name, Age::Fresh);
                 Ok(())
             }
             _ => self.put(name, bytes.to_vec()),
         }
     }
 
-    fn believe(&self, name: &str) {
-        self.bucket.seen.add(self.path(name).as_ref());
+    fn believe(&self, name: &str, age: Age) {
+        self.bucket.seen.add(self.path(name).as_ref(), age);
     }
 
     fn doubt(&self, name: &str) {
         self.bucket.seen.remove(self.path(name).as_ref());
     }
 
-    fn is_believed(&self, name: &str) -> bool {
-        self.bucket.seen.has(self.path(name).as_ref())
+    fn is_believed(&self, name: &str, age: Age) -> bool {
+        self.bucket.seen.has(self.path(name).as_ref(), age)
     }
 }
 
-/// Objects that were seen in a bucket a little while ago, and young enough or named by what is.
+/// How old an object was when it was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Age {
+    /// Nobody looked; what names it keeps it.
+    Any,
+    /// So young that nobody collects it soon, also if nothing names it.
+    Fresh,
+}
+
+/// Objects that were seen in a bucket a little while ago.
 #[derive(Default)]
-pub(crate) struct Recently(Mutex<HashMap<String, Instant>>);
+pub(crate) struct Recently(Mutex<HashMap<String, (Instant, Age)>>);
 
 impl Recently {
-    fn names(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+    fn names(&self) -> MutexGuard<'_, HashMap<String, (Instant, Age)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, path: &str) {
+    fn add(&self, path: &str, age: Age) {
         let mut names = self.names();
         if names.len() >= MOST_BELIEVED {
             names.clear();
         }
-        names.insert(path.to_owned(), Instant::now());
+        names.insert(path.to_owned(), (Instant::now(), age));
     }
 
     fn remove(&self, path: &str) {
         self.names().remove(path);
     }
 
-    fn has(&self, path: &str) -> bool {
-        self.names().get(path).is_some_and(|at| at.elapsed() < BELIEVED)
+    fn has(&self, path: &str, age: Age) -> bool {
+        self.names().get(path).is_some_and(|(at, seen)| *seen >= age && at.elapsed() < BELIEVED)
     }
 }
 

@@ -29,6 +29,17 @@ impl Depot {
         }
     }
 
+    /// Sees to it that a blob which is in the depot is in the folder, at [`blob_path`](Self::blob_path).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) has them.
+    pub fn bring(&self, blob: &StoredFile) -> Result<(), DepotError> {
+        match self.objects {
+            Some(_) => self.open(blob).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Brings a blob from the bucket into the folder, and looks at every byte of it.
     fn fetch(&self, objects: &Objects, blob: &StoredFile) -> Result<(), DepotError> {
         let (name, path) = (blob_name(&blob.digest), self.blob_path(&blob.digest));

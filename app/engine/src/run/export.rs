@@ -11,7 +11,7 @@ use stella_keys::StoreSigner;
 use stella_manifest::OutputEntry;
 use stella_model::{Digest, ErrorCode, Instant, Kind};
 
-use super::assemble::{Files, assemble};
+use super::assemble::{Bytes, Files, assemble};
 use super::distribute::{distribute, refuse_another};
 use super::kept_sets::KeptSets;
 use super::output::{self, Output};
@@ -273,6 +273,11 @@ impl Work<'_> {
         })?;
         self.cancel.check()?;
         let already_there = stages.time(Stage::Distribute, |progress| {
+            for (_, bytes) in &files.parts {
+                if let Bytes::Depot(stored) = bytes {
+                    self.depot.bring(stored)?;
+                }
+            }
             distribute(self.request, &files, &sealed, self.depot, progress, self.cancel)
                 .map_err(EngineError::from)
         })?;
