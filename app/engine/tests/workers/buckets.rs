@@ -20,17 +20,7 @@ struct Cloud {
 impl Cloud {
     fn start() -> Option<Cloud> {
         let (weed, postgres) = (SeaweedFs::start()?, Postgres::start()?);
-        let place = BucketPlace {
-            address: "s3://evidence/exports".parse().expect("an address"),
-            endpoint: Some(weed.url()),
-            region: Some("us-east-1".to_owned()),
-            credentials: Credentials::Given {
-                key_id: SeaweedFs::CREDENTIALS[0].1.to_owned(),
-                secret: SeaweedFs::CREDENTIALS[1].1.to_owned(),
-            },
-            patience: Patience::default(),
-        };
-        let bucket = Bucket::at(&place).expect("is set up");
+        let bucket = bucket(&weed.url(), Patience::default());
         Some(Cloud { weed, bucket, postgres, dir: stella_testkit::temp_dir() })
     }
 
@@ -52,6 +42,20 @@ impl Cloud {
         assert!(self.weed.get(&name).is_some(), "{name}");
         self.weed.put(&name, bytes);
     }
+}
+
+fn bucket(endpoint: &str, patience: Patience) -> Bucket {
+    let place = BucketPlace {
+        address: "s3://evidence/exports".parse().expect("an address"),
+        endpoint: Some(endpoint.to_owned()),
+        region: Some("us-east-1".to_owned()),
+        credentials: Credentials::Given {
+            key_id: SeaweedFs::CREDENTIALS[0].1.to_owned(),
+            secret: SeaweedFs::CREDENTIALS[1].1.to_owned(),
+        },
+        patience,
+    };
+    Bucket::at(&place).expect("is set up")
 }
 
 fn succeeds(service: &Service, number: u64) -> RunState {
@@ -156,4 +160,33 @@ fn a_bundle_that_is_kept_survives_collections_and_a_released_one_is_made_again()
     assert!(left.is_empty(), "{left:?}");
     let again = succeeds(&service, 2);
     assert_eq!(files(&service.bundle(&again)), before);
+}
+
+#[test]
+fn a_command_on_a_shared_store_takes_what_others_made_and_writes_the_same() {
+    let Some(cloud) = Cloud::start() else { return };
+    let service = cloud.service("command", "json:raw");
+    succeeds(&service, 1);
+    let dest = cloud.dir.path().join("bundle");
+    let report = run(&service.store, request("json:raw"), &dest, Carrier::Dir).expect("runs");
+    assert_eq!(report.reused_parts, report.parts);
+    let alone = stella_testkit::temp_dir();
+    assert_eq!(tree(&dest), expected(alone.path(), "json:raw"));
+}
+
+#[test]
+fn a_run_waits_for_a_bucket_that_does_not_answer_and_does_not_tell_where_it_is() {
+    let dir = stella_testkit::temp_dir();
+    let patience = Patience { retries: 1, ..Patience::default() };
+    // Nobody listens there.
+    let store = store(dir.path()).with_bucket(&bucket("http://127.0.0.1:9", patience));
+    let request = RunRequest { threads: 1, ..request("json:raw") };
+    let tasks =
+        RunTasks { store: &store, request: &request, signing: &Signing::UnsignedForTesting };
+    let run = RunState::new(BTreeSet::new(), Rules::DEFAULT);
+    let failure = tasks.perform(&TaskId::Plan, &run, &NoProgress, &Cancel::new());
+    let failure = failure.expect_err("fails").expect("was not stopped");
+    assert_eq!(failure.code, "ERR_EXPORT_UNREACHABLE");
+    assert_eq!(failure.remedy, stella_run::Remedy::Again);
+    assert!(!format!("{failure:?}").contains("127.0.0.1"), "{failure:?}");
 }
