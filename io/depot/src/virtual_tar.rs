@@ -5,6 +5,7 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::Arc;
 
 use stella_manifest::tar::{self, TooLarge};
 use stella_model::Digest;
@@ -16,7 +17,7 @@ use crate::{BlobReader, BundleFile, BundleRecord, Depot, StoredFile};
 pub struct VirtualTar {
     depot: Depot,
     /// The files in the order of the tar, and where the header of each begins.
-    files: Vec<(u64, BundleFile)>,
+    files: Arc<[(u64, BundleFile)]>,
     size: u64,
     identity: Digest,
 }
@@ -60,7 +61,7 @@ impl VirtualTar {
             at += tar::BLOCK + file.stored.size + tar::padding(file.stored.size) as u64;
         }
         let size = at + tar::END.len() as u64;
-        Ok(VirtualTar { depot, files, size, identity: bundle.identity() })
+        Ok(VirtualTar { depot, files: files.into(), size, identity: bundle.identity() })
     }
 
     /// Number of bytes.
@@ -108,11 +109,11 @@ impl VirtualTar {
         computed(at, &header, range).into_iter().chain(content).chain(padding)
     }
 
-    /// Reads a range of bytes; what lies beyond the end is left out.
+    /// Reads a range of bytes; what lies beyond the end is left out. Holds one slice of it at a time,
+    /// however many files the bundle has.
     #[must_use]
     pub fn reader(&self, range: Range<u64>) -> TarReader {
-        let slices: Vec<Slice> = self.slices(range).collect();
-        TarReader { depot: self.depot.clone(), slices: slices.into_iter(), current: None }
+        TarReader { tar: self.clone(), range, current: None }
     }
 }
 
@@ -133,8 +134,9 @@ fn computed(begin: u64, bytes: &[u8], range: &Range<u64>) -> Option<Slice> {
 /// Reads the slices of a tar one after the other.
 #[derive(Debug)]
 pub struct TarReader {
-    depot: Depot,
-    slices: std::vec::IntoIter<Slice>,
+    tar: VirtualTar,
+    /// What comes after the current slice.
+    range: Range<u64>,
     current: Option<Current>,
 }
 
@@ -160,11 +162,13 @@ impl Read for TarReader {
             if read > 0 {
                 return Ok(read);
             }
-            let Some(slice) = self.slices.next() else { return Ok(0) };
+            let next = self.tar.slices(self.range.clone()).next();
+            let Some(slice) = next else { return Ok(0) };
+            self.range.start += slice.size();
             self.current = Some(match slice {
                 Slice::Bytes(bytes) => Current::Bytes(io::Cursor::new(bytes)),
                 Slice::File { stored, range } => {
-                    Current::File(Box::new(self.depot.reader(&stored, range)))
+                    Current::File(Box::new(self.tar.depot.reader(&stored, range)))
                 }
             });
         }
