@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use stella_model::DigestBuilder;
 
-use crate::{Depot, DepotError, StoredFile, failed, readable};
+use crate::{Depot, DepotError, StoredFile, failed, make_ready};
 
 /// A blob of which a part is there. What has arrived is kept when the value is dropped, so that the
 /// next one goes on there; it is no blob of the depot before all of it is there and has its digest.
@@ -125,9 +125,7 @@ impl ArrivingBlob {
             return Ok(Arrival::Other);
         }
         let blob = depot.blob_path(&expected.digest);
-        let folder = blob.parent().unwrap_or(&depot.root);
-        fs::create_dir_all(folder).map_err(failed("make", folder))?;
-        file.set_permissions(readable()).map_err(failed("write", &path))?;
+        make_ready(&file, &blob)?;
         fs::rename(&path, &blob).map_err(failed("write", &blob))?;
         depot.share(&expected)?;
         Ok(Arrival::Kept)

@@ -14,7 +14,7 @@ use stella_model::Digest;
 
 use crate::shelf::{Copies, Entry, Folder, Shared, Shelf};
 use crate::survey::{Record, Survey};
-use crate::{Depot, DepotError, FRESH, failed, write_whole};
+use crate::{Depot, DepotError, FRESH, failed};
 
 /// How long a folder is waited for that runs hold.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -88,7 +88,7 @@ impl Depot {
         let Some(objects) = &self.objects else {
             let path = self.root.join(NAME);
             if !path.exists() {
-                write_whole(&self.root, &path, told.as_bytes())?;
+                self.write_whole(&path, told.as_bytes())?;
             }
             let found = std::fs::read(&path).map_err(failed("read", &path))?;
             return Ok(found == told.as_bytes());

@@ -11,6 +11,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use stella_model::{Digest, DigestBuilder};
+use tempfile::NamedTempFile;
 
 use crate::{
     BundleRecord, Depot, DepotError, FRESH, Kept, OutputRecord, PartRecord, StoredFile, failed,
@@ -191,6 +192,13 @@ impl Depot {
         Ok(blobs)
     }
 
+    /// Puts a file in its place below the folder, whole or not at all.
+    pub(crate) fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), DepotError> {
+        let mut file = self.named_file()?;
+        file.write_all(bytes).map_err(failed("write", path))?;
+        put_in_place(file, path)
+    }
+
     /// Temporary files and folders older than a day belong to no living process.
     pub(crate) fn remove_stale_incoming(&self) -> Result<(), DepotError> {
         for path in entries(&self.root.join("incoming"))? {
@@ -254,23 +262,23 @@ pub(crate) fn entries(dir: &Path) -> Result<Vec<PathBuf>, DepotError> {
     list.map(|entry| entry.map(|entry| entry.path()).map_err(failed("list", dir))).collect()
 }
 
-/// Puts a file in its place below the folder of a depot, whole or not at all.
-pub(crate) fn write_whole(root: &Path, path: &Path, bytes: &[u8]) -> Result<(), DepotError> {
-    let incoming = root.join("incoming");
-    for folder in [path.parent().unwrap_or(root), &incoming] {
-        fs::create_dir_all(folder).map_err(failed("make", folder))?;
-    }
-    let mut file =
-        tempfile::NamedTempFile::new_in(&incoming).map_err(failed("write to", &incoming))?;
-    file.write_all(bytes).map_err(failed("write", path))?;
-    file.as_file().set_permissions(readable()).map_err(failed("write", path))?;
+/// Gives a finished file its name, in place of one that is there.
+pub(crate) fn put_in_place(file: NamedTempFile, path: &Path) -> Result<(), DepotError> {
+    make_ready(file.as_file(), path)?;
     file.persist(path).map_err(|error| failed("write", path)(error.error))?;
     Ok(())
 }
 
+/// All that a finished file needs before it is given its name: the folder, and what others may do.
+pub(crate) fn make_ready(file: &File, path: &Path) -> Result<(), DepotError> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    file.set_permissions(readable()).map_err(failed("write", path))
+}
+
 /// Parts become files of bundles, which everyone may read and nobody may write: a bundle links to the
 /// files of the depot, and so does the next one, so that whoever edits one of them damages all.
-pub(crate) fn readable() -> fs::Permissions {
+fn readable() -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt as _;
     fs::Permissions::from_mode(0o444)
 }

@@ -43,7 +43,7 @@ pub use collect::{Collected, CollectionRules, Roots};
 pub use error::DepotError;
 pub(crate) use error::failed;
 pub use folder::{Hold, Pruned, digest_of_file};
-pub(crate) use folder::{readable, write_whole};
+pub(crate) use folder::{make_ready, put_in_place};
 pub use kept::Kept;
 use objects::{Belief, Objects};
 pub use output_record::{OutputFile, OutputRecord};
@@ -139,7 +139,7 @@ impl Depot {
         let Some(bytes) = objects.get(&record_name::<K>(key))? else { return Ok(None) };
         let record = kept::from_bytes(&bytes);
         if record.is_some() {
-            write_whole(&self.root, &self.record_path::<K>(key), &bytes)?;
+            self.write_whole(&self.record_path::<K>(key), &bytes)?;
         }
         Ok(record)
     }
@@ -164,7 +164,7 @@ impl Depot {
                 return Err(DepotError::damaged("keep", objects.what(&name), how));
             }
         }
-        write_whole(&self.root, &self.record_path::<K>(key), &bytes)
+        self.write_whole(&self.record_path::<K>(key), &bytes)
     }
 
     /// Whether all files are in the bucket; those that are in the folder alone are sent there.
@@ -232,7 +232,7 @@ impl Depot {
     pub fn put_blob(&self, bytes: &[u8]) -> Result<StoredFile, DepotError> {
         let stored = StoredFile::of(bytes);
         if !self.use_blob(&stored) || !self.is_intact_here(&stored) {
-            write_whole(&self.root, &self.blob_path(&stored.digest), bytes)?;
+            self.write_whole(&self.blob_path(&stored.digest), bytes)?;
         }
         self.share(&stored)?;
         Ok(stored)

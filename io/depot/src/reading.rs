@@ -1,12 +1,12 @@
 //! Reading blobs, wherever they are.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::Path;
 
 use crate::objects::{Objects, WINDOW};
-use crate::{Depot, DepotError, StoredFile, blob_name, failed, readable};
+use crate::{Depot, DepotError, StoredFile, blob_name, failed, put_in_place};
 
 impl Depot {
     /// Opens a blob for reading from its start. One that is in the bucket alone is fetched first.
@@ -43,19 +43,13 @@ impl Depot {
     /// Brings a blob from the bucket into the folder, and looks at every byte of it.
     fn fetch(&self, objects: &Objects, blob: &StoredFile) -> Result<(), DepotError> {
         let (name, path) = (blob_name(&blob.digest), self.blob_path(&blob.digest));
-        let incoming = self.incoming()?;
-        let mut file =
-            tempfile::NamedTempFile::new_in(&incoming).map_err(failed("write to", &incoming))?;
+        let mut file = self.named_file()?;
         if objects.read(&name, blob.size, &mut file)? != *blob {
             let how = "it does not have the bytes that its name tells";
             return Err(DepotError::damaged("read", objects.what(&name), how));
         }
         file.flush().map_err(failed("write", &path))?;
-        let folder = path.parent().unwrap_or(&incoming);
-        fs::create_dir_all(folder).map_err(failed("make", folder))?;
-        file.as_file().set_permissions(readable()).map_err(failed("write", &path))?;
-        file.persist(&path).map_err(|error| failed("write", &path)(error.error))?;
-        Ok(())
+        put_in_place(file, &path)
     }
 
     /// Reads a range of a blob. Nothing is opened or asked for before the first byte is read.

@@ -150,7 +150,7 @@ impl Shelf for Shared<'_> {
         }
         let bytes = self.objects.get(name)?;
         if let Some(bytes) = bytes.as_ref().filter(|bytes| crate::kept::is_whole(bytes)) {
-            crate::write_whole(&self.depot.root, &copy, bytes)?;
+            self.depot.write_whole(&copy, bytes)?;
         }
         Ok(bytes)
     }

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use stella_model::{Digest, DigestBuilder};
 use stella_pack::rows::Spool;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
-use crate::{Depot, DepotError, StoredFile, failed, readable};
+use crate::{Depot, DepotError, StoredFile, failed, put_in_place};
 
 /// A file without a name: it is gone when it is dropped, whatever happens to the process.
 #[derive(Debug)]
@@ -35,8 +35,7 @@ impl Spool for SpoolFile {
 #[derive(Debug)]
 pub struct BlobWriter {
     depot: Depot,
-    incoming: PathBuf,
-    file: tempfile::NamedTempFile,
+    file: NamedTempFile,
     digest: DigestBuilder,
     size: u64,
 }
@@ -62,10 +61,7 @@ impl BlobWriter {
     pub fn finish(self) -> Result<StoredFile, DepotError> {
         let digest: Digest = self.digest.finish();
         let path = self.depot.blob_path(&digest);
-        let folder = path.parent().unwrap_or(&self.incoming);
-        std::fs::create_dir_all(folder).map_err(failed("make", folder))?;
-        self.file.as_file().set_permissions(readable()).map_err(failed("write", &path))?;
-        self.file.persist(&path).map_err(|error| failed("write", &path)(error.error))?;
+        put_in_place(self.file, &path)?;
         let stored = StoredFile { digest, size: self.size };
         self.depot.share(&stored)?;
         Ok(stored)
@@ -105,11 +101,14 @@ impl Depot {
     /// # Errors
     /// [`DepotError`] if the file cannot be made.
     pub fn blob_writer(&self) -> Result<BlobWriter, DepotError> {
+        let (file, digest) = (self.named_file()?, DigestBuilder::new());
+        Ok(BlobWriter { depot: self.clone(), file, digest, size: 0 })
+    }
+
+    /// A file that is given its name when it is whole, and is gone if it never is.
+    pub(crate) fn named_file(&self) -> Result<NamedTempFile, DepotError> {
         let incoming = self.incoming()?;
-        let file =
-            tempfile::NamedTempFile::new_in(&incoming).map_err(failed("write to", &incoming))?;
-        let digest = DigestBuilder::new();
-        Ok(BlobWriter { depot: self.clone(), incoming, file, digest, size: 0 })
+        NamedTempFile::new_in(&incoming).map_err(failed("write to", &incoming))
     }
 
     pub(crate) fn incoming(&self) -> Result<PathBuf, DepotError> {
