@@ -15,13 +15,13 @@ use std::time::Duration;
 use serde::Serialize;
 use stella_carrier::{Bundle, Carrier, CarrierError, Existing, FileSpec, Outcome, Source, place};
 use stella_depot::{Arrival, Depot, StoredFile};
-use stella_manifest::{carrier_order, layout};
+use stella_manifest::{layout, sort_for_carrier};
 use stella_model::{Digest, ErrorCode, Instant, PartName};
 use stella_remote::{Client, RemoteError, RemoteFile};
 use stella_verify::{Depth, Policy, Report, Unsigned};
 
 use crate::bundle::{trusted_keys, verify_carrier};
-use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate, Store};
+use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate, Store, threads};
 
 /// Bytes that are taken in at once.
 const PIECE: usize = 256 << 10;
@@ -185,15 +185,7 @@ struct Fetch<'a> {
 
 impl Fetch<'_> {
     fn all(&self, threads: usize) -> Result<(), EngineError> {
-        std::thread::scope(|scope| {
-            let others = threads.clamp(1, 16).min(self.files.len().max(1)) - 1;
-            let workers: Vec<_> = (0..others).map(|_| scope.spawn(|| self.work())).collect();
-            let first = self.work();
-            workers.into_iter().fold(first, |all, worker| match worker.join() {
-                Ok(outcome) => all.and(outcome),
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-        })
+        threads::share(threads.min(16), self.files.len(), || self.work())
     }
 
     fn work(&self) -> Result<(), EngineError> {
@@ -318,7 +310,7 @@ fn put(
         source: Source::File(depot.blob_path(&file.stored.digest)),
     };
     let mut specs: Vec<FileSpec<'_>> = files.iter().map(spec).collect();
-    specs.sort_by(|a, b| carrier_order(a.name.as_str()).cmp(&carrier_order(b.name.as_str())));
+    sort_for_carrier(&mut specs, |file| file.name.as_str());
     let existing = if request.replace { Existing::Replace } else { Existing::Refuse };
     let mut watch = |_| match cancel.is_set() {
         true => ControlFlow::Break(()),

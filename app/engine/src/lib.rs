@@ -13,6 +13,7 @@ mod ingest;
 mod progress;
 mod run;
 mod store;
+mod threads;
 mod workers;
 
 pub use bundle::{

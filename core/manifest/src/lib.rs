@@ -12,5 +12,5 @@ pub use export::{
     Counts, Coverage, DigestMap, ExportManifest, FORMAT_VERSION, ManifestError, OutputEntry,
     PartEntry, RedactionReport, Scanner,
 };
-pub use order::carrier_order;
+pub use order::{carrier_order, sort_for_carrier};
 pub use provenance::Statement;

@@ -14,6 +14,11 @@ pub fn carrier_order(name: &str) -> (usize, &str) {
     (rank, name)
 }
 
+/// Sorts files as carriers have them, by [`carrier_order`] of their names.
+pub fn sort_for_carrier<T>(files: &mut [T], name: impl Fn(&T) -> &str) {
+    files.sort_by(|a, b| carrier_order(name(a)).cmp(&carrier_order(name(b))));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,7 +40,7 @@ mod tests {
         ];
         let mut sorted = expected;
         sorted.reverse();
-        sorted.sort_by_key(|name| carrier_order(name));
+        sort_for_carrier(&mut sorted, |name| name);
         assert_eq!(sorted, expected);
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use stella_manifest::carrier_order;
+use stella_manifest::sort_for_carrier;
 use stella_model::{Digest, DigestBuilder, PartName};
 use stella_verify::{BundleFiles, CarrierFault, FileEntry};
 
@@ -51,7 +51,7 @@ impl BundleRecord {
     /// The files in the order in which carriers have them (FORMATS "Carriers").
     pub(crate) fn in_carrier_order(&self) -> Vec<&BundleFile> {
         let mut sorted: Vec<&BundleFile> = self.files.iter().collect();
-        sorted.sort_by(|a, b| carrier_order(a.name.as_str()).cmp(&carrier_order(b.name.as_str())));
+        sort_for_carrier(&mut sorted, |file| file.name.as_str());
         sorted
     }
 }

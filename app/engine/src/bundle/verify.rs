@@ -16,7 +16,7 @@ use stella_verify::{
 
 use super::canary::{CanaryRequest, Scanner};
 use super::read::open_carrier;
-use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
+use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store, threads};
 
 /// A bundle and what is demanded of it.
 #[derive(Debug, Clone)]
@@ -185,17 +185,7 @@ fn check_parts(
     let failed = |error: std::io::Error| {
         EngineError::new(ErrorCode::Internal, "cannot make a decompression context").because(error)
     };
-    std::thread::scope(|scope| {
-        let others = threads.clamp(1, tasks.len().max(1)) - 1;
-        let workers: Vec<_> = (0..others).map(|_| scope.spawn(|| state.work())).collect();
-        let first = state.work();
-        let rest = workers.into_iter().map(|worker| match worker.join() {
-            Ok(outcome) => outcome,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        rest.fold(first, |all, one| all.and(one))
-    })
-    .map_err(failed)?;
+    threads::share(threads, tasks.len(), || state.work()).map_err(failed)?;
     if cancel.is_set() {
         return Err(EngineError::new(ErrorCode::Interrupted, "the verification was interrupted"));
     }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use stella_carrier::{Bundle, CarrierError, Existing, FileSpec, Outcome, Source, place};
 use stella_depot::Depot;
-use stella_manifest::{ExportManifest, carrier_order, layout};
+use stella_manifest::{ExportManifest, layout, sort_for_carrier};
 use stella_model::{Digest, Instant};
 use stella_seal::PublicKey;
 use stella_verify::{
@@ -66,7 +66,7 @@ pub(crate) fn distribute(
             source: Source::File(depot.blob_path(&file.digest)),
         },
     }));
-    specs.sort_by(|a, b| carrier_order(a.name.as_str()).cmp(&carrier_order(b.name.as_str())));
+    sort_for_carrier(&mut specs, |file| file.name.as_str());
     let existing = if request.replace { Existing::Replace } else { Existing::Refuse };
     let mut update = StageUpdate {
         stage: Stage::Distribute,

@@ -11,7 +11,7 @@ use stella_plan::{PartPlan, SetSummary};
 
 use super::prepare::Prepared;
 use crate::budget::Budget;
-use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate};
+use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate, threads};
 
 /// Uncompressed bytes of parts that are built at once.
 ///
@@ -129,21 +129,10 @@ fn pack_tasks(
         reused: AtomicU64::new(0),
         packed_bytes: AtomicU64::new(0),
     };
-    let failure = Mutex::new(None);
-    std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, tasks.len().max(1)) {
-            scope.spawn(|| {
-                if let Err(error) = shop.work() {
-                    // Other threads stop at their next task.
-                    shop.next.store(tasks.len(), Ordering::Relaxed);
-                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                }
-            });
-        }
-    });
-    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
-    }
+    threads::share(threads, tasks.len(), || {
+        // Other threads stop at their next task.
+        shop.work().inspect_err(|_| shop.next.store(tasks.len(), Ordering::Relaxed))
+    })?;
     cancel.check()?;
     shop.finish()
 }
