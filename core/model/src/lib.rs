@@ -7,6 +7,7 @@
 
 pub mod digest;
 pub mod error;
+pub mod host;
 pub mod json;
 pub mod limits;
 pub mod name;

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::io::Read;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::blocking::{RequestBuilder, Response};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
+use stella_model::host::is_loopback;
 
 use crate::error::refused;
 use crate::{EventStream, RemoteError};
@@ -133,11 +133,7 @@ impl Client {
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(Value::Null);
         }
-        let body = read(attempt, response)?;
-        serde_json::from_slice(&body).map_err(|error| RemoteError::Strange {
-            attempt: attempt.to_owned(),
-            what: format!("it is no JSON: {error}"),
-        })
+        value(attempt, response)
     }
 
     /// Reads something; `attempt` is what for, such as `list runs`.
@@ -190,11 +186,7 @@ impl Client {
         request.headers_mut().insert(CONTENT_TYPE, octets);
         let attempt = "take in evidence";
         let response = self.send(attempt, RequestBuilder::from_parts(http, request))?;
-        let body = read(attempt, response)?;
-        serde_json::from_slice(&body).map_err(|error| RemoteError::Strange {
-            attempt: attempt.to_owned(),
-            what: format!("it is no JSON: {error}"),
-        })
+        value(attempt, response)
     }
 
     /// What happens to a run from now on, or after an event that was seen.
@@ -258,10 +250,13 @@ impl Client {
     }
 }
 
-/// Whether a host of an address is this machine.
-fn is_loopback(host: &str) -> bool {
-    let plain = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || plain.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+/// The body of an answer, as JSON.
+fn value(attempt: &str, response: Response) -> Result<Value, RemoteError> {
+    let body = read(attempt, response)?;
+    serde_json::from_slice(&body).map_err(|error| RemoteError::Strange {
+        attempt: attempt.to_owned(),
+        what: format!("it is no JSON: {error}"),
+    })
 }
 
 /// The whole body of an answer.

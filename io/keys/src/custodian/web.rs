@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, Request, Url, redirect};
 use stella_model::ErrorCode;
+use stella_model::host::is_loopback;
 
 use super::Fault;
 
@@ -78,9 +79,7 @@ fn build(builder: ClientBuilder) -> Result<Client, Fault> {
 }
 
 fn is_here(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    url.host_str().is_some_and(is_loopback)
 }
 
 /// How long an operation may take.
