@@ -14,6 +14,9 @@ use stella_model::Instant;
 /// How long anything may take.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 
+/// A port of this machine that is free.
+const NOWHERE: &str = "127.0.0.1:0";
+
 /// A running service.
 pub(crate) struct Server {
     pub(crate) process: Child,
@@ -57,39 +60,33 @@ impl Server {
 
     /// With figures for the operator; gives the address of those too.
     pub(crate) fn start_with_operations(data: &Path) -> (Server, String) {
-        let mut command = program(data);
-        let nowhere = "127.0.0.1:0";
-        command.args(["serve", "--listen", nowhere, "--operations-listen", nowhere]);
-        command.args(["--log", "error", "--unsigned-for-testing"]).stdout(Stdio::piped());
-        let mut process = command.spawn().expect("starts");
-        let lines = BufReader::new(process.stdout.take().expect("is piped")).lines();
-        let told: Vec<String> = lines.take(3).map(|line| line.expect("is text")).collect();
-        let address = |line: &str| {
-            let (_, rest) = line.split_once("http://").expect("an address");
-            rest.split('/').next().expect("a word").to_owned()
-        };
-        let token = told[0].rsplit(' ').next().expect("a word").to_owned();
-        let (server, operations) = (address(&told[1]), address(&told[2]));
-        (Server { process, address: server, token, data: data.to_owned() }, operations)
+        let (server, mut line) = Server::launch(data, None, &["--operations-listen", NOWHERE]);
+        let operations = address_in(&line());
+        (server, operations)
     }
 
     pub(crate) fn start_with(data: &Path, token: Option<&str>, more: &[&str]) -> Server {
+        Server::launch(data, token, more).0
+    }
+
+    /// The server, listening; and what else it says.
+    fn launch(
+        data: &Path,
+        token: Option<&str>,
+        more: &[&str],
+    ) -> (Server, impl FnMut() -> String + use<>) {
         let mut command = program(data);
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--lease", "1", "--log", "error"])
-            .args(more);
+        command.args(["serve", "--listen", NOWHERE, "--lease", "1", "--log", "error"]).args(more);
         command.arg("--unsigned-for-testing").stdout(Stdio::piped());
         let mut process = command.spawn().expect("starts");
         let mut lines = BufReader::new(process.stdout.take().expect("is piped")).lines();
-        let mut line = || lines.next().expect("says where it listens").expect("is text");
+        let mut line = move || lines.next().expect("says where it listens").expect("is text");
         let token = match token {
             Some(token) => token.to_owned(),
             None => line().rsplit(' ').next().expect("a word").to_owned(),
         };
-        let told = line();
-        let (_, address) = told.split_once("://").unwrap_or_else(|| panic!("{told}"));
-        let address = address.split('/').next().expect("a word").to_owned();
-        Server { process, address, token, data: data.to_owned() }
+        let address = address_in(&line());
+        (Server { process, address, token, data: data.to_owned() }, line)
     }
 
     /// Kills it as a pulled plug would, and starts it again.
@@ -243,6 +240,12 @@ impl Drop for Beside {
         self.0.kill().ok();
         self.0.wait().ok();
     }
+}
+
+/// The host and the port that a line tells.
+fn address_in(line: &str) -> String {
+    let (_, rest) = line.split_once("://").unwrap_or_else(|| panic!("{line}"));
+    rest.split('/').next().expect("a word").to_owned()
 }
 
 /// What an address says to whoever asks.
