@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use crate::arguments::Place;
 use crate::serve::catalog_of;
-use crate::service::{Service, now};
+use crate::service::{Service, depot_store, now};
 use crate::telemetry::start_log;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -253,16 +253,10 @@ async fn trim(service: Arc<Service>, limit: u64) {
     }
 }
 
-/// The store of a tenant, with the depot alone: neither ledger nor keys are needed.
+/// The store of each tenant, for its depot.
 fn stores(place: &Place, depot: &DepotPlace) -> anyhow::Result<impl Fn(&TenantId) -> Store> {
     let (data, bucket) = (place.dir()?.to_owned(), depot.bucket()?);
-    Ok(move |tenant: &TenantId| {
-        let store = Store::at(&data).of_tenant(tenant.clone());
-        match &bucket {
-            Some(bucket) => store.with_bucket(bucket),
-            None => store,
-        }
-    })
+    Ok(move |tenant: &TenantId| depot_store(&data, bucket.as_ref(), tenant))
 }
 
 /// `export-center collect`.

@@ -1,6 +1,6 @@
 //! What every request and every worker has at hand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -37,14 +37,19 @@ pub(crate) struct Service {
     pub(crate) watchers: Watchers,
 }
 
+/// The store of a tenant as those need it who want its depot alone: without ledger and keys.
+pub(crate) fn depot_store(data: &Path, bucket: Option<&Bucket>, tenant: &TenantId) -> Store {
+    let store = Store::at(data).of_tenant(tenant.clone());
+    match bucket {
+        Some(bucket) => store.with_bucket(bucket),
+        None => store,
+    }
+}
+
 impl Service {
     /// The store of a tenant.
     pub(crate) fn store(&self, tenant: &TenantId) -> Store {
-        let store = Store::at(&self.data).of_tenant(tenant.clone());
-        let store = match &self.bucket {
-            Some(bucket) => store.with_bucket(bucket),
-            None => store,
-        };
+        let store = depot_store(&self.data, self.bucket.as_ref(), tenant);
         match &self.ledger {
             Some(url) => store.with_database(url.as_str()),
             None => store,

@@ -37,23 +37,28 @@ pub(crate) struct Caller {
 impl Caller {
     /// What the audit log tells of the request, done to something.
     pub(crate) fn entry(&self, object: impl Into<String>) -> AuditEntry {
-        entry(&self.name, self.request.name, object.into(), "allowed")
+        AuditEntry {
+            actor: self.name.clone(),
+            action: self.request.name,
+            object: object.into(),
+            outcome: "allowed",
+            details: "{}".to_owned(),
+            trace: trace(),
+        }
+    }
+
+    /// What the audit log tells of the request, not done to something.
+    pub(crate) fn denied(&self, object: impl Into<String>, why: &str) -> AuditEntry {
+        AuditEntry {
+            outcome: "denied",
+            details: serde_json::json!({ "why": why }).to_string(),
+            ..self.entry(object)
+        }
     }
 
     /// Whether they may what a scope allows.
     pub(crate) fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
-    }
-}
-
-fn entry(actor: &str, action: &'static str, object: String, outcome: &'static str) -> AuditEntry {
-    AuditEntry {
-        actor: actor.to_owned(),
-        action,
-        object,
-        outcome,
-        details: "{}".to_owned(),
-        trace: trace(),
     }
 }
 
@@ -72,26 +77,24 @@ impl FromRequestParts<Arc<Service>> for Caller {
             Problem::new(ErrorCode::Internal, "nobody has said who may send this request")
         })?;
         let Known { tenant, name, scopes, fault } = authenticate(parts, service).await?;
-        let now = service.now();
-        let object = object(parts);
-        let denied = |why: &str| AuditEntry {
-            details: serde_json::json!({ "why": why }).to_string(),
-            ..entry(&name, request.name, object.clone(), "denied")
+        let caller = Caller { tenant, name, scopes, request };
+        let deny = async |why: &str| {
+            let entry = caller.denied(object(parts), why);
+            service.catalog.audit(&caller.tenant, &entry, service.now()).await
         };
         if let Some(problem) = fault {
             // Who holds what is no token any more fills neither the log nor the tenant's rate.
-            if service.limits.may_log_fault(&name) {
-                service.catalog.audit(&tenant, &denied(problem.message()), now).await?;
+            if service.limits.may_log_fault(&caller.name) {
+                deny(problem.message()).await?;
             }
             return Err(problem);
         }
-        service.limits.request(&tenant)?;
-        let caller = Caller { tenant, name: name.clone(), scopes, request };
+        service.limits.request(&caller.tenant)?;
         let Some(scope) = request.scope.filter(|scope| !caller.has(*scope)) else {
             return Ok(caller);
         };
         let why = format!("the token does not have the scope {}", scope.as_str());
-        service.catalog.audit(&caller.tenant, &denied(&why), now).await?;
+        deny(&why).await?;
         Err(Problem::new(ErrorCode::NotAllowed, why)
             .hint("ask an administrator of the tenant for a token with this scope"))
     }
