@@ -9,7 +9,7 @@ use serde_json::Value;
 use stella_catalog::AuditRecord;
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::Params;
+use super::extract::{Params, page_size};
 use super::{Problem, instant};
 use crate::access::Caller;
 use crate::service::Service;
@@ -89,10 +89,7 @@ pub(crate) async fn list(
     caller: Caller,
     Params(query): Params<AuditQuery>,
 ) -> Result<Json<AuditPage>, Problem> {
-    let limit = query.limit.unwrap_or(PAGE.0);
-    if !(1..=PAGE.1).contains(&limit) {
-        return Err(Problem::usage(format!("limit: is from 1 to {}", PAGE.1)));
-    }
+    let limit = page_size(query.limit, PAGE)?;
     let after = query.after.unwrap_or(0);
     let found = service.catalog.audit_log(&caller.tenant, after, limit).await?;
     let next = found.last().filter(|_| found.len() == limit as usize).map(|last| last.number);

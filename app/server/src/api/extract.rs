@@ -1,9 +1,10 @@
 //! What requests carry, parsed: whatever does not parse is a problem with a status of its own.
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Json, OptionalFromRequestParts, Path, Query};
+use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stella_catalog::IdempotencyKey;
 use stella_model::{Digest, ErrorCode};
@@ -47,6 +48,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
             Ok(Query(query)) => Ok(Params(query)),
             Err(rejection) => Err(Problem::usage(rejection.body_text())),
         }
+    }
+}
+
+/// How many things a page has: what is asked for, within the most there may be.
+pub(crate) fn page_size(asked: Option<u32>, (usual, most): (u32, u32)) -> Result<u32, Problem> {
+    let size = asked.unwrap_or(usual);
+    match (1..=most).contains(&size) {
+        true => Ok(size),
+        false => Err(Problem::usage(format!("limit: is from 1 to {most}"))),
     }
 }
 
@@ -105,26 +115,31 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
-/// A key with which a request may come twice and is done once.
-pub(crate) struct Idempotency(String);
+/// The key with which a request may come twice and is done once, if it has one.
+pub(crate) struct Idempotency(Option<String>);
 
 impl Idempotency {
-    /// The key, of a request that is this one.
-    pub(crate) fn of(self, request: &[u8]) -> IdempotencyKey {
-        IdempotencyKey { key: self.0, request: Digest::of(request) }
+    /// The key, of a request that is this one: all that it asks for, and nothing that differs when it
+    /// comes again.
+    pub(crate) fn of(self, request: &impl Serialize) -> Result<Option<IdempotencyKey>, Problem> {
+        let Some(key) = self.0 else { return Ok(None) };
+        let request = serde_json::to_vec(request).map_err(Problem::internal)?;
+        Ok(Some(IdempotencyKey { key, request: Digest::of(&request) }))
     }
 }
 
-impl<S: Send + Sync> OptionalFromRequestParts<S> for Idempotency {
+impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Idempotency>, Problem> {
-        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Idempotency, Problem> {
+        let Some(value) = parts.headers.get("idempotency-key") else {
+            return Ok(Idempotency(None));
+        };
         let key = value.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
         let key = key.ok_or_else(|| {
             let rule = format!("an Idempotency-Key is 1 to {LONGEST_KEY} visible ASCII characters");
             Problem::usage(rule)
         })?;
-        Ok(Some(Idempotency(key.to_owned())))
+        Ok(Idempotency(Some(key.to_owned())))
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use stella_engine::{PolicyRequest, ProfileSource, RunRequest};
-use stella_model::{ErrorCode, Instant, SetKey};
+use stella_model::{Instant, SetKey};
 use stella_plan::profile::Select;
 use utoipa::ToSchema;
 
@@ -65,11 +65,8 @@ impl StoredOrder {
     pub(crate) fn request(&self) -> Result<RunRequest, Problem> {
         let order = &self.order;
         let set = |text: &String| {
-            text.parse::<SetKey>().map_err(|error| {
-                let message = error.to_string();
-                Problem::new(ErrorCode::Invalid, format!("allowEmpty: {message}"))
-                    .detail("allowEmpty", message)
-            })
+            text.parse::<SetKey>()
+                .map_err(|error| Problem::invalid("allowEmpty", error.to_string()))
         };
         let redaction = order.redaction.map(|redaction| match redaction {
             Redaction::None => "none".to_owned(),

@@ -123,6 +123,12 @@ impl Problem {
         Problem::new(ErrorCode::Usage, message)
     }
 
+    /// That a member of the request is understood, and is not what it must be.
+    pub(crate) fn invalid(path: &str, what: impl AsRef<str>) -> Problem {
+        let what = what.as_ref();
+        Problem::new(ErrorCode::Invalid, format!("{path}: {what}")).detail(path, what)
+    }
+
     /// That something went wrong that no request should make go wrong.
     pub(crate) fn internal(error: impl ToString) -> Problem {
         Problem::new(ErrorCode::Internal, error.to_string())

@@ -163,20 +163,22 @@ fn not_as_seen(error: stella_catalog::CatalogError) -> Problem {
     }
 }
 
+/// That a member of a profile is wrong, or all of it.
+fn invalid(path: &str, what: &str) -> Problem {
+    Problem::new(ErrorCode::Invalid, format!("the profile is invalid: {what}")).detail(path, what)
+}
+
 /// The profile of a body as TOML.
 fn document(headers: &HeaderMap, body: &Bytes) -> Result<String, Problem> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.unwrap_or("").split(';').next().unwrap_or("").trim();
-    let invalid = |what: String| {
-        Problem::new(ErrorCode::Invalid, format!("the profile is invalid: {what}")).detail("", what)
-    };
-    let text = std::str::from_utf8(body).map_err(|_| invalid("it is not UTF-8".to_owned()))?;
+    let text = std::str::from_utf8(body).map_err(|_| invalid("", "it is not UTF-8"))?;
     match kind {
         "application/toml" => Ok(text.to_owned()),
         "application/json" => {
             let table: toml::Table =
-                serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
-            toml::to_string(&table).map_err(|error| invalid(error.to_string()))
+                serde_json::from_str(text).map_err(|error| invalid("", &error.to_string()))?;
+            toml::to_string(&table).map_err(|error| invalid("", &error.to_string()))
         }
         _ => Err(Problem::usage("a profile is application/toml or application/json")
             .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)),
@@ -185,10 +187,6 @@ fn document(headers: &HeaderMap, body: &Bytes) -> Result<String, Problem> {
 
 /// Checks the text of a profile that is to have this name.
 fn check(service: &Service, name: &str, text: &str) -> Result<(), Problem> {
-    let invalid = |path: &str, what: &str| {
-        Problem::new(ErrorCode::Invalid, format!("the profile is invalid: {what}"))
-            .detail(path, what)
-    };
     let now = instant(service.now()).ok_or_else(|| Problem::internal("no time can be told"))?;
     let profile = stella_engine::check_profile(text, now)
         .map_err(|fault| invalid(&fault.member, &fault.message))?;
@@ -220,7 +218,7 @@ pub(crate) async fn put(
     caller: Caller,
     Name(name): Name,
     Params(query): Params<PutQuery>,
-    key: Option<Idempotency>,
+    key: Idempotency,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
@@ -239,9 +237,7 @@ pub(crate) async fn put(
         let would_be = ProfileRevision { name, revision: seen + 1, document, by, created };
         return Ok(Json(ProfileView::from(would_be)).into_response());
     }
-    let request = serde_json::to_vec(&("profile.put", &name, seen, &text));
-    let key = key.map(|key| Ok::<_, Problem>(key.of(&request.map_err(Problem::internal)?)));
-    let key = key.transpose()?;
+    let key = key.of(&("profile.put", &name, seen, &text))?;
     let entry = caller.entry(&name);
     let mutation = Mutation { entry: &entry, key: key.as_ref(), now: service.now() };
     let written =
@@ -262,14 +258,12 @@ pub(crate) async fn delete(
     State(service): State<Arc<Service>>,
     caller: Caller,
     Name(name): Name,
-    key: Option<Idempotency>,
+    key: Idempotency,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let found = service.catalog.profile(&caller.tenant, &name).await?;
     let seen = seen(&headers)?;
-    let request = serde_json::to_vec(&("profile.delete", &name, seen));
-    let key = key.map(|key| Ok::<_, Problem>(key.of(&request.map_err(Problem::internal)?)));
-    let key = key.transpose()?;
+    let key = key.of(&("profile.delete", &name, seen))?;
     if found.is_none() && key.is_none() || seen == 0 {
         return Err(Problem::not_found(&format!("profile {name}")));
     }

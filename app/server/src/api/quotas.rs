@@ -114,7 +114,7 @@ pub(crate) async fn get(
 pub(crate) async fn set(
     State(service): State<Arc<Service>>,
     caller: Caller,
-    key: Option<Idempotency>,
+    key: Idempotency,
     Body(limits): Body<Limits>,
 ) -> Result<Response, Problem> {
     let quota = Quota::from(limits);
@@ -123,8 +123,7 @@ pub(crate) async fn set(
     if numbers.into_iter().flatten().any(|limit| i64::try_from(limit).is_err()) {
         return Err(Problem::new(ErrorCode::Invalid, "a limit is at most 2^63 - 1"));
     }
-    let request = serde_json::to_vec(&("quota.set", quota)).map_err(Problem::internal)?;
-    let key = key.map(|key| key.of(&request));
+    let key = key.of(&("quota.set", quota))?;
     let mut entry = caller.entry("quotas");
     entry.details = serde_json::to_string(&quota).map_err(Problem::internal)?;
     let mutation = Mutation { entry: &entry, key: key.as_ref(), now: service.now() };

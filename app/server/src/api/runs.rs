@@ -15,7 +15,7 @@ use stella_model::screen::Safe;
 use stella_run::{CancelRequest, Failure, Held, Phase, RunKey, Status, Task};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{Body, Idempotency, Params, RunId};
+use super::extract::{Body, Idempotency, Params, RunId, page_size};
 use super::order::{Order, StoredOrder};
 use super::{BASE, Problem, instant, quotas};
 use crate::access::Caller;
@@ -229,10 +229,10 @@ async fn find_whole(service: &Service, caller: &Caller, run: RunId) -> Result<Ru
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
     caller: Caller,
-    key: Option<Idempotency>,
+    key: Idempotency,
     Body(order): Body<Order>,
 ) -> Result<Response, Problem> {
-    let key = key.map(|key| Ok::<_, Problem>(key.of(&asked(&order, None)?))).transpose()?;
+    let key = key.of(&asked(&order, None))?;
     // The same request has the same answer, also where its profile is not there any more.
     if let Some(key) = &key
         && let Some(result) = service.catalog.result_of(&caller.tenant, key, service.now()).await?
@@ -245,8 +245,8 @@ pub(crate) async fn create(
 }
 
 /// What names a request for a run: not when it came, for it may come twice.
-fn asked(order: &Order, retry_of: Option<u64>) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(&("run.create", order, retry_of)).map_err(Problem::internal)
+fn asked(order: &Order, retry_of: Option<u64>) -> impl Serialize + '_ {
+    ("run.create", order, retry_of)
 }
 
 /// The order as it is stored, with the profile of the tenant as it is now; and its revision.
@@ -286,7 +286,7 @@ pub(crate) async fn retry(
     State(service): State<Arc<Service>>,
     caller: Caller,
     id: RunId,
-    key: Option<Idempotency>,
+    key: Idempotency,
 ) -> Result<Response, Problem> {
     let run = find_whole(&service, &caller, id).await?;
     if !run.summary.status.is_terminal() {
@@ -295,8 +295,7 @@ pub(crate) async fn retry(
     }
     let at = instant(service.now()).ok_or_else(|| Problem::internal("no time can be told"))?;
     let stored = StoredOrder { at, ..stored_order(&run)? };
-    let asked = asked(&stored.order, Some(id.0))?;
-    let key = key.map(|key| key.of(&asked));
+    let key = key.of(&asked(&stored.order, Some(id.0)))?;
     accept(&service, &caller, key, stored, run.summary.revision, Some(id)).await
 }
 
@@ -333,9 +332,7 @@ async fn accept(
     match started {
         Ok(started) => answer(service, caller, started).await,
         Err(error) if error.code() == ErrorCode::Quota => {
-            let mut entry = caller.entry("a new run");
-            entry.outcome = "denied";
-            entry.details = serde_json::json!({ "why": error.to_string() }).to_string();
+            let entry = caller.denied("a new run", &error.to_string());
             service.catalog.audit(&caller.tenant, &entry, service.now()).await?;
             let mut response = Problem::from(error).into_response();
             for (name, value) in quotas::headers(service, caller).await? {
@@ -407,10 +404,7 @@ pub(crate) async fn list(
     let before = query.cursor.as_deref().map(|cursor| {
         RunId::parse(cursor).ok_or_else(|| Problem::usage("cursor: is `next` of a page before"))
     });
-    let limit = query.limit.unwrap_or(PAGE.0);
-    if !(1..=PAGE.1).contains(&limit) {
-        return Err(Problem::usage(format!("limit: is from 1 to {}", PAGE.1)));
-    }
+    let limit = page_size(query.limit, PAGE)?;
     if query.profile.as_deref().is_some_and(|profile| profile.contains('\0')) {
         return Err(Problem::usage("profile: is the name of one"));
     }
@@ -452,12 +446,10 @@ pub(crate) async fn cancel(
     caller: Caller,
     id: RunId,
     Params(query): Params<CancelQuery>,
-    key: Option<Idempotency>,
+    key: Idempotency,
 ) -> Result<Json<RunView>, Problem> {
     let held = if query.force { Held::Abandoned } else { Held::Awaited };
-    let asked =
-        serde_json::to_vec(&("run.cancel", id.0, query.force)).map_err(Problem::internal)?;
-    let key = key.map(|key| key.of(&asked));
+    let key = key.of(&("run.cancel", id.0, query.force))?;
     let run = self::key(&caller, id);
     let entry = caller.entry(id.to_string());
     let mutation = Mutation { entry: &entry, key: key.as_ref(), now: service.now() };

@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use stella_catalog::{Made, Mutation, NewToken, Token};
-use stella_model::ErrorCode;
 use utoipa::ToSchema;
 
 use super::extract::{Body, Idempotency, Name};
@@ -114,27 +113,24 @@ pub(crate) async fn list(
 
 /// The scopes of an order, each once.
 fn scopes(order: &TokenOrder) -> Result<Vec<Scope>, Problem> {
-    let invalid = |path: &str, what: String| {
-        Problem::new(ErrorCode::Invalid, format!("{path}: {what}")).detail(path, what)
-    };
     let mut scopes = Vec::new();
     if let Some(word) = &order.role {
         let role = Role::ALL.into_iter().find(|role| role.as_str() == word);
-        let role = role
-            .ok_or_else(|| invalid("role", "is viewer, operator, admin or auditor".to_owned()))?;
+        let role =
+            role.ok_or_else(|| Problem::invalid("role", "is viewer, operator, admin or auditor"))?;
         scopes.extend(role.scopes());
     }
     for word in &order.scopes {
         let scope = Scope::of_word(word).ok_or_else(|| {
             let known: Vec<&str> = Scope::ALL.into_iter().map(Scope::as_str).collect();
-            invalid("scopes", format!("are of {}", known.join(", ")))
+            Problem::invalid("scopes", format!("are of {}", known.join(", ")))
         })?;
         scopes.push(scope);
     }
     scopes.sort();
     scopes.dedup();
     if scopes.is_empty() {
-        return Err(invalid("scopes", "are none: a token without any opens nothing".to_owned()));
+        return Err(Problem::invalid("scopes", "are none: a token without any opens nothing"));
     }
     Ok(scopes)
 }
@@ -146,22 +142,19 @@ fn scopes(order: &TokenOrder) -> Result<Vec<Scope>, Problem> {
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
     caller: Caller,
-    key: Option<Idempotency>,
+    key: Idempotency,
     Body(order): Body<TokenOrder>,
 ) -> Result<Response, Problem> {
     let scopes = scopes(&order)?;
-    let invalid = |path: &str, what: &str| {
-        Problem::new(ErrorCode::Invalid, format!("{path}: {what}")).detail(path, what)
-    };
     if order.name.is_empty()
         || order.name.len() > LONGEST_NAME
         || order.name.chars().any(char::is_control)
     {
-        return Err(invalid("name", "is 1 to 100 bytes without control characters"));
+        return Err(Problem::invalid("name", "is 1 to 100 bytes without control characters"));
     }
     let days = order.expires_in_days.unwrap_or(DAYS.0);
     if !(1..=DAYS.1).contains(&days) {
-        return Err(invalid("expiresInDays", "is from 1 to 366"));
+        return Err(Problem::invalid("expiresInDays", "is from 1 to 366"));
     }
     let now = service.now();
     let token = NewToken {
@@ -171,8 +164,7 @@ pub(crate) async fn create(
         id: random().map_err(Problem::internal)?,
         secret: random().map_err(Problem::internal)?,
     };
-    let request = serde_json::to_vec(&("token.create", &order)).map_err(Problem::internal)?;
-    let key = key.map(|key| key.of(&request));
+    let key = key.of(&("token.create", &order))?;
     let mut entry = caller.entry(token.id_text());
     entry.details = serde_json::to_string(&order).map_err(Problem::internal)?;
     let mutation = Mutation { entry: &entry, key: key.as_ref(), now };
@@ -193,10 +185,9 @@ pub(crate) async fn revoke(
     State(service): State<Arc<Service>>,
     caller: Caller,
     Name(id): Name,
-    key: Option<Idempotency>,
+    key: Idempotency,
 ) -> Result<StatusCode, Problem> {
-    let request = serde_json::to_vec(&("token.revoke", &id)).map_err(Problem::internal)?;
-    let key = key.map(|key| key.of(&request));
+    let key = key.of(&("token.revoke", &id))?;
     let entry = caller.entry(&id);
     let mutation = Mutation { entry: &entry, key: key.as_ref(), now: service.now() };
     service.catalog.revoke_token(&caller.tenant, &id, &mutation).await?;
