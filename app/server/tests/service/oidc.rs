@@ -11,8 +11,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use serde_json::{Value, json};
+use stella_peers::OidcProvider;
 
-use crate::server::Server;
+use crate::server::{LONGEST, Server};
 
 /// A provider with one key.
 struct Issuer {
@@ -152,5 +153,37 @@ fn a_token_of_several_tenants_reaches_the_one_that_is_named() {
     // One that is not there and one that is not the token's are answered alike.
     for other in ["nowhere", "other", "\u{1}"] {
         assert!([400, 403].contains(&ask(other).status), "{other}");
+    }
+}
+
+#[test]
+fn tokens_of_a_real_provider_are_believed_until_its_keys_are_others() {
+    let Some(mut provider) = OidcProvider::start() else { return };
+    let dir = stella_testkit::temp_dir();
+    let issuer = provider.issuer();
+    let more = ["--oidc-issuer", issuer.as_str(), "--oidc-audience", "export-center"];
+    let server = Server::start_with(dir.path(), None, &more);
+    let ask = |token: &str| server.as_somebody(token).ask("GET", "/me", &[], "");
+    let mut old = Vec::new();
+    for algorithm in ["RS256", "ES256", "EdDSA"] {
+        let token = provider.token(algorithm, "viewer operator");
+        let me = ask(&token);
+        assert_eq!(me.status, 200, "{algorithm}: {me:?}");
+        assert_eq!(me.json()["name"], json!("oidc:ada"), "{algorithm}");
+        assert_eq!(me.json()["roles"], json!(["viewer", "operator"]), "{algorithm}");
+        old.push(token);
+    }
+    // New keys are looked for once a token comes that has one of them, and soon: not at once, so that
+    // made-up keys do not have the provider asked again and again.
+    provider.rotate();
+    let new = provider.token("ES256", "viewer");
+    let begun = std::time::Instant::now();
+    while ask(&new).status != 200 {
+        assert!(begun.elapsed() < LONGEST, "the new keys are not believed");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert_eq!(ask(&new).json()["roles"], json!(["viewer"]));
+    for token in &old {
+        assert_eq!(ask(token).problem().0, 401);
     }
 }
