@@ -20,7 +20,7 @@ use crate::arguments::{NewTenant, Place, Serve, Usage, Work};
 use crate::demo::{self, Demo};
 use crate::service::{Service, now, random};
 use crate::telemetry::{Figures, start_log};
-use crate::tls;
+use crate::tls::Certificate;
 use crate::watch::Watchers;
 use crate::workers::with_workers;
 use crate::{keeping, listener};
@@ -63,7 +63,8 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     }
     let service = Arc::new(service);
     let files = arguments.tls_cert.as_deref().zip(arguments.tls_key.as_deref());
-    let tls = files.map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
+    let certificate = files.map(|(chain, key)| Certificate::read(chain, key)).transpose()?;
+    let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listener = listen(&runtime, arguments.listen)?;
     let address = listener.local_addr().context("cannot tell where it listens")?;
@@ -87,6 +88,9 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     hear(&runtime, &service, &catalog_of(place)?);
     keeping::keep_in_order(&runtime, &service, &arguments.work.depot, Some(&arguments.keeping));
     runtime.spawn({
+    if let Some(certificate) = certificate {
+        runtime.spawn(certificate.follow());
+    }
         let service = service.clone();
         async move { service.watchers.look_at(&service.catalog).await }
     });

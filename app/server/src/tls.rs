@@ -1,28 +1,97 @@
-//! TLS at the listener: a certificate chain and its key, read once at the start.
+//! TLS at the listener: a certificate chain and its key, which may be replaced while it listens.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
 
-/// What takes TLS connections with this certificate: TLS 1.2 and 1.3, HTTP/2 where the client can.
-pub(crate) fn acceptor(certificate: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// The files of a certificate, as the listener has them.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    chain: PathBuf,
+    key: PathBuf,
+    provider: Arc<CryptoProvider>,
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Certificate {
+    /// Reads both files.
+    pub(crate) fn read(chain: &Path, key: &Path) -> anyhow::Result<Arc<Certificate>> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let current = RwLock::new(Arc::new(read(chain, key, &provider)?));
+        let (chain, key) = (chain.to_owned(), key.to_owned());
+        Ok(Arc::new(Certificate { chain, key, provider, current }))
+    }
+
+    /// What takes TLS connections with it: TLS 1.2 and 1.3, HTTP/2 where the client can.
+    pub(crate) fn acceptor(self: &Arc<Certificate>) -> anyhow::Result<TlsAcceptor> {
+        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(self.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    /// Takes what is in the files once they have changed, for as long as it is waited for. Files that
+    /// do not fit each other, such as in the middle of being replaced, change nothing.
+    pub(crate) async fn follow(self: Arc<Certificate>) {
+        let mut seen = self.changed();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = self.changed();
+            if now == seen {
+                continue;
+            }
+            match read(&self.chain, &self.key, &self.provider) {
+                Ok(new) => {
+                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+                    seen = now;
+                    tracing::info!(file = %self.chain.display(), "a new certificate is in use");
+                }
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(
+                        error,
+                        "the certificate changed and is of no use; the old one stays"
+                    );
+                }
+            }
+        }
+    }
+
+    /// When the files were changed last.
+    fn changed(&self) -> [Option<SystemTime>; 2] {
+        let time = |path: &Path| std::fs::metadata(path).ok()?.modified().ok();
+        [time(&self.chain), time(&self.key)]
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+fn read(chain: &Path, key: &Path, provider: &CryptoProvider) -> anyhow::Result<CertifiedKey> {
     let unreadable = |path: &Path| format!("{} is no PEM that can be used", path.display());
-    let chain = CertificateDer::pem_file_iter(certificate)
+    let certificates = CertificateDer::pem_file_iter(chain)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| unreadable(certificate))?;
-    anyhow::ensure!(!chain.is_empty(), "{} has no certificate", certificate.display());
+        .with_context(|| unreadable(chain))?;
+    anyhow::ensure!(!certificates.is_empty(), "{} has no certificate", chain.display());
     let secret = PrivateKeyDer::from_pem_file(key).with_context(|| unreadable(key))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, secret)
-        .with_context(|| format!("the key {} does not fit the certificate", key.display()))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    // Also looks whether the two fit each other.
+    CertifiedKey::from_der(certificates, secret, provider)
+        .with_context(|| format!("the key {} does not fit the certificate", key.display()))
 }

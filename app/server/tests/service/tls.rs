@@ -1,42 +1,84 @@
 //! HTTPS at the listener.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::server::Server;
+use reqwest::blocking::Client;
+
+use crate::server::{LONGEST, Server};
+
+/// A certificate of this machine with its key, in a folder.
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Files {
+    fn make(folder: &Path, name: &str) -> Files {
+        let file = |end: &str| folder.join(format!("{name}.{end}"));
+        let files = Files { certificate: file("crt"), key: file("key") };
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+        openssl.args(["-nodes", "-days", "2", "-subj", "/CN=test"]);
+        openssl.args(["-addext", "subjectAltName=IP:127.0.0.1"]);
+        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+        openssl.arg("-keyout").arg(&files.key).arg("-out").arg(&files.certificate);
+        assert!(openssl.output().expect("openssl runs").status.success());
+        files
+    }
+
+    fn serve(&self, data: &Path) -> Server {
+        let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+        let more = ["--tls-cert", &text(&self.certificate), "--tls-key", &text(&self.key)];
+        Server::start_with(data, None, &more)
+    }
+
+    /// A client that believes this certificate alone.
+    fn client(&self) -> Client {
+        let root = std::fs::read(&self.certificate).expect("reads");
+        let root = reqwest::Certificate::from_pem(&root).expect("a certificate");
+        builder().tls_certs_only([root]).build().expect("a client")
+    }
+}
+
+fn builder() -> reqwest::blocking::ClientBuilder {
+    Client::builder().timeout(Duration::from_secs(20))
+}
 
 #[test]
 fn the_listener_speaks_tls_and_nothing_else_where_it_has_a_certificate() {
     let dir = stella_testkit::temp_dir();
-    let (key, certificate) = (dir.path().join("key.pem"), dir.path().join("cert.pem"));
-    let mut openssl = Command::new("openssl");
-    openssl.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-    ]);
-    openssl.args(["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]);
-    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
-    assert!(openssl.output().expect("openssl runs").status.success());
-    let text = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
-    let (cert, key) = (text(&certificate), text(&key));
-    let more = ["--tls-cert", &cert, "--tls-key", &key];
-    let server = Server::start_with(&dir.path().join("data"), None, &more);
-    let root = std::fs::read(&certificate).expect("reads");
-    let root = reqwest::Certificate::from_pem(&root).expect("a certificate");
-    let builder = || reqwest::blocking::Client::builder().timeout(Duration::from_secs(20));
+    let files = Files::make(dir.path(), "one");
+    let server = files.serve(&dir.path().join("data"));
     let url = format!("https://{}/api/export/v1/me", server.address);
-    let trusting = builder().tls_certs_only([root]).build().expect("a client");
-    let answer = trusting.get(&url).bearer_auth(&server.token).send().expect("is answered");
+    let answer = files.client().get(&url).bearer_auth(&server.token).send().expect("is answered");
     assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
     // Whoever does not know the certificate does not send the token.
     let strict = builder().build().expect("a client");
     assert!(strict.get(&url).bearer_auth(&server.token).send().is_err());
     let plain = url.replacen("https", "http", 1);
     assert!(strict.get(plain).bearer_auth(&server.token).send().is_err());
+}
+
+#[test]
+fn a_certificate_that_is_replaced_is_used_without_a_new_start() {
+    let dir = stella_testkit::temp_dir();
+    let (files, next) = (Files::make(dir.path(), "one"), Files::make(dir.path(), "two"));
+    let server = files.serve(&dir.path().join("data"));
+    let url = format!("https://{}/api/export/v1/health", server.address);
+    let is_answered = |client: Client| client.get(&url).send().is_ok();
+    let old = files.client();
+    assert!(is_answered(old));
+    // Half of it is of no use: the old one stays until the other half is there.
+    let old = files.client();
+    std::fs::copy(&next.certificate, &files.certificate).expect("copies");
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(is_answered(old));
+    std::fs::copy(&next.key, &files.key).expect("copies");
+    let begun = Instant::now();
+    while !is_answered(next.client()) {
+        assert!(begun.elapsed() < LONGEST, "the new certificate is not used");
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
