@@ -1,5 +1,7 @@
 //! Connections: accepted, limited in number and time, and ended in good order.
 
+pub(crate) mod direct;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use self::direct::{Direct, Outbox};
 use crate::access::Peer;
 
 /// Connections at once, where the system allows that many.
@@ -76,14 +79,18 @@ pub(crate) async fn serve(
             // A client that went away is no error of the service.
             match tls {
                 None => {
-                    let connection = connection(stream, Protocol::Http1, address, router);
+                    let outbox = Outbox::default();
+                    let stream = Direct::new(stream, outbox.clone());
+                    let guest = (address, Some(outbox));
+                    let connection = connection(stream, Protocol::Http1, guest, router);
                     drop(watcher.watch(connection).await);
                 }
                 Some(tls) => {
                     let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;
                     if let Ok(Ok(stream)) = shaken {
                         let protocol = Protocol::agreed(stream.get_ref().1.alpn_protocol());
-                        let connection = connection(stream, protocol, address, router);
+                        let guest = (address, None);
+                        let connection = connection(stream, protocol, guest, router);
                         drop(watcher.watch(connection).await);
                     }
                 }
@@ -162,15 +169,18 @@ impl Protocol {
     }
 }
 
-/// A connection with its limits.
+/// A connection with its limits, of an address, with an outbox if it can send files.
 fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     protocol: Protocol,
-    address: SocketAddr,
+    (address, outbox): (SocketAddr, Option<Outbox>),
     router: Router,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error: Send> + Send + 'static {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Peer(address.ip()));
+        if let Some(outbox) = &outbox {
+            request.extensions_mut().insert(outbox.clone());
+        }
         router.clone().oneshot(request)
     });
     let builder = Builder::new(TokioExecutor::new());

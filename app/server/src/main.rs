@@ -14,6 +14,8 @@ mod arguments;
 mod demo;
 mod keeping;
 mod listener;
+mod opened;
+mod remembered;
 mod serve;
 mod service;
 mod telemetry;

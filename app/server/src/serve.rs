@@ -18,6 +18,7 @@ use crate::access::{Limits, Scope};
 use crate::api::{BASE, operations, router};
 use crate::arguments::{NewTenant, Place, Serve, Usage, Work};
 use crate::demo::{self, Demo};
+use crate::remembered::Remembered;
 use crate::service::{Service, now, random};
 use crate::telemetry::{Figures, start_log};
 use crate::tls::Certificate;
@@ -87,10 +88,10 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     serve_operations(&runtime, &service, &arguments.work)?;
     hear(&runtime, &service, &catalog_of(place)?);
     keeping::keep_in_order(&runtime, &service, &arguments.work.depot, Some(&arguments.keeping));
-    runtime.spawn({
     if let Some(certificate) = certificate {
         runtime.spawn(certificate.follow());
     }
+    runtime.spawn({
         let service = service.clone();
         async move { service.watchers.look_at(&service.catalog).await }
     });
@@ -207,6 +208,7 @@ async fn open(work: &Work) -> anyhow::Result<Service> {
         provider: None,
         figures: Figures::default(),
         watchers: Watchers::default(),
+        remembered: Remembered::default(),
     })
 }
 

@@ -12,6 +12,7 @@ use stella_run::{Millis, Rules, RunEvent, RunKey};
 use tokio::runtime::Handle;
 
 use crate::access::{Limits, Provider};
+use crate::remembered::Remembered;
 use crate::telemetry::Figures;
 use crate::telemetry::events::{OfWorker, RunEnded};
 use crate::watch::Watchers;
@@ -35,6 +36,7 @@ pub(crate) struct Service {
     pub(crate) provider: Option<Provider>,
     pub(crate) figures: Figures,
     pub(crate) watchers: Watchers,
+    pub(crate) remembered: Remembered,
 }
 
 /// The store of a tenant as those need it who want its depot alone: without ledger and keys.

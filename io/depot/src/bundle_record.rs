@@ -105,7 +105,7 @@ impl KeptBundle {
     /// Any I/O error; also if the file does not have its size any more, and as
     /// [`Depot::open`] has them.
     pub fn read(&self, name: &PartName) -> io::Result<File> {
-        self.depot.open(&self.stored(name)?).map_err(DepotError::into_io)
+        self.depot.open(&self.found(name)?).map_err(DepotError::into_io)
     }
 
     /// Reads a range of a file, as [`Depot::reader`] does.
@@ -113,13 +113,19 @@ impl KeptBundle {
     /// # Errors
     /// If the bundle has no such file.
     pub fn range(&self, name: &PartName, range: Range<u64>) -> io::Result<BlobReader> {
-        Ok(self.depot.reader(&self.stored(name)?, range))
+        Ok(self.depot.reader(&self.found(name)?, range))
     }
 
-    fn stored(&self, name: &PartName) -> io::Result<StoredFile> {
+    /// A file of it as the depot has it.
+    #[must_use]
+    pub fn stored(&self, name: &PartName) -> Option<StoredFile> {
         let found = self.record.files.binary_search_by(|file| file.name.cmp(name));
         let file = found.ok().and_then(|at| self.record.files.get(at));
-        file.map(|file| file.stored).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        file.map(|file| file.stored)
+    }
+
+    fn found(&self, name: &PartName) -> io::Result<StoredFile> {
+        self.stored(name).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
     /// What it consists of.

@@ -29,6 +29,14 @@ impl Depot {
         }
     }
 
+    /// Opens a blob for reading from its start, if the folder of this machine has it.
+    ///
+    /// # Errors
+    /// Any I/O error; also if it does not have its size any more.
+    pub fn open_here(&self, blob: &StoredFile) -> io::Result<File> {
+        open_of_size(&self.blob_path(&blob.digest), blob.size)
+    }
+
     /// Sees to it that a blob which is in the depot is in the folder, at [`blob_path`](Self::blob_path).
     ///
     /// # Errors

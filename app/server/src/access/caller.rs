@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::header;
 use axum::http::request::Parts;
 use stella_catalog::{AuditEntry, Token};
-use stella_model::{ErrorCode, TenantId};
+use stella_model::{Digest, DigestBuilder, ErrorCode, TenantId};
 
 use super::{Provider, Request, Scope};
 use crate::api::{BASE, Problem};
@@ -56,6 +56,11 @@ impl Caller {
         }
     }
 
+    /// What they ask for, as the audit log names it.
+    pub(crate) fn request_name(&self) -> &'static str {
+        self.request.name
+    }
+
     /// Whether they may what a scope allows.
     pub(crate) fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
@@ -76,7 +81,7 @@ impl FromRequestParts<Arc<Service>> for Caller {
         let request = request.ok_or_else(|| {
             Problem::new(ErrorCode::Internal, "nobody has said who may send this request")
         })?;
-        let Known { tenant, name, scopes, fault } = authenticate(parts, service).await?;
+        let (Known { tenant, name, scopes }, fault) = authenticate(parts, service).await?;
         let caller = Caller { tenant, name, scopes, request };
         let deny = async |why: &str| {
             let entry = caller.denied(object(parts), why);
@@ -114,16 +119,18 @@ fn object(parts: &Parts) -> String {
 }
 
 /// Somebody known.
-struct Known {
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
     tenant: TenantId,
     name: String,
     scopes: Vec<Scope>,
-    /// Why they get nothing all the same.
-    fault: Option<Problem>,
 }
 
+/// Somebody known, and why they get nothing all the same.
+type Found = (Known, Option<Problem>);
+
 /// Whose token a request has.
-async fn authenticate(parts: &Parts, service: &Service) -> Result<Known, Problem> {
+async fn authenticate(parts: &Parts, service: &Service) -> Result<Found, Problem> {
     let text = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = text.and_then(|value| value.split_once(' '));
     let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
@@ -131,23 +138,40 @@ async fn authenticate(parts: &Parts, service: &Service) -> Result<Known, Problem
     let wanted = parts.headers.get("x-stella-tenant");
     // What is no text is the name of no tenant.
     let wanted = wanted.map(|wanted| wanted.to_str().unwrap_or(""));
+    let said = said(bearer, wanted);
+    if let Some(known) = service.remembered.callers.get(&said) {
+        return Ok((known, None));
+    }
     let found = match &service.provider {
         Some(provider) if !Token::is_local(bearer) => {
             person(provider, bearer, wanted, service).await
         }
         _ => local(bearer.trim(), wanted, service).await,
     };
-    if let Err(problem) = &found
-        && problem.is_unauthenticated()
-        && let Some(Peer(address)) = parts.extensions.get::<Peer>()
-    {
-        service.limits.stranger(*address)?;
+    match &found {
+        Ok((known, None)) => service.remembered.callers.insert(said, known.clone()),
+        Err(problem) if problem.is_unauthenticated() => {
+            if let Some(Peer(address)) = parts.extensions.get::<Peer>() {
+                service.limits.stranger(*address)?;
+            }
+        }
+        _ => {}
     }
     found
 }
 
+/// What somebody says of themselves, so that it can be remembered without being kept.
+fn said(bearer: &str, wanted: Option<&str>) -> Digest {
+    let mut said = DigestBuilder::new();
+    said.lp(bearer.as_bytes());
+    if let Some(wanted) = wanted {
+        said.lp(wanted.as_bytes());
+    }
+    said.finish()
+}
+
 /// Whose a token of this service is.
-async fn local(text: &str, wanted: Option<&str>, service: &Service) -> Result<Known, Problem> {
+async fn local(text: &str, wanted: Option<&str>, service: &Service) -> Result<Found, Problem> {
     let found = service.catalog.authenticate(text, service.now()).await?;
     let found = found.ok_or_else(|| Problem::unauthenticated("the token is not known"))?;
     let is_foreign = wanted.is_some_and(|wanted| wanted != found.tenant.as_str());
@@ -160,12 +184,12 @@ async fn local(text: &str, wanted: Option<&str>, service: &Service) -> Result<Kn
         )),
         None => None,
     };
-    Ok(Known {
+    let known = Known {
         name: format!("token:{} ({})", found.token.id, found.token.name),
         tenant: found.tenant,
         scopes: found.token.scopes.iter().filter_map(|word| Scope::of_word(word)).collect(),
-        fault,
-    })
+    };
+    Ok((known, fault))
 }
 
 /// Whose a token of the identity provider is.
@@ -174,7 +198,7 @@ async fn person(
     token: &str,
     wanted: Option<&str>,
     service: &Service,
-) -> Result<Known, Problem> {
+) -> Result<Found, Problem> {
     let person = provider.person(token.trim()).await?;
     let tenant = person.tenant(wanted)?;
     // Which tenants there are is for this service to say.
@@ -182,5 +206,5 @@ async fn person(
         return Err(Problem::new(ErrorCode::NotAllowed, "the token belongs to no tenant"));
     }
     let scopes = person.tenants.get(&tenant).cloned().unwrap_or_default();
-    Ok(Known { tenant, name: person.name, scopes, fault: None })
+    Ok((Known { tenant, name: person.name, scopes }, None))
 }

@@ -5,7 +5,7 @@ pub(crate) mod limits;
 mod oidc;
 mod table;
 
-pub(crate) use caller::{Caller, Peer};
+pub(crate) use caller::{Caller, Known, Peer};
 pub(crate) use limits::Limits;
 pub(crate) use oidc::Provider;
 pub(crate) use table::{REQUESTS, Request, Role, Scope};

@@ -8,14 +8,14 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use stella_depot::KeptBundle;
 use stella_model::{ErrorCode, PartName};
-use stella_run::Status;
+use stella_run::{Bundle, Status};
 use utoipa::ToSchema;
 
 use super::extract::RunId;
 use super::{Problem, ended, runs};
 use crate::access::Caller;
+use crate::opened::Opened;
 use crate::service::Service;
 
 const MANIFEST: &str = "export.json";
@@ -24,12 +24,54 @@ const PROVENANCE: &str = "provenance.json";
 /// Largest file of the envelope that is read into memory: a manifest of a hundred thousand parts.
 const LARGEST_ENVELOPE: u64 = 64 << 20;
 
-/// The bundle of a run that has one.
+/// The bundle of a run that has one: looked for, and whether every file of it is there.
 pub(super) async fn kept(
     service: &Service,
     caller: &Caller,
     id: RunId,
-) -> Result<KeptBundle, Problem> {
+) -> Result<Arc<Opened>, Problem> {
+    let bundle = to_fetch(service, caller, id).await?;
+    let opened = open(service, caller, bundle).await?;
+    service.remembered.bundles.insert(runs::key(caller, id), bundle);
+    Ok(opened)
+}
+
+/// As [`kept`], for one of many requests: what was found a moment ago is believed.
+pub(super) async fn kept_lately(
+    service: &Service,
+    caller: &Caller,
+    id: RunId,
+) -> Result<Arc<Opened>, Problem> {
+    let run = runs::key(caller, id);
+    let bundle = match service.remembered.bundles.get(&run) {
+        Some(bundle) => bundle,
+        None => {
+            let bundle = to_fetch(service, caller, id).await?;
+            service.remembered.bundles.insert(run, bundle);
+            bundle
+        }
+    };
+    match service.remembered.opened.get(&(caller.tenant.clone(), bundle.files)) {
+        Some(opened) => Ok(opened),
+        None => open(service, caller, bundle).await,
+    }
+}
+
+/// Opens a bundle of the caller's tenant.
+async fn open(service: &Service, caller: &Caller, bundle: Bundle) -> Result<Arc<Opened>, Problem> {
+    let store = service.store(&caller.tenant);
+    let opened = tokio::task::spawn_blocking(move || {
+        let kept = stella_engine::kept_bundle(&store, &bundle)?;
+        Opened::new(store.depot(), kept).map(Arc::new)
+    });
+    let opened = opened.await.map_err(ended)??;
+    let name = (caller.tenant.clone(), bundle.files);
+    service.remembered.opened.insert(name, opened.clone());
+    Ok(opened)
+}
+
+/// Which bundle a run has to be fetched.
+async fn to_fetch(service: &Service, caller: &Caller, id: RunId) -> Result<Bundle, Problem> {
     let run = runs::find(service, caller, id).await?;
     // INV-VERIFY: before it was read back and verified, a bundle counts for nothing.
     let is_good = matches!(run.status, Status::Succeeded | Status::Partial);
@@ -43,17 +85,15 @@ pub(super) async fn kept(
             .hint("repeat the run: the same evidence makes the same bundle")
             .with_status(StatusCode::GONE));
     }
-    let store = service.store(&caller.tenant);
-    let opened = tokio::task::spawn_blocking(move || stella_engine::kept_bundle(&store, &bundle));
-    Ok(opened.await.map_err(ended)??)
+    Ok(bundle)
 }
 
 /// A file of the envelope, whole.
-async fn envelope(bundle: KeptBundle, name: &'static str) -> Result<Vec<u8>, Problem> {
+async fn envelope(opened: Arc<Opened>, name: &'static str) -> Result<Vec<u8>, Problem> {
     let read = tokio::task::spawn_blocking(move || {
         let name = PartName::new(name).map_err(std::io::Error::other)?;
         let mut bytes = Vec::new();
-        bundle.read(&name)?.take(LARGEST_ENVELOPE).read_to_end(&mut bytes)?;
+        opened.bundle().read(&name)?.take(LARGEST_ENVELOPE).read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(bytes)
     });
     read.await.map_err(ended)?.map_err(|error| {
@@ -108,7 +148,7 @@ pub(crate) struct FileList {
 }
 
 /// The files of a bundle of one sort.
-fn files(bundle: &KeptBundle, is_wanted: impl Fn(&str) -> bool) -> FileList {
+fn files(bundle: &Opened, is_wanted: impl Fn(&str) -> bool) -> FileList {
     let wanted = bundle.record().files.iter().filter(|file| is_wanted(file.name.as_str()));
     let view = |file: &stella_depot::BundleFile| FileView {
         path: file.name.to_string(),

@@ -1,33 +1,31 @@
 //! Bundles to be fetched: the tar and single files, any range of them.
 //!
-//! A piece is read when the client has taken the one before, so that a slow one holds memory for one
+//! A piece is made when the client has taken the one before, so that a slow one holds memory for one
 //! piece and no thread.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use stella_depot::VirtualTar;
-use stella_model::{ErrorCode, PartName};
+use stella_model::PartName;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::extract::RunId;
 use super::range::{Asked, asked};
-use super::{Problem, bundles};
+use super::{Problem, bundles, runs};
 use crate::access::Caller;
 use crate::access::limits::Place;
+use crate::listener::direct::{Outbox, is_in_memory};
+use crate::opened::{Of, Opened, Rest};
+use crate::remembered::Fetching;
 use crate::service::Service;
-
-/// Bytes that are read at once.
-const PIECE: usize = 256 << 10;
-
-/// Bytes in their order.
-type Bytestream = Box<dyn Read + Send>;
 
 /// Something of a bundle that can be read from any place on.
 struct Content {
@@ -37,7 +35,8 @@ struct Content {
     etag: String,
     /// Their SHA-256, where that is known (RFC 9530).
     sha256: Option<[u8; 32]>,
-    open: Box<dyn FnOnce(Range<u64>) -> io::Result<Bytestream> + Send>,
+    opened: Arc<Opened>,
+    of: Of,
 }
 
 /// The bundle as one tar, any range of it: the same bytes as `stella export run --carrier tar` writes.
@@ -48,20 +47,20 @@ pub(crate) async fn tar(
     State(service): State<Arc<Service>>,
     caller: Caller,
     id: RunId,
+    outbox: Option<Extension<Outbox>>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let bundle = bundles::kept(&service, &caller, id).await?;
-    let depot = service.store(&caller.tenant).depot();
-    let tar = VirtualTar::new(depot, bundle.record()).map_err(Problem::internal)?;
+    let opened = opened(&service, &caller, id, &headers).await?;
     let content = Content {
         kind: "application/x-tar",
-        size: tar.size(),
-        etag: format!("\"{}\"", tar.identity()),
+        size: opened.tar().size(),
+        etag: format!("\"{}\"", opened.tar().identity()),
         sha256: None,
-        open: Box::new(move |range| Ok(Box::new(tar.reader(range)))),
+        opened,
+        of: Of::Tar,
     };
-    send(&service, &caller, id.to_string(), content, &method, &headers).await
+    Fetch { service, caller, run: id, what: None, outbox }.answer(content, &method, &headers).await
 }
 
 /// A file of the bundle, any range of it.
@@ -73,71 +72,141 @@ pub(crate) async fn part(
     State(service): State<Arc<Service>>,
     caller: Caller,
     Path((id, path)): Path<(String, String)>,
+    outbox: Option<Extension<Outbox>>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("such run"))?;
-    let bundle = bundles::kept(&service, &caller, id).await?;
+    let opened = opened(&service, &caller, id, &headers).await?;
     let missing = || Problem::not_found(&format!("such file in the bundle of {id}"));
     let name = PartName::new(&path).map_err(|_| missing())?;
-    let stored = bundle.record().files.iter().find(|file| file.name == name);
-    let stored = stored.ok_or_else(missing)?.stored;
+    let stored = opened.bundle().stored(&name).ok_or_else(missing)?;
     let content = Content {
         kind: "application/octet-stream",
         size: stored.size,
         etag: format!("\"{}\"", stored.digest),
         sha256: Some(*stored.digest.as_bytes()),
-        open: Box::new(move |range| Ok(Box::new(bundle.range(&name, range)?))),
+        opened,
+        of: Of::File(stored),
     };
-    send(&service, &caller, format!("{id} {path}"), content, &method, &headers).await
+    let fetch = Fetch { service, caller, run: id, what: Some(path), outbox };
+    fetch.answer(content, &method, &headers).await
 }
 
-/// Answers with what the headers ask for.
-async fn send(
-    service: &Arc<Service>,
+/// The bundle of a run. A range is one of many: they do not each look for every file.
+async fn opened(
+    service: &Service,
     caller: &Caller,
-    object: String,
-    content: Content,
-    method: &Method,
+    id: RunId,
     headers: &HeaderMap,
-) -> Result<Response, Problem> {
-    let (size, etag, sha256) = (content.size, content.etag.clone(), content.sha256);
-    // A range is of a GET alone (RFC 9110, section 14.2).
-    let asked = match asked(headers, &etag, size) {
-        Asked::Part(_) | Asked::Beyond if method == Method::HEAD => Asked::All,
-        asked => asked,
-    };
-    let mut response = match asked {
-        Asked::Unchanged => StatusCode::NOT_MODIFIED.into_response(),
-        Asked::Beyond => {
-            let message = format!("the range is not within the {size} bytes");
-            let beyond = Problem::usage(message).with_status(StatusCode::RANGE_NOT_SATISFIABLE);
-            let mut response = beyond.into_response();
-            set(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
-            response
-        }
-        Asked::All => body(service, caller, StatusCode::OK, content, 0..size, method)?,
-        Asked::Part(range) => {
-            let told = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-            let partial = StatusCode::PARTIAL_CONTENT;
-            let mut response = body(service, caller, partial, content, range, method)?;
-            set(&mut response, header::CONTENT_RANGE, &told);
-            response
-        }
-    };
-    set(&mut response, header::ETAG, &etag);
-    set(&mut response, header::ACCEPT_RANGES, "bytes");
-    if let Some(sha256) = sha256 {
-        // Of the whole, also beside a range of it.
-        use base64::Engine as _;
-        let digest = base64::engine::general_purpose::STANDARD.encode(sha256);
-        let name = HeaderName::from_static("repr-digest");
-        set(&mut response, name, &format!("sha-256=:{digest}:"));
+) -> Result<Arc<Opened>, Problem> {
+    match headers.contains_key(header::RANGE) {
+        true => bundles::kept_lately(service, caller, id).await,
+        false => bundles::kept(service, caller, id).await,
     }
-    if method == Method::GET && response.status().is_success() {
-        service.catalog.audit(&caller.tenant, &caller.entry(object), service.now()).await?;
+}
+
+/// Somebody fetches something.
+struct Fetch {
+    service: Arc<Service>,
+    caller: Caller,
+    run: RunId,
+    /// The file, if it is one.
+    what: Option<String>,
+    /// What sends files, where the connection has it.
+    outbox: Option<Extension<Outbox>>,
+}
+
+impl Fetch {
+    /// Answers with what the headers ask for.
+    async fn answer(
+        &self,
+        content: Content,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let (size, etag, sha256) = (content.size, content.etag.clone(), content.sha256);
+        // A range is of a GET alone (RFC 9110, section 14.2).
+        let asked = match asked(headers, &etag, size) {
+            Asked::Part(_) | Asked::Beyond if method == Method::HEAD => Asked::All,
+            asked => asked,
+        };
+        let mut response = match asked {
+            Asked::Unchanged => StatusCode::NOT_MODIFIED.into_response(),
+            Asked::Beyond => {
+                let message = format!("the range is not within the {size} bytes");
+                let beyond = Problem::usage(message).with_status(StatusCode::RANGE_NOT_SATISFIABLE);
+                let mut response = beyond.into_response();
+                set(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
+                response
+            }
+            Asked::All => self.body(StatusCode::OK, content, 0..size, method)?,
+            Asked::Part(range) => {
+                let told = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+                let mut response =
+                    self.body(StatusCode::PARTIAL_CONTENT, content, range, method)?;
+                set(&mut response, header::CONTENT_RANGE, &told);
+                response
+            }
+        };
+        set(&mut response, header::ETAG, &etag);
+        set(&mut response, header::ACCEPT_RANGES, "bytes");
+        if let Some(sha256) = sha256 {
+            // Of the whole, also beside a range of it.
+            use base64::Engine as _;
+            let digest = base64::engine::general_purpose::STANDARD.encode(sha256);
+            let name = HeaderName::from_static("repr-digest");
+            set(&mut response, name, &format!("sha-256=:{digest}:"));
+        }
+        if method == Method::GET && response.status().is_success() {
+            self.audit().await?;
+        }
+        Ok(response)
     }
-    Ok(response)
+
+    /// Tells the audit log, once an hour however many ranges are fetched.
+    async fn audit(&self) -> Result<(), Problem> {
+        let Fetch { service, caller, run, what, .. } = self;
+        let fetching = Fetching {
+            run: runs::key(caller, *run),
+            name: caller.name.clone(),
+            request: caller.request_name(),
+        };
+        if service.remembered.fetching.contains_key(&fetching) {
+            return Ok(());
+        }
+        let mut entry = caller.entry(run.to_string());
+        if let Some(what) = what {
+            entry.details = serde_json::json!({ "first": what }).to_string();
+        }
+        service.catalog.audit(&caller.tenant, &entry, service.now()).await?;
+        service.remembered.fetching.insert(fetching, ());
+        Ok(())
+    }
+
+    /// An answer with a range of something.
+    fn body(
+        &self,
+        status: StatusCode,
+        content: Content,
+        range: Range<u64>,
+        method: &Method,
+    ) -> Result<Response, Problem> {
+        let (size, kind) = (range.end - range.start, content.kind);
+        let body = match method == Method::HEAD {
+            true => Body::empty(),
+            false => {
+                let place = self.service.limits.enter(Place::Download, &self.caller.tenant)?;
+                let rest = Rest::new(content.opened, content.of, range);
+                let outbox = self.outbox.as_ref().map(|Extension(outbox)| outbox.clone());
+                pieces(Sending { service: self.service.clone(), rest, outbox, _place: place })
+            }
+        };
+        let mut response = (status, body).into_response();
+        set(&mut response, header::CONTENT_TYPE, kind);
+        set(&mut response, header::CONTENT_LENGTH, &size.to_string());
+        Ok(response)
+    }
 }
 
 /// Sets a header whose value is known to be one.
@@ -147,60 +216,52 @@ pub(super) fn set(response: &mut Response, name: HeaderName, value: &str) {
     }
 }
 
-/// An answer with a range of something.
-fn body(
-    service: &Arc<Service>,
-    caller: &Caller,
-    status: StatusCode,
-    content: Content,
-    range: Range<u64>,
-    method: &Method,
-) -> Result<Response, Problem> {
-    let size = range.end - range.start;
-    let kind = content.kind;
-    let body = match method == Method::HEAD {
-        true => Body::empty(),
-        false => {
-            let place = service.limits.enter(Place::Download, &caller.tenant)?;
-            let reader = (content.open)(range).map_err(|error| {
-                Problem::new(ErrorCode::Io, format!("cannot read the bundle in the depot: {error}"))
-            })?;
-            pieces(Sending { service: service.clone(), reader, left: size, _place: place })
-        }
-    };
-    let mut response = (status, body).into_response();
-    set(&mut response, header::CONTENT_TYPE, kind);
-    set(&mut response, header::CONTENT_LENGTH, &size.to_string());
-    Ok(response)
-}
-
 /// A body that is on its way.
 struct Sending {
     service: Arc<Service>,
-    reader: Bytestream,
-    left: u64,
+    rest: Rest,
+    outbox: Option<Outbox>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Sending {
-    /// Reads the next piece on a thread that may wait for the disk.
+    /// The next piece: of a file that is in memory what stands for it, else bytes that are read on a
+    /// thread that may wait for the disk.
     async fn piece(mut self) -> io::Result<Option<(Bytes, Sending)>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let read = tokio::task::spawn_blocking(move || {
-            let most = self.left.min(PIECE as u64);
-            let mut piece = Vec::with_capacity(usize::try_from(most).unwrap_or(PIECE));
-            self.reader.by_ref().take(most).read_to_end(&mut piece)?;
-            if piece.is_empty() {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        let mut bytes = self.rest.computed();
+        let piece = match self.direct().await {
+            Some(_) if !bytes.is_empty() => Bytes::from(bytes),
+            Some((outbox, file, range)) => {
+                self.rest.pass(range.end - range.start);
+                outbox.put(file, range)
             }
-            self.left -= piece.len() as u64;
-            Ok((Bytes::from(piece), self))
-        });
-        let (piece, sending) = read.await.map_err(io::Error::other)??;
-        sending.service.figures.download_bytes.inc_by(piece.len() as u64);
-        Ok(Some((piece, sending)))
+            None => {
+                let ends_at_large = self.outbox.is_some();
+                let read = tokio::task::spawn_blocking(move || {
+                    self.rest.read(&mut bytes, ends_at_large)?;
+                    Ok::<_, io::Error>((Bytes::from(bytes), self))
+                });
+                let (piece, sending) = read.await.map_err(io::Error::other)??;
+                self = sending;
+                piece
+            }
+        };
+        self.service.figures.download_bytes.inc_by(piece.len() as u64);
+        Ok((!piece.is_empty()).then_some((piece, self)))
+    }
+
+    /// What can go out as it is: a large range of a file that is in memory.
+    async fn direct(&self) -> Option<(Outbox, Arc<File>, Range<u64>)> {
+        let outbox = self.outbox.as_ref()?;
+        let (opened, stored, range) = self.rest.large()?;
+        let file = match opened.file(&stored) {
+            Some(file) => file,
+            None => {
+                let opened = opened.clone();
+                tokio::task::spawn_blocking(move || opened.open(&stored)).await.ok()??
+            }
+        };
+        is_in_memory(&file, &range).then(|| (outbox.clone(), file, range))
     }
 }
 

@@ -191,5 +191,7 @@ pub(crate) async fn revoke(
     let entry = caller.entry(&id);
     let mutation = Mutation { entry: &entry, key: key.as_ref(), now: service.now() };
     service.catalog.revoke_token(&caller.tenant, &id, &mutation).await?;
+    // Other processes see it within a second.
+    service.remembered.callers.invalidate_all();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,6 +3,7 @@
 mod crashes;
 mod depots;
 mod document;
+mod downloads;
 mod feeds;
 mod oidc;
 mod requests;

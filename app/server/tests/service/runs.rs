@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stella_model::Digest;
 
-use crate::server::{Server, ingest, names_in};
+use crate::server::{Server, ingest};
 
 #[test]
 fn a_run_is_started_watched_and_fetched() {
@@ -35,39 +35,6 @@ fn a_run_is_started_watched_and_fetched() {
     assert_eq!(run["exportDigest"], json!(Digest::of(&manifest.body).to_string()));
     let listed = server.ask("GET", "/runs?status=succeeded&limit=1", &[], "").json();
     assert_eq!((&listed["items"][0]["id"], &listed["next"]), (&json!("r-1"), &Value::Null));
-}
-
-#[test]
-fn any_range_of_a_bundle_can_be_fetched() {
-    let dir = stella_testkit::temp_dir();
-    ingest(dir.path());
-    let server = Server::start(dir.path(), None);
-    server.start_run("mirror:full", &[]);
-    server.wait("r-1");
-    let get = |headers: &[(&str, &str)]| server.ask("GET", "/runs/r-1/bundle.tar", headers, "");
-    let all = get(&[]);
-    let size = all.body.len();
-    assert_eq!((all.status, all.header("content-length")), (200, Some(size.to_string().as_str())));
-    assert_eq!(&all.body[..11], b"export.json");
-    let head = server.ask("HEAD", "/runs/r-1/bundle.tar", &[], "");
-    assert_eq!((head.header("content-length"), head.body.len()), (all.header("content-length"), 0));
-    let etag = all.header("etag").expect("a tag").to_owned();
-    let part = get(&[("Range", "bytes=1000-4999"), ("If-Range", &etag)]);
-    let told = format!("bytes 1000-4999/{size}");
-    assert_eq!((part.status, part.header("content-range")), (206, Some(told.as_str())));
-    assert!(part.body == all.body[1000..5000]);
-    let tail = get(&[("Range", "bytes=-1500")]);
-    assert!(tail.body == all.body[size - 1500..]);
-    assert_eq!(get(&[("Range", "bytes=0-0"), ("If-Range", "\"other\"")]).status, 200);
-    assert_eq!(get(&[("If-None-Match", &etag)]).status, 304);
-    let beyond = get(&[("Range", &format!("bytes={size}-"))]);
-    assert_eq!(beyond.problem(), (416, "ERR_EXPORT_USAGE".to_owned()));
-    assert_eq!(beyond.header("content-range"), Some(format!("bytes */{size}").as_str()));
-    // What was fetched verifies, as any bundle does.
-    let path = dir.path().join("fetched.tar");
-    std::fs::write(&path, &all.body).expect("writes");
-    let names = names_in(&path);
-    assert!(names.contains(&"SHA256SUMS".to_owned()), "{names:?}");
 }
 
 #[test]

@@ -26,11 +26,18 @@ pub(crate) struct Server {
 }
 
 /// An answer.
-#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Answer {
+    /// With the beginning of the body: a bundle is long and no text.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text: String = String::from_utf8_lossy(&self.body).chars().take(2_000).collect();
+        write!(f, "{}\n\n{} bytes: {}", self.head, self.body.len(), text.escape_debug())
+    }
 }
 
 impl Answer {

@@ -1,0 +1,73 @@
+//! What is remembered for a while, so that many requests for one thing look for it once.
+//!
+//! A bundle is fetched in hundreds of ranges. For each of them the catalog would be asked who comes,
+//! which bundle the run has and whether that is still kept, and the depot whether every file is there.
+//! What another process may change is remembered for a second and no longer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use stella_model::{Digest, TenantId};
+use stella_run::{Bundle, RunKey};
+
+use crate::access::Known;
+use crate::opened::Opened;
+
+/// How long what another process may change is believed: that a token was not revoked, and that a
+/// bundle was not released.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// How long a bundle stays open. What it consists of never changes, but it may be mended.
+const OPEN: Duration = Duration::from_secs(60);
+
+/// How long somebody who fetches a bundle still fetches it, for the audit log.
+const FETCHING: Duration = Duration::from_secs(3600);
+
+/// Things of a moment at most.
+const MANY: u64 = 10_000;
+
+/// Bundles that are open at most. One of ten thousand files takes some megabytes.
+const BUNDLES: u64 = 32;
+
+/// Somebody who fetches something of the bundle of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Fetching {
+    /// The run.
+    pub(crate) run: RunKey,
+    /// Who.
+    pub(crate) name: String,
+    /// What they fetch it by.
+    pub(crate) request: &'static str,
+}
+
+/// What is remembered.
+pub(crate) struct Remembered {
+    /// Who comes, by the digest of what they say; only who is let in.
+    pub(crate) callers: Cache<Digest, Known>,
+    /// The bundles of runs, of those that can be fetched.
+    pub(crate) bundles: Cache<RunKey, Bundle>,
+    /// Bundles by the digest of all their files.
+    pub(crate) opened: Cache<(TenantId, Digest), Arc<Opened>>,
+    /// Who fetches what, as the audit log has it already.
+    pub(crate) fetching: Cache<Fetching, ()>,
+}
+
+fn cache<K, V>(most: u64, lasts: Duration) -> Cache<K, V>
+where
+    K: std::hash::Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder().max_capacity(most).time_to_live(lasts).build()
+}
+
+impl Default for Remembered {
+    fn default() -> Remembered {
+        Remembered {
+            callers: cache(MANY, MOMENT),
+            bundles: cache(MANY, MOMENT),
+            opened: cache(BUNDLES, OPEN),
+            fetching: cache(MANY, FETCHING),
+        }
+    }
+}
