@@ -18,6 +18,7 @@ mod report;
 mod rewrite;
 mod scenarios;
 mod series;
+mod service;
 mod stella;
 mod trivy;
 
@@ -66,6 +67,17 @@ enum Task {
         /// The program to measure; else it is built with the release profile.
         #[arg(long, value_name = "FILE")]
         stella: Option<PathBuf>,
+    },
+    /// Measure the service: bundles fetched from it beside nginx, memory, answers, runs.
+    Service {
+        #[command(flatten)]
+        place: Place,
+        /// The program that makes its evidence ready; else it is built with the release profile.
+        #[arg(long, value_name = "FILE")]
+        stella: Option<PathBuf>,
+        /// Only this part: downloads, crowd, requests or runs.
+        #[arg(long, value_name = "PART")]
+        part: Option<String>,
     },
     /// Deflate a file (what `trivy` measures).
     #[command(hide = true)]
@@ -141,6 +153,9 @@ fn main() -> ExitCode {
         Some(Task::Trivy { place, stella }) => program(stella.as_deref())
             .and_then(|binary| trivy::measure(&place.data(), &place.cache(), binary))
             .map(|page| println!("{page}")),
+        Some(Task::Service { place, stella, part }) => {
+            measure_service(&place, stella.as_deref(), part.as_deref())
+        }
         Some(Task::Deflate { file }) => trivy::deflate(&file),
         Some(Task::Database { store, file, as_of }) => database::build(&store, &file, &as_of),
         Some(Task::BoltLoad { file, shape, pairs }) => bolt::load(&file, shape, pairs),
@@ -184,10 +199,17 @@ fn measure_all(all: &All) -> Result<()> {
     Ok(())
 }
 
+fn measure_service(place: &Place, stella: Option<&Path>, part: Option<&str>) -> Result<()> {
+    let feeds = corpus::real(&place.data(), place.only.as_deref())?;
+    let page = service::measure(&feeds, &place.cache(), &program(stella)?, part)?;
+    println!("{page}");
+    Ok(())
+}
+
 fn program(named: Option<&Path>) -> Result<PathBuf> {
     match named {
         Some(binary) => fs::canonicalize(binary).context("find the program to measure"),
-        None => build(),
+        None => build("stella-cli", "stella"),
     }
 }
 
@@ -208,20 +230,20 @@ fn prepare(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// Builds the program with the profile that users get.
-fn build() -> Result<PathBuf> {
+/// Builds a program with the profile that users get.
+fn build(package: &str, program: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--release", "--package", "stella-cli"])
+        .args(["build", "--release", "--package", package])
         .current_dir(root())
         .status()
         .context("start cargo")?;
     if !status.success() {
-        bail!("stella cannot be built");
+        bail!("{program} cannot be built");
     }
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("release").join(format!("stella{}", std::env::consts::EXE_SUFFIX)))
+    Ok(target.join("release").join(format!("{program}{}", std::env::consts::EXE_SUFFIX)))
 }
 
 fn machine() -> Result<Machine> {

@@ -1,0 +1,80 @@
+//! A service with a bundle to be fetched, and the same bundle as a file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::place::Place;
+use crate::corpus::Feed;
+use crate::stella::Stella;
+
+/// What to ask for.
+pub(super) const PATH: &str = "/runs/r-1/bundle.tar";
+
+/// A bundle, in a service and in a folder for nginx.
+pub(super) struct Bundle {
+    pub(super) place: Place,
+    pub(super) files: PathBuf,
+    /// Its bytes.
+    pub(super) size: u64,
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+impl Bundle {
+    /// Takes evidence in, and makes a bundle of all of it.
+    ///
+    /// # Errors
+    /// If that goes wrong.
+    pub(super) fn new(feeds: &[Feed], cache: &Path, stella: &Path) -> Result<Bundle> {
+        let stella = Stella::new(stella.to_owned(), cache.join("service"))?;
+        let (data, files) = (stella.path("data"), stella.path("files"));
+        fs::create_dir_all(&files)?;
+        stella.ingest(&data, feeds)?;
+        let place = Place::new(data, &[])?;
+        let server = place.serve(&[])?;
+        let run = place.ask_for(&server, &json!({ "profile": "mirror:full" }))?;
+        place.wait(&server, &run)?;
+        let size = place.fetch(&server, &run, &files.join("bundle.tar"))?;
+        drop(server);
+        let (certificate, key) = (files.join("certificate.pem"), files.join("key.pem"));
+        make_certificate(&certificate, &key)?;
+        Ok(Bundle { place, files, size, certificate, key })
+    }
+
+    /// What believes its certificate.
+    ///
+    /// # Errors
+    /// If the certificate does not read.
+    pub(super) fn tls(&self) -> Result<Arc<ClientConfig>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&self.certificate)?)?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Arc::new(config))
+    }
+}
+
+fn make_certificate(certificate: &Path, key: &Path) -> Result<()> {
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+    command.args(["-nodes", "-days", "30", "-subj", "/CN=localhost"]);
+    command.args(["-addext", "subjectAltName=DNS:localhost"]);
+    // A certificate that signs others is none of a server.
+    command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    let made = command.arg("-keyout").arg(key).arg("-out").arg(certificate).output();
+    let made = made.context("start openssl")?;
+    anyhow::ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Ok(())
+}
