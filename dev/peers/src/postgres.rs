@@ -10,6 +10,24 @@ use anyhow::{Context as _, Result, bail};
 /// How long a server may take to answer.
 const START: Duration = Duration::from_secs(60);
 
+/// How a server is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Sessions are told, and what they have not committed is taken back.
+    Fast,
+    /// As in a crash: the next start recovers from the log.
+    Immediate,
+}
+
+impl Stop {
+    fn mode(self) -> &'static str {
+        match self {
+            Stop::Fast => "fast",
+            Stop::Immediate => "immediate",
+        }
+    }
+}
+
 /// A running server, reached through a socket in a folder, without a password.
 pub struct Postgres {
     server: Child,
@@ -50,6 +68,25 @@ impl Postgres {
         // In a URL a path is a host once its slashes are hidden.
         let host = folder.display().to_string().replace('/', "%2F");
         format!("postgres://postgres@{host}/{name}")
+    }
+
+    /// Stops the server as an operator does: sessions are ended, in good order or not.
+    ///
+    /// # Panics
+    /// If it does not stop.
+    pub fn stop(&mut self, how: Stop) {
+        let mut stop = as_user(&self.programs.join("pg_ctl")).expect("a user to run it as");
+        stop.arg("stop").arg("--pgdata").arg(self.folder.path().join("data"));
+        run(stop.args(["--silent", "--wait", "--mode", how.mode()])).expect("PostgreSQL stops");
+        self.server.wait().expect("a server that was stopped");
+    }
+
+    /// Starts the server again that was stopped.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_again(&mut self) {
+        self.server = serve(&self.programs, self.folder.path()).expect("PostgreSQL starts again");
     }
 
     /// Stops the server as a pulled plug would, and starts it again on what is left.
