@@ -95,6 +95,10 @@ pub(crate) struct Collect {
     depot: DepotPlace,
     #[command(flatten)]
     keeping: Keeping,
+    /// Servers and workers are all stopped: what nobody needs goes at once, without the hours of grace.
+    /// Beside one that runs it takes away what that one is about to need.
+    #[arg(long, conflicts_with = "gc_grace_hours")]
+    nothing_runs: bool,
 }
 
 /// `export-center scrub`.
@@ -205,8 +209,8 @@ struct CollectionEnded<'a> {
 impl CollectionEnded<'_> {
     fn emit(&self) {
         let CollectionEnded { tenant, released, collected } = self;
-        let Collected { records, blobs, bytes, unreadable, is_busy } = collected;
-        tracing::info!(%tenant, released, records, blobs, bytes, unreadable, is_busy,
+        let Collected { records, blobs, bytes, uploads, unreadable, is_busy } = collected;
+        tracing::info!(%tenant, released, records, blobs, bytes, uploads, unreadable, is_busy,
             "depot collected");
         if *unreadable > 0 {
             tracing::error!(%tenant, unreadable,
@@ -261,13 +265,17 @@ fn stores(place: &Place, depot: &DepotPlace) -> anyhow::Result<impl Fn(&TenantId
 
 /// `export-center collect`.
 pub(crate) fn collect(arguments: &Collect) -> anyhow::Result<()> {
-    let Collect { place, depot, keeping } = arguments;
+    let Collect { place, depot, keeping, nothing_runs } = arguments;
     start_log(place.log_format, &place.log)?;
     let stores = stores(place, depot)?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let catalog = Catalog::open(&catalog_of(place)?).await?;
-        let failed = Keeper::new(catalog.clone(), keeping, depot).collect(stores).await?;
+        let mut keeper = Keeper::new(catalog.clone(), keeping, depot);
+        if *nothing_runs {
+            keeper.rules.grace = Duration::ZERO;
+        }
+        let failed = keeper.collect(stores).await?;
         catalog.close().await;
         anyhow::ensure!(failed == 0, "the depots of {failed} tenants are not collected");
         Ok(())

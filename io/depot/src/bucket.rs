@@ -8,12 +8,14 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
+use object_store::client::{HttpConnector as _, ReqwestConnector};
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use crate::DepotError;
 use crate::error::failed;
 use crate::objects::Recently;
+use crate::unfinished::Uploads;
 
 /// How often a request is tried again that failed with a status of 500 or more, or without an answer.
 const RETRIES: usize = 5;
@@ -120,6 +122,7 @@ impl Default for Patience {
 #[derive(Clone)]
 pub struct Bucket {
     pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) uploads: Uploads,
     address: BucketAddress,
     runtime: Arc<Runtime>,
     pub(crate) seen: Arc<Recently>,
@@ -162,11 +165,13 @@ impl Bucket {
         if let Credentials::Given { key_id, secret } = &place.credentials {
             builder = builder.with_access_key_id(key_id).with_secret_access_key(secret);
         }
-        let store = builder.with_client_options(options).build();
-        let store = store.map_err(|error| DepotError::of_bucket("set up", what(), error))?;
+        let failed_here = |error| DepotError::of_bucket("set up", what(), error);
+        let client = ReqwestConnector::default().connect(&options).map_err(failed_here)?;
+        let store = builder.with_client_options(options).build().map_err(failed_here)?;
         let runtime = Runtime::new().map_err(failed("start threads for", what().as_ref()))?;
         let address = place.address.clone();
         Ok(Bucket {
+            uploads: Uploads::new(store.clone(), client),
             store: Arc::new(store),
             address,
             runtime: Arc::new(runtime),

@@ -52,6 +52,8 @@ pub struct Collected {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Uploads thrown away that killed processes left in the bucket.
+    pub uploads: u64,
     /// Bundles that are kept and whose records do not read: no blob was removed because of them, see
     /// [`Depot::scrub`].
     pub unreadable: u64,
@@ -73,8 +75,11 @@ impl Depot {
     pub fn collect(&self, roots: &Roots, rules: &CollectionRules) -> Result<Collected, DepotError> {
         let Some(objects) = &self.objects else { return self.collect_folder(roots, rules) };
         let shelf = Shared { depot: self, objects, copies: Copies::WillDo };
-        let decided = decide(&Survey::of(&shelf)?, roots, rules, shelf.now()?);
-        decided.carry_out(&shelf)
+        let now = shelf.now()?;
+        let decided = decide(&Survey::of(&shelf)?, roots, rules, now);
+        let collected = decided.carry_out(&shelf)?;
+        let uploads = objects.remove_unfinished(now, rules.grace)?;
+        Ok(Collected { uploads, ..collected })
     }
 
     /// Says whose roots this depot is collected by, unless somebody has said so; whether it is this

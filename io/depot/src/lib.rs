@@ -29,6 +29,7 @@ mod scrub;
 mod shelf;
 mod space;
 mod survey;
+mod unfinished;
 mod upload;
 mod virtual_tar;
 

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::TryStreamExt as _;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore as _, ObjectStoreExt as _, PutMode, PutPayload};
+use object_store::{
+    Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload,
+};
 use stella_model::{DigestBuilder, TenantId};
 
 use crate::bucket::{Begun, Bucket};
@@ -22,6 +24,12 @@ pub(crate) const WINDOW: u64 = 8 << 20;
 
 /// Requests that are under way at once, where many are alike.
 const AT_ONCE: usize = 32;
+
+/// How often an answer is asked for again that breaks off.
+const BROKEN_OFF: u32 = 5;
+
+/// How long it takes until it is asked for again, the first time.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long what was seen in the bucket is believed to be there. Collection leaves alone what is
 /// younger than its grace, which is much longer.
@@ -219,9 +227,9 @@ impl Objects {
     /// A small object; none if it is not there.
     pub(crate) fn get(&self, name: &str) -> Result<Option<Vec<u8>>, DepotError> {
         let (store, path) = (self.bucket.store.clone(), self.path(name));
-        let get = async move { store.get(&path).await?.bytes().await };
+        let get = async move { whole(&*store, &path, None).await };
         match self.bucket.wait(get) {
-            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            Ok(bytes) => Ok(Some(bytes)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed("read", name)(error)),
         }
@@ -231,10 +239,10 @@ impl Objects {
     pub(crate) fn range(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>, DepotError> {
         let (wanted, end) = (range.end - range.start, range.end);
         let (store, path) = (self.bucket.store.clone(), self.path(name));
-        let get = async move { store.get_range(&path, range).await };
+        let get = async move { whole(&*store, &path, Some(range)).await };
         let short = || DepotError::damaged("read", self.what(name), "it is too short");
         match self.bucket.wait(get) {
-            Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes.to_vec()),
+            Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
             Ok(_) => Err(short()),
             // A range beyond the end is refused like much else: the size tells.
             Err(Error::Generic { .. }) if self.look(name)?.is_some_and(|seen| seen.size < end) => {
@@ -284,6 +292,27 @@ impl Objects {
             Some((name, Seen { size: meta.size, written }))
         });
         Ok(named.collect())
+    }
+
+    /// Throws away what was begun to be sent at least so long ago and never was an object; gives how
+    /// many. `now` is the time of the bucket.
+    pub(crate) fn remove_unfinished(
+        &self,
+        now: SystemTime,
+        grace: Duration,
+    ) -> Result<u64, DepotError> {
+        let (uploads, root) = (self.bucket.uploads.clone(), self.root.clone());
+        let removed = async move {
+            let mut removed = 0;
+            for upload in uploads.list(&root).await? {
+                if now.duration_since(upload.begun).is_ok_and(|age| age >= grace) {
+                    uploads.abort(&upload).await?;
+                    removed += 1;
+                }
+            }
+            Ok(removed)
+        };
+        self.bucket.wait(removed).map_err(self.failed("clear uploads of", "blobs"))
     }
 
     /// Makes an object young again by writing the same, if it would soon be old enough to be collected.
@@ -355,6 +384,35 @@ pub(crate) enum Belief {
     Recent,
     /// It does not.
     None,
+}
+
+/// An object or a range of it, whole. What fails before an answer begins is tried again by the client;
+/// an answer that breaks off is asked for again here, also one that says that nothing is there.
+async fn whole(
+    store: &dyn ObjectStore,
+    path: &Path,
+    range: Option<Range<u64>>,
+) -> Result<Vec<u8>, Error> {
+    let mut tries = 0;
+    loop {
+        let range = range.clone().map(GetRange::from);
+        let options = GetOptions { range, ..GetOptions::default() };
+        let begun = Instant::now();
+        let broken = match store.get_opts(path, options).await {
+            Ok(answer) => match answer.bytes().await {
+                Ok(bytes) => return Ok(bytes.into()),
+                Err(error) => error,
+            },
+            // What took longer was tried again by the client, as often as it is to be.
+            Err(error @ Error::Generic { .. }) if begun.elapsed() < PAUSE => error,
+            Err(error) => return Err(error),
+        };
+        if tries == BROKEN_OFF {
+            return Err(broken);
+        }
+        tries += 1;
+        tokio::time::sleep(PAUSE * tries).await;
+    }
 }
 
 fn other_bytes(attempt: &'static str, what: String) -> DepotError {
