@@ -1,9 +1,10 @@
 //! Opening a catalog, and the transactions that everything goes through.
 
 use std::fmt;
+use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
-use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 use stella_model::TenantId;
 use stella_run::Millis;
 
@@ -13,6 +14,10 @@ use crate::tenant::TenantTx;
 
 /// Connections to a server at most. A transaction is a few statements, so that few are enough.
 const CONNECTIONS: u32 = 16;
+
+/// How long a request waits for a connection: a server that is away for longer is told of, so that whoever
+/// asked can decide what to do.
+const CONNECTING: Duration = Duration::from_secs(5);
 
 /// The databases that a catalog can be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +169,17 @@ pub(crate) async fn pool(
 ) -> Result<AnyPool, CatalogError> {
     install_default_drivers();
     let options = AnyPoolOptions::new().max_connections(most);
+    let options = match database {
+        // Whoever waits for the one writer is not to be told that the database is away.
+        Database::Sqlite => options,
+        Database::Postgres => options.acquire_timeout(CONNECTING),
+    };
+    // Where there was no room for the end of a transaction, SQLite has ended it by itself, and the
+    // connection takes it for one that still goes on: nothing could be begun on it any more.
+    let options = options.before_acquire(|connection: &mut AnyConnection, _| {
+        let is_usable = !connection.is_in_transaction();
+        Box::pin(async move { Ok(is_usable) })
+    });
     let options = options.after_connect(move |connection: &mut AnyConnection, _| {
         Box::pin(async move {
             for words in database.greeting() {

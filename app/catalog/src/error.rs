@@ -1,5 +1,7 @@
 //! Why the catalog did not do what it was asked.
 
+use std::io::ErrorKind;
+
 use stella_model::ErrorCode;
 
 /// Why the catalog did not do what it was asked.
@@ -14,6 +16,12 @@ pub enum CatalogError {
         #[source]
         source: sqlx::Error,
     },
+    /// No space is left where the database is.
+    #[error("cannot {0}: no space is left for the catalog")]
+    Full(&'static str),
+    /// The database can be read and not written.
+    #[error("cannot {0}: the catalog cannot be written")]
+    ReadOnly(&'static str),
     /// The tables cannot be brought to the form of this version.
     #[error("cannot bring the catalog to the form of this version")]
     Migration(#[source] sqlx::migrate::MigrateError),
@@ -55,7 +63,10 @@ impl CatalogError {
             CatalogError::Migration(sqlx::migrate::MigrateError::VersionMissing(_)) => {
                 ErrorCode::NeedsNewer
             }
-            CatalogError::Migration(_) | CatalogError::Damaged { .. } => ErrorCode::Io,
+            CatalogError::Migration(_)
+            | CatalogError::Damaged { .. }
+            | CatalogError::Full(_)
+            | CatalogError::ReadOnly(_) => ErrorCode::Io,
             CatalogError::Address(_) => ErrorCode::Usage,
             CatalogError::NotFound(_) => ErrorCode::NotFound,
             CatalogError::Conflict(_) => ErrorCode::Conflict,
@@ -66,10 +77,76 @@ impl CatalogError {
 
 /// Says what was attempted, of an error of the database.
 pub(crate) fn doing(doing: &'static str) -> impl Fn(sqlx::Error) -> CatalogError {
-    move |source| CatalogError::Database { doing, source }
+    move |source| {
+        let trouble = Trouble::in_error(&source);
+        match trouble {
+            Trouble::Full => CatalogError::Full(doing),
+            Trouble::ReadOnly => CatalogError::ReadOnly(doing),
+            Trouble::Other => CatalogError::Database { doing, source },
+        }
+    }
+}
+
+/// What is wrong with the place of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    Full,
+    ReadOnly,
+    Other,
+}
+
+impl Trouble {
+    fn in_error(error: &sqlx::Error) -> Trouble {
+        match error {
+            // Files beside the database, such as the one of its lock.
+            sqlx::Error::Io(error) => match error.kind() {
+                ErrorKind::StorageFull => Trouble::Full,
+                ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
+                _ => Trouble::Other,
+            },
+            sqlx::Error::Database(error) => {
+                error.code().map_or(Trouble::Other, |code| Trouble::of(&code))
+            }
+            _ => Trouble::Other,
+        }
+    }
+
+    /// Those of PostgreSQL have five characters, those of SQLite are numbers below 10,000 of which the
+    /// last byte is the kind.
+    fn of(code: &str) -> Trouble {
+        match (code, code.parse::<u32>().map(|number| number & 0xff)) {
+            ("53100", _) => Trouble::Full,
+            ("25006", _) => Trouble::ReadOnly,
+            (_, Ok(13)) if code.len() < 5 => Trouble::Full,
+            (_, Ok(8)) if code.len() < 5 => Trouble::ReadOnly,
+            _ => Trouble::Other,
+        }
+    }
 }
 
 /// A stored text that is not what it should be.
 pub(crate) fn damaged(table: &'static str, what: impl std::fmt::Display) -> CatalogError {
     CatalogError::Damaged { table, what: what.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_place_is_told_from_the_rest() {
+        for (code, trouble) in [
+            ("13", Trouble::Full),
+            ("53100", Trouble::Full),
+            ("8", Trouble::ReadOnly),
+            ("1032", Trouble::ReadOnly),
+            ("25006", Trouble::ReadOnly),
+            // 53000 is 8 in its last byte, and another thing.
+            ("53000", Trouble::Other),
+            ("5", Trouble::Other),
+            ("57P01", Trouble::Other),
+        ] {
+            assert_eq!(Trouble::of(code), trouble, "{code}");
+        }
+    }
 }

@@ -150,7 +150,8 @@ impl Catalog {
         Ok(Made::Now(format!("{MARK}{tenant}/{id}/{secret}")))
     }
 
-    /// The token of a text, and its tenant; none if it is not one of ours. Its use is remembered.
+    /// The token of a text, and its tenant; none if it is not one of ours. Its use is remembered where
+    /// there is room for that.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
@@ -173,7 +174,11 @@ impl Catalog {
         let token = token(&row)?;
         drop(tx);
         if token.used.is_none_or(|used| used.after(USED_MS) <= now) {
-            self.used_token(&tenant, &token.id, now).await?;
+            match self.used_token(&tenant, &token.id, now).await {
+                // A catalog that cannot be written can still tell who somebody is.
+                Ok(()) | Err(CatalogError::Full(_) | CatalogError::ReadOnly(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         let fault = token.fault(now);
         Ok(Some(Known { tenant, token, fault }))

@@ -53,6 +53,14 @@ pub enum LedgerError {
         /// What the system says.
         reason: String,
     },
+    /// The server of the database does not answer, or broke off.
+    #[error("{place} does not answer")]
+    Unreachable {
+        /// The database.
+        place: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// No space is left.
     #[error("no space is left for {place}")]
     Full {
@@ -162,6 +170,7 @@ impl LedgerError {
             LedgerError::NewerSchema { .. } => ErrorCode::NeedsNewer,
             LedgerError::Busy { .. } => ErrorCode::Conflict,
             LedgerError::Unreadable { .. } | LedgerError::ReadOnly { .. } => ErrorCode::NotAllowed,
+            LedgerError::Unreachable { .. } => ErrorCode::Unreachable,
             LedgerError::Full { .. } | LedgerError::Storage { .. } => ErrorCode::Io,
             LedgerError::Damaged { .. } => ErrorCode::DigestMismatch,
             LedgerError::MaxDrop { .. } => ErrorCode::Drop,
@@ -186,6 +195,9 @@ impl LedgerError {
             LedgerError::Busy { .. } => "wait until the other ingest is done, then try again",
             LedgerError::Unreadable { .. } | LedgerError::ReadOnly { .. } => {
                 "check the owner and mode of the folder, or choose another with --store"
+            }
+            LedgerError::Unreachable { .. } => {
+                "check the address and the server, then try again; nothing was changed"
             }
             LedgerError::Full { .. } => "free some space and try again; nothing was changed",
             LedgerError::Damaged { .. } => {

@@ -24,7 +24,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use stella_model::{ErrorCode, Instant};
+use stella_model::{ErrorCode, Instant, TenantId};
 use stella_run::Millis;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -33,7 +33,7 @@ pub(crate) use document::document;
 pub(crate) use problem::Problem;
 pub(crate) use runs::stored_order;
 
-use crate::service::Service;
+use crate::service::{Service, depot_store};
 use crate::telemetry::traced;
 
 /// Where the interface begins.
@@ -116,12 +116,31 @@ async fn health() -> &'static str {
     "ok\n"
 }
 
-/// Whether requests can be answered: whether the catalog answers.
+/// Whether requests can be answered: whether the catalog answers and the data directory can be written.
 #[utoipa::path(get, path = "/ready", operation_id = "ready", tag = "service",
     responses((status = 200, description = "it answers", body = String, content_type = "text/plain")))]
 async fn ready(State(service): State<Arc<Service>>) -> Result<&'static str, Problem> {
     service.catalog.ping().await?;
+    let data = service.data.clone();
+    let written = tokio::task::spawn_blocking(move || {
+        can_write(&data)?;
+        // It may be a disk of its own.
+        let depot = depot_store(&data, None, &TenantId::local()).depot_dir();
+        if depot.exists() { can_write(&depot) } else { Ok(()) }
+    });
+    let written = written.await.map_err(ended)?;
+    written.map_err(|error| {
+        let message = format!("the data directory cannot be written: {error}");
+        let problem = Problem::new(ErrorCode::Io, message).retry_after(30);
+        problem.with_status(StatusCode::SERVICE_UNAVAILABLE)
+    })?;
     Ok("ok\n")
+}
+
+/// Writes what takes room in a folder, and lets it go again.
+fn can_write(folder: &std::path::Path) -> std::io::Result<()> {
+    use std::io::Write as _;
+    tempfile::tempfile_in(folder)?.write_all(&[0; 4096])
 }
 
 /// This document.

@@ -145,6 +145,10 @@ impl From<CatalogError> for Problem {
         match error {
             CatalogError::Quota { .. } => problem.retry_after(30),
             CatalogError::Database { .. } => problem.retry_after(2),
+            // It is no defect of the request nor of the program, and passes once somebody makes room.
+            CatalogError::Full(_) | CatalogError::ReadOnly(_) => {
+                problem.with_status(StatusCode::SERVICE_UNAVAILABLE).retry_after(30)
+            }
             CatalogError::Conflict(_) => problem.hint("look at it again: it is not what it was"),
             _ => problem,
         }
@@ -154,6 +158,10 @@ impl From<CatalogError> for Problem {
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Problem {
         let problem = Problem::new(error.code(), error.to_string());
+        let problem = match error.code() {
+            ErrorCode::Unreachable => problem.retry_after(2),
+            _ => problem,
+        };
         match error.next_step() {
             Some(hint) => problem.hint(hint),
             None => problem,

@@ -2,10 +2,15 @@
 
 mod crashes;
 mod depots;
+mod disks;
 mod document;
 mod downloads;
 mod feeds;
+mod follower;
+mod machines;
 mod oidc;
+mod outages;
+mod proxy;
 mod requests;
 mod runs;
 mod server;

@@ -83,7 +83,10 @@ impl Server {
         more: &[&str],
     ) -> (Server, impl FnMut() -> String + use<>) {
         let mut command = program(data);
-        command.args(["serve", "--listen", NOWHERE, "--lease", "1", "--log", "error"]).args(more);
+        command.args(["serve", "--listen", NOWHERE, "--log", "error"]).args(more);
+        if !more.contains(&"--lease") {
+            command.args(["--lease", "1"]);
+        }
         command.arg("--unsigned-for-testing").stdout(Stdio::piped());
         let mut process = command.spawn().expect("starts");
         let mut lines = BufReader::new(process.stdout.take().expect("is piped")).lines();
@@ -178,14 +181,33 @@ impl Server {
         let begun = Clock::now();
         loop {
             let run = self.ask("GET", &format!("/runs/{id}"), &[], "").json();
-            let status = run["status"].as_str().expect("a status");
-            if !["queued", "running", "retrying"].contains(&status) {
+            if is_over(&run) {
                 return run;
             }
             assert!(begun.elapsed() < LONGEST, "{run}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+
+    /// As [`wait`](Self::wait), of a service that has just lost its database.
+    pub(crate) fn wait_patiently(&self, id: &str) -> Value {
+        let begun = Clock::now();
+        loop {
+            let answer = self.ask("GET", &format!("/runs/{id}"), &[], "");
+            if answer.status == 200 && is_over(&answer.json()) {
+                return answer.json();
+            }
+            assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+            assert!(begun.elapsed() < LONGEST, "{answer:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// What a run is that is over.
+fn is_over(run: &Value) -> bool {
+    let status = run["status"].as_str().expect("a status");
+    !["queued", "running", "retrying"].contains(&status)
 }
 
 /// Somebody with a token.
@@ -234,6 +256,15 @@ impl Beside {
             .args(["worker", "--unsigned-for-testing", "--workers", "2", "--log", "error"])
             .args(more);
         Beside(command.spawn().expect("starts"))
+    }
+
+    pub(crate) fn process(&mut self) -> &mut Child {
+        &mut self.0
+    }
+
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
 
     pub(crate) fn kill(&mut self) {

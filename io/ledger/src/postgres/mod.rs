@@ -89,7 +89,9 @@ impl Failure {
         };
         let code = error.code().cloned();
         let is = |codes: &[SqlState]| code.as_ref().is_some_and(|code| codes.contains(code));
-        if is(&[SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED]) {
+        if is_away(&error) {
+            LedgerError::Unreachable { place, source: error.into() }
+        } else if is(&[SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED]) {
             LedgerError::Busy { place }
         } else if is(&[SqlState::INSUFFICIENT_PRIVILEGE, SqlState::READ_ONLY_SQL_TRANSACTION]) {
             LedgerError::ReadOnly { place, reason: error.to_string() }
@@ -101,6 +103,20 @@ impl Failure {
             LedgerError::Storage { action, place, source: error.into() }
         }
     }
+}
+
+/// Whether the server is not there, or goes or comes at this moment.
+fn is_away(error: &postgres::Error) -> bool {
+    use std::io::ErrorKind;
+    let Some(code) = error.code() else {
+        let cause = std::error::Error::source(error);
+        let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        // What cannot be written as a message, or read as one, is no matter of the connection.
+        let is_of_bytes = |kind| matches!(kind, ErrorKind::InvalidInput | ErrorKind::InvalidData);
+        return error.is_closed() || cause.is_some_and(|cause| !is_of_bytes(cause.kind()));
+    };
+    // Connections that broke, and an operator who stops the server or has just started it.
+    code.code().starts_with("08") || code.code().starts_with("57P")
 }
 
 type Outcome<T> = Result<T, Failure>;
