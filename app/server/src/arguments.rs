@@ -155,6 +155,10 @@ pub(crate) struct Work {
     /// given. Whoever reaches it sees figures of all tenants.
     #[arg(long, env = "EXPORT_CENTER_OPERATIONS_LISTEN", value_name = "ADDRESS")]
     pub(crate) operations_listen: Option<SocketAddr>,
+    /// Seconds that clients and tasks have to end when the process is asked to; asked twice it ends at once.
+    #[arg(long, env = "EXPORT_CENTER_DRAIN", value_name = "SECONDS", default_value = "10",
+          value_parser = clap::value_parser!(u16).range(0..=3600))]
+    pub(crate) drain: u16,
 }
 
 /// How the API is served.
@@ -190,8 +194,4 @@ pub(crate) struct Serve {
     /// Requests a second that a tenant may send; ten times as many in a burst.
     #[arg(long, env = "EXPORT_CENTER_RATE", value_name = "NUMBER", default_value = "100")]
     pub(crate) rate: NonZeroU32,
-    /// Seconds that clients and tasks have to end when the process is asked to.
-    #[arg(long, env = "EXPORT_CENTER_DRAIN", value_name = "SECONDS", default_value = "10",
-          value_parser = clap::value_parser!(u16).range(0..=3600))]
-    pub(crate) drain: u16,
 }

@@ -18,6 +18,7 @@ use crate::access::{Limits, Scope};
 use crate::api::{BASE, operations, router};
 use crate::arguments::{NewTenant, Place, Serve, Usage, Work};
 use crate::demo::{self, Demo};
+use crate::end::End;
 use crate::remembered::Remembered;
 use crate::service::{Service, now, random};
 use crate::telemetry::{Figures, start_log};
@@ -81,6 +82,7 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
         }
         (_, None) => {}
     }
+    let end = End::new(&runtime, &arguments.work)?;
     if demo.is_none() {
         println!("Export Center {version}   {scheme}://{address}{BASE}");
     }
@@ -106,12 +108,13 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     });
     with_workers(&runtime, &service, arguments.work.workers, |stop| {
         // Tasks are given back at once; who is being answered has a little longer.
-        let stop = stop.clone();
+        let (stop, asked, own) = (stop.clone(), end.asked(), service.clone());
         let begun = async move {
-            asked().await;
+            asked.await;
             stop.set();
+            own.watchers.end();
         };
-        let patience = Duration::from_secs(arguments.drain.into());
+        let patience = end.patience;
         runtime.block_on(listener::serve(listener, tls, router(service.clone()), begun, patience));
         Ok(())
     })
@@ -151,34 +154,11 @@ pub(crate) fn work(arguments: &Work) -> anyhow::Result<()> {
     hear(&runtime, &service, &catalog_of(&arguments.place)?);
     serve_operations(&runtime, &service, arguments)?;
     keeping::keep_in_order(&runtime, &service, &arguments.depot, None);
+    let end = End::new(&runtime, arguments)?;
     with_workers(&runtime, &service, arguments.workers, |_| {
-        runtime.block_on(asked());
+        runtime.block_on(end.asked());
         Ok(())
     })
-}
-
-/// Waits until somebody asks the process to end.
-async fn asked() {
-    let interrupt = async {
-        // Without a handler the process ends as it always did.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        let kind = tokio::signal::unix::SignalKind::terminate();
-        match tokio::signal::unix::signal(kind) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending::<()>().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
 }
 
 pub(crate) fn catalog_of(place: &Place) -> Result<String, Usage> {

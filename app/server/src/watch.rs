@@ -2,6 +2,7 @@
 //! process, and a little later where it happened in another one.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Default)]
 pub(crate) struct Watchers {
     tenants: Mutex<BTreeMap<TenantId, Arc<watch::Sender<u64>>>>,
+    /// Whether the process is about to end.
+    ended: AtomicBool,
 }
 
 impl Watchers {
@@ -34,6 +37,21 @@ impl Watchers {
             // A change of the number wakes them; what it is does not matter.
             sender.send_modify(|number| *number = number.wrapping_add(1));
         }
+    }
+
+    /// Lets everybody go who watches: a stream has no end of its own that a process could wait for, and
+    /// its reader goes on elsewhere after the last event.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        for sender in tenants.values() {
+            sender.send_modify(|number| *number = number.wrapping_add(1));
+        }
+    }
+
+    /// Whether nobody is to watch any more.
+    pub(crate) fn have_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// Looks at what other processes did, for as long as it is waited for.

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use stella_model::TenantId;
+use stella_run::RunEvent;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
@@ -69,7 +70,9 @@ pub(crate) async fn of_run(
     let after = last_seen(&headers)?;
     let place = service.limits.enter(Place::Watch, &caller.tenant)?;
     let mut watch = Watch::new(service, &caller.tenant, Some(id), after.unwrap_or(0), place);
-    if after.is_some() && run.status.is_terminal() && !watch.read().await? {
+    // If it ends from here on, an event tells so.
+    watch.is_over = run.status.is_terminal();
+    if after.is_some() && watch.is_over && !watch.read().await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     Ok(watch.response())
@@ -109,6 +112,8 @@ struct Watch {
     service: Arc<Service>,
     tenant: TenantId,
     run: Option<RunId>,
+    /// Whether it is over: there will be no events but those that are there.
+    is_over: bool,
     /// The last event that was read.
     after: u64,
     read: VecDeque<stella_catalog::Event>,
@@ -137,7 +142,7 @@ impl Watch {
         let news = service.watchers.watch(tenant);
         let (tenant, read) = (tenant.clone(), VecDeque::new());
         let ends = Instant::now() + LONGEST;
-        Watch { service, tenant, run, after, read, news, ends, _place: place }
+        Watch { service, tenant, run, is_over: false, after, read, news, ends, _place: place }
     }
 
     fn response(self) -> Response {
@@ -156,6 +161,7 @@ impl Watch {
         if let Some(last) = events.last() {
             self.after = last.number;
         }
+        self.is_over |= self.run.is_some() && events.iter().any(ends);
         self.read.extend(events);
         Ok(!self.read.is_empty())
     }
@@ -167,27 +173,19 @@ impl Watch {
             if let Some(event) = self.read.pop_front() {
                 return Some(self.told(event));
             }
-            if Instant::now() >= self.ends {
+            // Asked for before the events are read: what comes meanwhile is news.
+            self.news.mark_unchanged();
+            if Instant::now() >= self.ends || self.service.watchers.have_ended() {
                 return None;
             }
-            // Both asked for before the events are read: what ends a run is told with its last event.
-            self.news.mark_unchanged();
-            let is_over = self.is_over().await?;
             if !self.read().await.ok()? {
-                if is_over {
+                if self.is_over {
                     return None;
                 }
                 let changed = self.news.changed();
                 tokio::time::timeout_at(self.ends, changed).await.ok()?.ok()?;
             }
         }
-    }
-
-    async fn is_over(&self) -> Option<bool> {
-        let Some(RunId(number)) = self.run else { return Some(false) };
-        let run = stella_run::RunKey { tenant: self.tenant.clone(), number };
-        let found = self.service.catalog.run_summary(&run).await.ok()??;
-        Some(found.status.is_terminal())
     }
 
     fn told(&self, event: stella_catalog::Event) -> Event {
@@ -201,4 +199,10 @@ impl Watch {
             _ => told.data(event.data),
         }
     }
+}
+
+/// Whether an event is the last one of its run.
+fn ends(event: &stella_catalog::Event) -> bool {
+    let told = serde_json::from_str(&event.data);
+    matches!(told, Ok(RunEvent::Status { to, .. }) if to.is_terminal())
 }

@@ -1,0 +1,91 @@
+//! How a process ends: in good order when it is asked to, in bounded time, and at once when it is asked
+//! a second time.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::arguments::Work;
+
+/// How much longer than clients the rest of the process has, to say that tasks are given back.
+const REST: Duration = Duration::from_secs(1);
+
+/// The exit code of a process that was asked twice: as if the signal itself had ended it.
+const ASKED_TWICE: i32 = 128 + 15;
+
+/// That the process is asked to end.
+pub(crate) struct End {
+    /// How long clients and tasks have.
+    pub(crate) patience: Duration,
+    asked: watch::Receiver<bool>,
+}
+
+impl End {
+    /// Listens for the signals of a process from now on.
+    pub(crate) fn new(runtime: &Runtime, work: &Work) -> anyhow::Result<End> {
+        let patience = Duration::from_secs(work.drain.into());
+        let (tell, asked) = watch::channel(false);
+        let mut signals =
+            runtime.block_on(async { Signals::new() }).context("cannot listen for signals")?;
+        runtime.spawn(async move {
+            signals.next().await;
+            tell.send_replace(true);
+            // A thread of its own: what does not end may be anywhere, also on the threads of the runtime.
+            // Nothing is lost that is not lost with a process that is killed: leases run out, and what
+            // is being written has no name yet.
+            std::thread::spawn(move || {
+                std::thread::sleep(patience + REST);
+                tracing::warn!("not everything came to its end in time");
+                end_now(0);
+            });
+            signals.next().await;
+            tracing::warn!("asked to end a second time");
+            end_now(ASKED_TWICE);
+        });
+        Ok(End { patience, asked })
+    }
+
+    /// Waits until somebody asks the process to end.
+    pub(crate) fn asked(&self) -> impl Future<Output = ()> + use<> {
+        let mut asked = self.asked.clone();
+        async move {
+            // The sender lives as long as the runtime.
+            let _ = asked.wait_for(|asked| *asked).await;
+        }
+    }
+}
+
+/// Ends the process, whatever its threads are at.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what holds the threads up is what is not waited for; a killed process leaves as much"
+)]
+fn end_now(code: i32) -> ! {
+    std::process::exit(code)
+}
+
+/// The signals that ask for an end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Signals { interrupt, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
