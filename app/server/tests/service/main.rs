@@ -8,6 +8,7 @@ mod downloads;
 mod endings;
 mod feeds;
 mod follower;
+mod kills;
 mod machines;
 mod oidc;
 mod outages;
