@@ -12,6 +12,7 @@ use stella_model::TenantId;
 
 use crate::access::Provider;
 use crate::keeping::{Collect, DepotPlace, Keeping, Scrub};
+use crate::operator::NewQuota;
 use crate::telemetry::LogFormat;
 
 /// Export Center as a service.
@@ -30,8 +31,12 @@ pub(crate) enum Command {
     Worker(Work),
     /// Make the tables of the catalog, or bring them to the form of this version.
     Migrate(Place),
-    /// Make a tenant, and a token of its administrator if it has none.
-    Tenant(NewTenant),
+    /// Make a tenant, and a first token of its administrator.
+    Tenant(OfTenant),
+    /// Make a token of the administrator of a tenant, where nobody has one any more.
+    Token(OfTenant),
+    /// Say how much a tenant may have, and show it.
+    Quota(NewQuota),
     /// Remove from the depot what no run and no kept bundle needs, once: as a server does by itself.
     Collect(Collect),
     /// Read everything in the depot and name what is damaged.
@@ -85,12 +90,12 @@ pub(crate) struct Place {
     pub(crate) log: String,
 }
 
-/// A tenant to be made.
+/// A tenant of a service.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct NewTenant {
+pub(crate) struct OfTenant {
     #[command(flatten)]
     pub(crate) place: Place,
-    /// Its name.
+    /// The name of the tenant.
     pub(crate) name: TenantId,
 }
 

@@ -94,7 +94,7 @@ impl Demo {
         let key = key.display();
         println!(
             "In another terminal:\n  \
-             export STELLA_SERVER=http://{address} STELLA_TOKEN={token}\n  \
+             export STELLA_SERVER={address} STELLA_TOKEN={token}\n  \
              stella export run json:raw --download --trusted-key {key}\n  \
              stella export verify r-1.json-raw --key {key}\n\
              All of it is gone when this ends (Ctrl-C)."

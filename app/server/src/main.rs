@@ -16,6 +16,7 @@ mod end;
 mod keeping;
 mod listener;
 mod opened;
+mod operator;
 mod remembered;
 mod serve;
 mod service;
@@ -34,7 +35,9 @@ fn main() -> ExitCode {
         arguments::Command::Migrate(place) => serve::migrate(&place),
         arguments::Command::Serve(serve) => serve::serve(&serve),
         arguments::Command::Worker(work) => serve::work(&work),
-        arguments::Command::Tenant(new) => serve::add_tenant(&new),
+        arguments::Command::Tenant(new) => operator::add_tenant(&new),
+        arguments::Command::Token(of) => operator::add_token(&of),
+        arguments::Command::Quota(quota) => operator::set_quota(&quota),
         arguments::Command::Collect(collect) => keeping::collect(&collect),
         arguments::Command::Scrub(scrub) => keeping::scrub(&scrub),
         arguments::Command::Openapi => print_openapi(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use stella_catalog::{AuditEntry, Catalog, Mutation, NewToken, Token};
+use stella_catalog::Catalog;
 use stella_engine::{LocalQueue, Signing};
 use stella_keys::PasswordSource;
 use stella_model::TenantId;
@@ -14,21 +14,19 @@ use stella_run::Rules;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::access::{Limits, Scope};
+use crate::access::Limits;
 use crate::api::{BASE, operations, router};
-use crate::arguments::{NewTenant, Place, Serve, Usage, Work};
+use crate::arguments::{Place, Serve, Usage, Work};
 use crate::demo::{self, Demo};
 use crate::end::End;
+use crate::operator::first_token;
 use crate::remembered::Remembered;
-use crate::service::{Service, now, random};
+use crate::service::Service;
 use crate::telemetry::{Figures, start_log};
 use crate::tls::Certificate;
 use crate::watch::Watchers;
 use crate::workers::with_workers;
 use crate::{keeping, listener};
-
-/// Milliseconds that the first token opens anything: a week, to make others with.
-const FIRST_TOKEN_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Requests a second of one tenant where nobody asks.
 const NO_RATE: std::num::NonZeroU32 = std::num::NonZeroU32::MAX;
@@ -76,9 +74,10 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
         (None, Some(token)) => println!("Token of the administrator, shown this once: {token}"),
         (Some(demo), Some(token)) => {
             let what = "demo: sample data, one tenant, key made for this run";
-            println!("Export Center {version}   http://{address}   ({what})");
+            let address = format!("{scheme}://{address}");
+            println!("Export Center {version}   {address}   ({what})");
             demo.ingest()?;
-            demo.explain(&address.to_string(), &token)?;
+            demo.explain(&address, &token)?;
         }
         (_, None) => {}
     }
@@ -190,53 +189,4 @@ async fn open(work: &Work) -> anyhow::Result<Service> {
         watchers: Watchers::default(),
         remembered: Remembered::default(),
     })
-}
-
-/// `export-center tenant`.
-pub(crate) fn add_tenant(new: &NewTenant) -> anyhow::Result<()> {
-    let runtime = Runtime::new().context("cannot start the runtime")?;
-    if new.place.catalog.is_none() {
-        migrate(&new.place)?;
-    }
-    runtime.block_on(async {
-        let catalog = Catalog::open(&catalog_of(&new.place)?).await?;
-        match first_token(&catalog, &new.name).await? {
-            Some(token) => println!("Token of the administrator, shown this once: {token}"),
-            None => println!("The tenant {} is there, and so is its administrator.", new.name),
-        }
-        catalog.close().await;
-        Ok(())
-    })
-}
-
-/// Makes a tenant that is not there yet, and a token to begin with: also when no other token is left
-/// that opens everything.
-async fn first_token(catalog: &Catalog, tenant: &TenantId) -> anyhow::Result<Option<String>> {
-    let now = now();
-    catalog.add_tenant(tenant, now).await?;
-    let opens_all = |token: &Token| {
-        let is_admin = token.scopes.iter().any(|scope| scope == Scope::Admin.as_str());
-        is_admin && token.revoked.is_none() && token.expires > now
-    };
-    if catalog.tokens(tenant).await?.iter().any(opens_all) {
-        return Ok(None);
-    }
-    let token = NewToken {
-        name: "first administrator".to_owned(),
-        scopes: vec![Scope::Admin.as_str().to_owned()],
-        expires: now.after(FIRST_TOKEN_MS),
-        id: random().context("no random bytes to make a token of")?,
-        secret: random().context("no random bytes to make a token of")?,
-    };
-    let entry = AuditEntry {
-        actor: "export-center".to_owned(),
-        action: "token.create",
-        object: token.id_text(),
-        outcome: "allowed",
-        details: "{}".to_owned(),
-        trace: String::new(),
-    };
-    let mutation = Mutation { entry: &entry, key: None, now };
-    let made = catalog.add_token(tenant, &token, &mutation).await?;
-    Ok(made.now())
 }

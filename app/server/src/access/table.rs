@@ -150,7 +150,6 @@ pub(crate) const REQUESTS: &[Request] = &[
     row("feed.quarantine", Method::GET, "/feeds/{name}/quarantine", Some(Scope::Read)),
     row("feed.ingest", Method::POST, "/feeds/{name}/records", Some(Scope::Ingest)),
     row("quota.get", Method::GET, "/quotas", Some(Scope::Read)),
-    row("quota.set", Method::PUT, "/quotas", Some(Scope::Admin)),
     row("audit.list", Method::GET, "/audit", Some(Scope::AuditRead)),
     row("audit.verify", Method::GET, "/audit/verification", Some(Scope::AuditRead)),
     row("token.list", Method::GET, "/tokens", Some(Scope::Admin)),

@@ -74,7 +74,7 @@ fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(feeds::get))
         .routes(routes!(feeds::quarantine))
         .routes(routes!(feeds::ingest))
-        .routes(routes!(quotas::get, quotas::set))
+        .routes(routes!(quotas::get))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(tokens::list, tokens::create))

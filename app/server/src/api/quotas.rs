@@ -5,20 +5,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderName;
-use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use stella_catalog::{Mutation, Quota, Usage};
-use stella_model::ErrorCode;
+use serde::Serialize;
+use stella_catalog::{Quota, Usage};
 use utoipa::ToSchema;
 
 use super::Problem;
-use super::extract::{Body, Idempotency};
 use crate::access::Caller;
 use crate::service::Service;
 
 /// What a tenant may have; what is absent is not limited.
-#[derive(Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Limits {
     /// Runs that workers are at.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,13 +59,6 @@ impl From<Quota> for Limits {
     }
 }
 
-impl From<Limits> for Quota {
-    fn from(limits: Limits) -> Quota {
-        let Limits { concurrent_runs, queued_runs, bytes_per_day, stored_bytes } = limits;
-        Quota { concurrent_runs, queued_runs, bytes_per_day, stored_bytes }
-    }
-}
-
 impl From<Usage> for Used {
     fn from(usage: Usage) -> Used {
         let Usage { running, live, bytes_today, stored_bytes } = usage;
@@ -96,7 +86,7 @@ pub(crate) async fn headers(
     Ok(told.into_iter().filter_map(header).collect())
 }
 
-/// Limits of the tenant, and what is used of them.
+/// Limits that the operator of the service has set for the tenant, and what is used of them.
 #[utoipa::path(get, path = "/quotas", tag = "access",
     responses((status = 200, description = "limits and use", body = Quotas)))]
 pub(crate) async fn get(
@@ -106,27 +96,4 @@ pub(crate) async fn get(
     let limits = service.catalog.quota(&caller.tenant).await?.into();
     let used = service.catalog.usage(&caller.tenant, service.now()).await?.into();
     Ok(Json(Quotas { limits, used }))
-}
-
-/// Sets the limits of the tenant; what is absent is not limited.
-#[utoipa::path(put, path = "/quotas", tag = "access", request_body = Limits,
-    responses((status = 200, description = "what is set now", body = Limits)))]
-pub(crate) async fn set(
-    State(service): State<Arc<Service>>,
-    caller: Caller,
-    key: Idempotency,
-    Body(limits): Body<Limits>,
-) -> Result<Response, Problem> {
-    let quota = Quota::from(limits);
-    let numbers =
-        [quota.concurrent_runs, quota.queued_runs, quota.bytes_per_day, quota.stored_bytes];
-    if numbers.into_iter().flatten().any(|limit| i64::try_from(limit).is_err()) {
-        return Err(Problem::new(ErrorCode::Invalid, "a limit is at most 2^63 - 1"));
-    }
-    let key = key.of(&("quota.set", quota))?;
-    let mut entry = caller.entry("quotas");
-    entry.details = serde_json::to_string(&quota).map_err(Problem::internal)?;
-    let mutation = Mutation { entry: &entry, key: key.as_ref(), now: service.now() };
-    service.catalog.set_quota(&caller.tenant, &quota, &mutation).await?;
-    Ok(Json(Limits::from(quota)).into_response())
 }

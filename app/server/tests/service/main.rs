@@ -11,6 +11,7 @@ mod follower;
 mod kills;
 mod machines;
 mod oidc;
+mod operator;
 mod outages;
 mod proxy;
 mod requests;

@@ -87,8 +87,7 @@ fn bad_requests_say_what_is_wrong() {
         ("POST", "/tokens", r#"{"name":"","role":"viewer"}"#, 422, invalid),
         ("POST", "/tokens", r#"{"name":"x","role":"viewer","expiresInDays":0}"#, 422, invalid),
         ("DELETE", "/tokens/AAAAAAAAAAA", "", 404, missing),
-        ("PUT", "/quotas", r#"{"queuedRuns":-1}"#, 422, invalid),
-        ("PUT", "/quotas", r#"{"queuedRuns":18446744073709551615}"#, 422, invalid),
+        ("PUT", "/quotas", r#"{"queuedRuns":1}"#, 405, usage),
     ];
     for (method, path, body, status, code) in checks {
         let answer = server.ask(method, path, &[], body);

@@ -1,0 +1,74 @@
+//! Commands of the operator of a service.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::server::{Server, ingest, program};
+
+/// Runs a command on a data directory: how it ended and what it said.
+fn command(data: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let done = program(data).args(arguments).output().expect("runs");
+    let told = [done.stdout, done.stderr].concat();
+    (done.status.code(), String::from_utf8(told).expect("is text"))
+}
+
+#[test]
+fn who_took_all_tokens_away_has_none_until_the_operator_makes_one() {
+    let dir = stella_testkit::temp_dir();
+    let server = Server::start(dir.path(), None);
+    let tokens = server.ask("GET", "/tokens", &[], "").json();
+    let id = tokens["items"][0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(server.ask("DELETE", &format!("/tokens/{id}"), &[], "").status, 204);
+    let revoked = server.token.clone();
+    drop(server);
+    // A start that made one would say it first, and be taken for the place where it listens.
+    let server = Server::start(dir.path(), Some(&revoked));
+    assert_eq!(server.ask("GET", "/me", &[], "").problem().0, 401);
+    let (code, told) = command(dir.path(), &["tenant", "local"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("export-center token local") && !told.contains("ec1."), "{told}");
+    let (code, told) = command(dir.path(), &["token", "local"]);
+    assert_eq!(code, Some(0), "{told}");
+    let token = told.trim().rsplit(' ').next().expect("a word");
+    assert_eq!(server.as_somebody(token).ask("GET", "/tokens", &[], "").status, 200);
+    let (code, told) = command(dir.path(), &["token", "nobody"]);
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("there is no tenant nobody"), "{told}");
+}
+
+#[test]
+fn quotas_are_set_by_the_operator_and_shown_to_the_tenant() {
+    let dir = stella_testkit::temp_dir();
+    ingest(dir.path());
+    let server = Server::start_with(dir.path(), None, &["--workers", "0"]);
+    let (code, told) =
+        command(dir.path(), &["quota", "local", "--queued-runs", "1", "--stored-bytes", "9000"]);
+    assert_eq!(code, Some(0), "{told}");
+    // What is not named stays as it is.
+    let (code, told) = command(dir.path(), &["quota", "local", "--stored-bytes", "none"]);
+    assert_eq!(code, Some(0), "{told}");
+    let shown: Vec<&str> = told.lines().collect();
+    let expected = [
+        "concurrent runs  none",
+        "queued runs      1",
+        "bytes per day    none",
+        "stored bytes     none",
+    ];
+    assert_eq!(shown, expected);
+    let limits = server.ask("GET", "/quotas", &[], "").json()["limits"].clone();
+    assert_eq!(limits, json!({ "queuedRuns": 1 }));
+    assert_eq!(server.start_run("json:raw", &[]).status, 201);
+    let refused = server.start_run("json:raw", &[]);
+    assert_eq!(refused.problem(), (429, "ERR_EXPORT_QUOTA".to_owned()));
+    // Its own administrator does not set it.
+    let own = server.ask("PUT", "/quotas", &[], "{}");
+    assert_eq!(own.problem().0, 405);
+    let log = server.ask("GET", "/audit?limit=1000", &[], "").json().to_string();
+    assert_eq!(log.matches(r#""action":"quota.set""#).count(), 2, "{log}");
+    for bad in
+        [["quota", "nobody", "--queued-runs", "1"], ["quota", "local", "--queued-runs", "-1"]]
+    {
+        assert_ne!(command(dir.path(), &bad).0, Some(0), "{bad:?}");
+    }
+}
