@@ -81,7 +81,7 @@ impl FromRequestParts<Arc<Service>> for Caller {
         let request = request.ok_or_else(|| {
             Problem::new(ErrorCode::Internal, "nobody has said who may send this request")
         })?;
-        let (Known { tenant, name, scopes }, fault) = authenticate(parts, service).await?;
+        let (Known { tenant, name, scopes }, fault) = authenticate(parts, service, request).await?;
         let caller = Caller { tenant, name, scopes, request };
         let deny = async |why: &str| {
             let entry = caller.denied(object(parts), why);
@@ -130,7 +130,11 @@ pub(crate) struct Known {
 type Found = (Known, Option<Problem>);
 
 /// Whose token a request has.
-async fn authenticate(parts: &Parts, service: &Service) -> Result<Found, Problem> {
+async fn authenticate(
+    parts: &Parts,
+    service: &Arc<Service>,
+    request: &'static Request,
+) -> Result<Found, Problem> {
     let text = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = text.and_then(|value| value.split_once(' '));
     let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
@@ -144,7 +148,8 @@ async fn authenticate(parts: &Parts, service: &Service) -> Result<Found, Problem
     }
     let found = match &service.provider {
         Some(provider) if !Token::is_local(bearer) => {
-            person(provider, bearer, wanted, service).await
+            let told = Asked { request, object: object(parts) };
+            person(provider, bearer, wanted, service, told).await
         }
         _ => local(bearer.trim(), wanted, service).await,
     };
@@ -192,19 +197,57 @@ async fn local(text: &str, wanted: Option<&str>, service: &Service) -> Result<Fo
     Ok((known, fault))
 }
 
+/// What somebody asked for, for the audit log.
+struct Asked {
+    request: &'static Request,
+    object: String,
+}
+
 /// Whose a token of the identity provider is.
 async fn person(
     provider: &Provider,
     token: &str,
     wanted: Option<&str>,
-    service: &Service,
+    service: &Arc<Service>,
+    asked: Asked,
 ) -> Result<Found, Problem> {
     let person = provider.person(token.trim()).await?;
-    let tenant = person.tenant(wanted)?;
+    let tenant = person.tenant(wanted).inspect_err(|problem| {
+        if let Some(tenant) = wanted.and_then(|wanted| wanted.parse().ok()) {
+            tell_of_outsider(service, tenant, &person.name, asked, problem);
+        }
+    })?;
     // Which tenants there are is for this service to say.
     if !service.catalog.has_tenant(&tenant).await? {
         return Err(Problem::new(ErrorCode::NotAllowed, "the token belongs to no tenant"));
     }
     let scopes = person.tenants.get(&tenant).cloned().unwrap_or_default();
     Ok((Known { tenant, name: person.name, scopes }, None))
+}
+
+/// Tells a tenant, if there is one of this name, that somebody known from elsewhere wanted in: once a
+/// minute of each. Nobody waits for it, so that no answer takes longer where there is such a tenant.
+fn tell_of_outsider(
+    service: &Arc<Service>,
+    tenant: TenantId,
+    name: &str,
+    asked: Asked,
+    problem: &Problem,
+) {
+    if !service.limits.may_log_fault(&format!("{name} {tenant}")) {
+        return;
+    }
+    let Asked { request, object } = asked;
+    let caller = Caller { tenant, name: name.to_owned(), scopes: Vec::new(), request };
+    let entry = caller.denied(object, problem.message());
+    let (service, now) = (service.clone(), service.now());
+    tokio::spawn(async move {
+        let told = match service.catalog.has_tenant(&caller.tenant).await {
+            Ok(true) => service.catalog.audit(&caller.tenant, &entry, now).await.map(drop),
+            other => other.map(drop),
+        };
+        if let Err(error) = told {
+            tracing::error!(%error, "a denied request is not in the audit log");
+        }
+    });
 }

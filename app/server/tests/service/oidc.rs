@@ -187,3 +187,38 @@ fn tokens_of_a_real_provider_are_believed_until_its_keys_are_others() {
         assert_eq!(ask(token).problem().0, 401);
     }
 }
+
+#[test]
+fn a_tenant_is_told_of_people_from_elsewhere_who_wanted_in() {
+    let issuer = Issuer::start();
+    let dir = stella_testkit::temp_dir();
+    let more = ["--oidc-issuer", &issuer.address, "--oidc-audience", "export-center"];
+    let server = Server::start_with(dir.path(), None, &more);
+    let admin = server.add_tenant("acme");
+    let ada = token(&json!({ "alg": "ES256", "kid": "one" }), &issuer.claims(), &key(1));
+    let ask = |tenant: &str| {
+        let wanted = [("X-Stella-Tenant", tenant)];
+        server.as_somebody(&ada).ask("GET", "/runs/r-1", &wanted, "")
+    };
+    // Once a minute is enough to be told.
+    for _ in 0..3 {
+        assert_eq!(ask("acme").problem().0, 403);
+    }
+    assert_eq!(ask("nowhere").problem().0, 403);
+    let begun = std::time::Instant::now();
+    let denied = loop {
+        let log = server.as_somebody(&admin).ask("GET", "/audit", &[], "").json();
+        let entries = log["items"].as_array().expect("entries").clone();
+        let denied: Vec<Value> =
+            entries.into_iter().filter(|entry| entry["outcome"] == json!("denied")).collect();
+        if !denied.is_empty() {
+            break denied;
+        }
+        assert!(begun.elapsed() < crate::server::LONGEST);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert_eq!(denied.len(), 1, "{denied:?}");
+    let told = (&denied[0]["actor"], &denied[0]["action"], &denied[0]["object"]);
+    let object = json!("GET /runs/r-1");
+    assert_eq!(told, (&json!("oidc:ada"), &json!("run.get"), &object));
+}
