@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use sqlx::any::AnyRow;
 use stella_model::{Digest, Target, TenantId};
-use stella_run::{Bundle, Millis, Rules, RunKey, RunState, Status};
+use stella_run::{Bundle, Millis, Origin, Rules, RunKey, RunState, Status, TraceParent};
 
 use crate::error::{damaged, doing};
 use crate::idempotency::Seen;
@@ -44,6 +44,8 @@ pub struct NewRun {
     pub targets: BTreeSet<Target>,
     /// How patient the run is.
     pub rules: Rules,
+    /// The span of the request that asks for it.
+    pub trace: Option<TraceParent>,
 }
 
 /// A run that was accepted.
@@ -243,7 +245,8 @@ impl TenantTx {
         const WRITE: &str = "INSERT INTO export_runs (tenant, run, profile, revision, request, \
             retry_of, created_ms, created_by, state, version, status, attempt, wakes_ms) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, 0, $7)";
-        let state = RunState::new(new.targets.clone(), new.rules);
+        let mut state = RunState::new(new.targets.clone(), new.rules);
+        state.origin = new.trace.map(|trace| Origin { trace, at: now });
         let query = sqlx::query(WRITE).bind(self.tenant.as_str()).bind(integer(run));
         let query = query.bind(new.profile.as_str()).bind(integer(new.revision));
         let query = query.bind(new.request.as_str()).bind(new.retry_of.map(integer));

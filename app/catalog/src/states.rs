@@ -215,11 +215,14 @@ impl TenantTx {
                 _ => {}
             }
         }
-        if !events.is_empty() {
+        // How far a task is gives nobody anything to do: whoever watches elsewhere sees it a little later.
+        let changes = |event: &RunEvent| !matches!(event, RunEvent::Progress { .. });
+        let has_changed = events.iter().any(changes);
+        if has_changed {
             self.set_distributions(run, state, now).await?;
         }
         self.tell(Some(run), events, now).await?;
-        if !events.is_empty() {
+        if has_changed {
             self.call(run).await?;
         }
         Ok(true)

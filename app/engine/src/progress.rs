@@ -27,6 +27,23 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All, in the order in which work passes them.
+    pub const ALL: [Stage; 7] = [
+        Stage::Ingest,
+        Stage::Plan,
+        Stage::Collect,
+        Stage::Pack,
+        Stage::Seal,
+        Stage::Distribute,
+        Stage::Verify,
+    ];
+
+    /// The stage of this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Stage> {
+        Stage::ALL.into_iter().find(|stage| stage.as_str() == word)
+    }
+
     /// The word for people and machines.
     #[must_use]
     pub fn as_str(self) -> &'static str {

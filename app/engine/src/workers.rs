@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use stella_model::ErrorCode;
 use stella_run::{
-    DriveError, Driver, Ending, Failure, Lease, Millis, RunEvent, RunKey, RunState, RunStore,
-    Saved, Stored, TaskResult,
+    DriveError, Driver, Ending, Failure, Lease, Millis, Refused, RunEvent, RunKey, RunState,
+    RunStore, Saved, Stored, TaskProgress, TaskResult,
 };
 
-use crate::Cancel;
+use crate::{Cancel, Progress, StageUpdate};
 
 /// How long a worker waits for a wake before it looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -28,6 +28,10 @@ const SWEPT: usize = 64;
 
 /// Runs that wait in a queue at most: others are found by a sweep.
 const LONGEST_QUEUE: usize = 10_000;
+
+/// Milliseconds between two tellings of how far a task is, at first and at most: a task that takes an
+/// hour is not told of two thousand times. One that is over before the first is not told of at all.
+const TELLING_MS: (i64, i64) = (2_000, 10_000);
 
 /// How often a report is tried while the store cannot be reached.
 const REPORTS: u32 = 20;
@@ -102,6 +106,15 @@ pub enum WorkerEvent<'a> {
         /// Milliseconds that it took.
         took_ms: i64,
     },
+    /// What a worker reported does not count: the run is over, or somebody else has the task.
+    Refused {
+        /// What the worker was given.
+        lease: &'a Lease,
+        /// The worker.
+        worker: &'a str,
+        /// Why it does not count.
+        refused: &'a Refused,
+    },
     /// A run changed.
     Changed {
         /// The run.
@@ -166,7 +179,7 @@ impl<S: RunStore, Q: TaskQueue> RunStore for WakingStore<'_, S, Q> {
 
 /// Does tasks.
 pub trait Performer: Sync {
-    /// Does the task of a lease, of a run that stands like this.
+    /// Does the task of a lease, of a run that stands like this, and tells how far it is.
     ///
     /// # Errors
     /// Why it was not done; none if `cancel` was set meanwhile.
@@ -174,6 +187,7 @@ pub trait Performer: Sync {
         &self,
         lease: &Lease,
         run: &RunState,
+        progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<TaskResult, Option<Failure>>;
 }
@@ -238,15 +252,16 @@ where
     /// Does a task while its lease is renewed.
     fn hold(&self, lease: &Lease, run: &RunState, stop: &Cancel) -> Ending {
         let cancel = Cancel::new();
+        let newest = Newest::default();
         let (done, is_done) = mpsc::channel::<()>();
         let outcome = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let is_done = is_done;
-                self.renew(lease, &is_done, stop, &cancel);
+                self.renew(lease, &newest, &is_done, stop, &cancel);
             });
             // A defect in one task must not take the worker from all other runs.
-            let attempt = AssertUnwindSafe(|| self.performer.perform(lease, run, &cancel));
-            let outcome = catch_unwind(attempt).unwrap_or_else(|_| {
+            let perform = || self.performer.perform(lease, run, &newest, &cancel);
+            let outcome = catch_unwind(AssertUnwindSafe(perform)).unwrap_or_else(|_| {
                 let message = format!("task {} ended in a defect of the program", lease.task);
                 Err(Some(Failure::new(ErrorCode::Internal, message)))
             });
@@ -260,23 +275,33 @@ where
         }
     }
 
-    /// Renews a lease until its task is over; tells the task to stop if the lease is gone, the run is
-    /// to be cancelled, or the worker is to stop.
-    fn renew(&self, lease: &Lease, is_done: &mpsc::Receiver<()>, stop: &Cancel, cancel: &Cancel) {
+    /// Renews a lease until its task is over, with how far it is; tells the task to stop if the lease
+    /// is gone, the run is to be cancelled, or the worker is to stop.
+    fn renew(
+        &self,
+        lease: &Lease,
+        newest: &Newest,
+        is_done: &mpsc::Receiver<()>,
+        stop: &Cancel,
+        cancel: &Cancel,
+    ) {
         let driver = Driver::new(self.store);
         let third = lease.lease_ms / 3;
-        let mut renews_at = (self.clock)().after(third);
+        let begun = (self.clock)();
+        let mut renews_at = begun.after(third);
+        let mut telling = Telling::since(begun);
         while is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             if stop.is_set() {
                 cancel.set();
             }
             let now = (self.clock)();
-            if now < renews_at {
+            let news = telling.news(newest, now);
+            if now < renews_at && news.is_none() {
                 continue;
             }
             renews_at = now.after(third);
-            match driver.renew(lease, now) {
-                Ok(()) => {}
+            match driver.renew(lease, news.clone(), now) {
+                Ok(()) => telling.told(news, now),
                 Err(DriveError::Refused { .. } | DriveError::NoRun(_)) => cancel.set(),
                 // Without an answer the worker goes on: its lease may last.
                 Err(error) => self.store_failed(&lease.run, error),
@@ -290,11 +315,76 @@ where
         for _ in 0..REPORTS {
             match driver.report(lease, ending.clone(), (self.clock)()) {
                 // What does not count any more was taken over by somebody else.
-                Ok(()) | Err(DriveError::Refused { .. } | DriveError::NoRun(_)) => return,
+                Ok(()) | Err(DriveError::NoRun(_)) => return,
+                Err(DriveError::Refused { refused, .. }) => {
+                    let worker = self.name.as_str();
+                    return (self.watch)(&WorkerEvent::Refused {
+                        lease,
+                        worker,
+                        refused: &refused,
+                    });
+                }
                 Err(error) => self.store_failed(&lease.run, error),
             }
             let pause = lease.lease_ms.unsigned_abs() / u64::from(REPORTS);
             std::thread::sleep(Duration::from_millis(pause));
+        }
+    }
+}
+
+/// The newest that a task told of how far it is.
+#[derive(Debug, Default)]
+struct Newest(Mutex<Option<StageUpdate>>);
+
+impl Progress for Newest {
+    fn update(&self, update: &StageUpdate) {
+        // The end of a stage has no counts: those before it stay.
+        if update.finished.is_none() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(update.clone());
+        }
+    }
+}
+
+impl Newest {
+    fn get(&self) -> Option<TaskProgress> {
+        let newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.as_ref().map(|update| TaskProgress {
+            stage: update.stage.as_str().to_owned(),
+            done: update.done,
+            total: update.total,
+            unit: update.unit.to_owned(),
+            bytes: update.bytes,
+        })
+    }
+}
+
+/// When how far a task is is told, and what was told last.
+#[derive(Debug)]
+struct Telling {
+    begun: Millis,
+    tells_at: Millis,
+    last: Option<TaskProgress>,
+}
+
+impl Telling {
+    fn since(begun: Millis) -> Telling {
+        Telling { begun, tells_at: begun.after(TELLING_MS.0), last: None }
+    }
+
+    /// What is to be told now, if anything.
+    fn news(&self, newest: &Newest, now: Millis) -> Option<TaskProgress> {
+        if now < self.tells_at {
+            return None;
+        }
+        newest.get().filter(|news| self.last.as_ref() != Some(news))
+    }
+
+    /// That it was told.
+    fn told(&mut self, news: Option<TaskProgress>, now: Millis) {
+        if news.is_some() {
+            let taken = now.0.saturating_sub(self.begun.0);
+            self.tells_at = now.after((taken / 20).clamp(TELLING_MS.0, TELLING_MS.1));
+            self.last = news;
         }
     }
 }
@@ -349,6 +439,31 @@ mod tests {
 
     fn run(number: u64) -> RunKey {
         RunKey { tenant: stella_model::TenantId::local(), number }
+    }
+
+    #[test]
+    fn a_task_that_takes_long_is_told_of_less_often_and_a_short_one_never() {
+        let newest = Newest::default();
+        let update = |done| StageUpdate { done, ..StageUpdate::begun(crate::Stage::Pack) };
+        let mut telling = Telling::since(Millis(0));
+        let mut times = Vec::new();
+        for now in (0..=600_000).step_by(250) {
+            newest.update(&update(now / 250));
+            let now = Millis(now.cast_signed());
+            if let Some(news) = telling.news(&newest, now) {
+                telling.told(Some(news), now);
+                times.push(now.0);
+            }
+        }
+        assert_eq!(times[..3], [2_000, 4_000, 6_000]);
+        let mut pauses = times.windows(2).map(|two| two[1] - two[0]);
+        assert_eq!(pauses.next_back(), Some(10_000));
+        assert!(times.len() < 100, "{}", times.len());
+        // What did not change is no news, and neither is that a stage is over.
+        newest.update(&StageUpdate::over(crate::Stage::Pack));
+        assert_eq!(telling.news(&newest, Millis(900_000)).map(|news| news.done), Some(2_400));
+        telling.told(newest.get(), Millis(900_000));
+        assert_eq!(telling.news(&newest, Millis(2_000_000)), None);
     }
 
     #[test]

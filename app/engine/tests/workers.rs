@@ -3,6 +3,8 @@
 #[path = "workers/buckets.rs"]
 mod buckets;
 mod common;
+#[path = "workers/progress.rs"]
+mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -13,8 +15,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use common::{ingest_into, request, run, tree};
 use stella_depot::{KeptBundle, VirtualTar};
 use stella_engine::{
-    Cancel, Carrier, LocalQueue, NoProgress, Performer, RunRequest, RunTasks, Signing, Store,
-    Sweeper, TaskQueue as _, WakingStore, Worker, WorkerEvent, kept_bundle,
+    Cancel, Carrier, LocalQueue, NoProgress, Performer, Progress, RunRequest, RunTasks, Signing,
+    Store, Sweeper, TaskQueue as _, WakingStore, Worker, WorkerEvent, kept_bundle,
 };
 use stella_keys::{Elsewhere, Existing, KeyName, KeyStore, Password, PasswordSource};
 use stella_ledger::IngestMode;
@@ -86,13 +88,14 @@ impl Performer for Hands<'_> {
         &self,
         lease: &Lease,
         run: &RunState,
+        progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<TaskResult, Option<Failure>> {
         let Hands(service, store) = self;
         service.tasks.lock().expect("a lock").push(lease.task.clone());
         let (request, signing) = (&service.request, &service.signing);
         let tasks = RunTasks { store, request, signing };
-        let done = tasks.perform(&lease.task, run, &NoProgress, cancel);
+        let done = tasks.perform(&lease.task, run, progress, cancel);
         if service.forgetful {
             std::fs::remove_dir_all(store.depot_dir()).ok();
         }

@@ -13,7 +13,7 @@ use stella_model::TenantId;
 use crate::access::Provider;
 use crate::keeping::{Collect, DepotPlace, Keeping, Scrub};
 use crate::operator::NewQuota;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{Collector, LogFormat};
 
 /// Export Center as a service.
 #[derive(Debug, Parser)]
@@ -164,6 +164,11 @@ pub(crate) struct Work {
     #[arg(long, env = "EXPORT_CENTER_DRAIN", value_name = "SECONDS", default_value = "10",
           value_parser = clap::value_parser!(u16).range(0..=3600))]
     pub(crate) drain: u16,
+    /// Collector that traces are sent to, by OTLP over HTTP (protobuf) at URL/v1/traces; nowhere unless
+    /// given. What else the standard says has its variables, as OTEL_EXPORTER_OTLP_HEADERS,
+    /// OTEL_TRACES_SAMPLER and OTEL_RESOURCE_ATTRIBUTES.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", hide_env_values = true)]
+    pub(crate) otlp_endpoint: Option<Collector>,
 }
 
 /// How the API is served.

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
@@ -15,6 +15,9 @@ use crate::arguments::Work;
 /// How much longer than clients the rest of the process has, to say that tasks are given back.
 const REST: Duration = Duration::from_secs(1);
 
+/// What is left of that when the process is ended from outside of what holds it up.
+const MARGIN: Duration = Duration::from_millis(100);
+
 /// The exit code of a process that was asked twice: as if the signal itself had ended it.
 const ASKED_TWICE: i32 = 128 + 15;
 
@@ -22,19 +25,20 @@ const ASKED_TWICE: i32 = 128 + 15;
 pub(crate) struct End {
     /// How long clients and tasks have.
     pub(crate) patience: Duration,
-    asked: watch::Receiver<bool>,
+    /// Since when.
+    asked: watch::Receiver<Option<Instant>>,
 }
 
 impl End {
     /// Listens for the signals of a process from now on.
     pub(crate) fn new(runtime: &Runtime, work: &Work) -> anyhow::Result<End> {
         let patience = Duration::from_secs(work.drain.into());
-        let (tell, asked) = watch::channel(false);
+        let (tell, asked) = watch::channel(None);
         let mut signals =
             runtime.block_on(async { Signals::new() }).context("cannot listen for signals")?;
         runtime.spawn(async move {
             signals.next().await;
-            tell.send_replace(true);
+            tell.send_replace(Some(Instant::now()));
             // A thread of its own: what does not end may be anywhere, also on the threads of the runtime.
             // Nothing is lost that is not lost with a process that is killed: leases run out, and what
             // is being written has no name yet.
@@ -55,8 +59,14 @@ impl End {
         let mut asked = self.asked.clone();
         async move {
             // The sender lives as long as the runtime.
-            let _ = asked.wait_for(|asked| *asked).await;
+            let _ = asked.wait_for(Option::is_some).await;
         }
+    }
+
+    /// What the process has left, once clients have gone.
+    pub(crate) fn left(&self) -> Duration {
+        let since = self.asked.borrow().map_or(Duration::ZERO, |asked| asked.elapsed());
+        (self.patience + REST).saturating_sub(since + MARGIN)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where the depot is, how long it keeps what, and whether all of it is as it was.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio::runtime::Runtime;
 use crate::arguments::Place;
 use crate::serve::catalog_of;
 use crate::service::{Service, depot_store, now};
-use crate::telemetry::start_log;
+use crate::telemetry::{CollectionFigures, ScrubFigures, start_log, text_of};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -111,6 +112,9 @@ pub(crate) struct Scrub {
     /// Forget what is damaged, so that the next run of the same plan makes it again.
     #[arg(long)]
     repair: bool,
+    /// Write figures of what was found to this file, for a collector that reads text files.
+    #[arg(long, value_name = "FILE")]
+    figures: Option<PathBuf>,
 }
 
 /// That something in the depot is damaged.
@@ -124,17 +128,23 @@ struct Keeper {
     rules: CollectionRules,
     /// None keeps all for ever.
     keep_ms: Option<i64>,
+    figures: CollectionFigures,
 }
 
 impl Keeper {
-    fn new(catalog: Catalog, keeping: &Keeping, depot: &DepotPlace) -> Keeper {
+    fn new(
+        catalog: Catalog,
+        keeping: &Keeping,
+        depot: &DepotPlace,
+        figures: CollectionFigures,
+    ) -> Keeper {
         let hours = Duration::from_secs(3600) * keeping.gc_grace_hours;
         let rules = CollectionRules {
             grace: hours.max(CollectionRules::SHORTEST_GRACE),
             cache_bytes: depot.cache_bytes,
         };
         let days = i64::from(keeping.keep_bundles_days);
-        Keeper { catalog, rules, keep_ms: (days > 0).then_some(days * DAY_MS) }
+        Keeper { catalog, rules, keep_ms: (days > 0).then_some(days * DAY_MS), figures }
     }
 
     /// One collection of all tenants, unless another process is at it; how many tenants could not be
@@ -142,13 +152,16 @@ impl Keeper {
     async fn collect(&self, store: impl Fn(&TenantId) -> Store) -> anyhow::Result<usize> {
         let Some(turn) = self.catalog.turn_to_collect().await? else { return Ok(0) };
         let mut failed = 0;
+        self.figures.unreadable.set(0);
         for tenant in self.catalog.tenants().await? {
             // What is wrong with one must not stand in the way of the others.
             if let Err(error) = self.collect_tenant(&tenant, store(&tenant).depot()).await {
                 tracing::warn!(%tenant, error = format!("{error:#}"), "the depot is not collected");
+                self.figures.failures.inc();
                 failed += 1;
             }
         }
+        self.figures.ended.set(now().0 / 1000);
         turn.end().await?;
         Ok(failed)
     }
@@ -163,7 +176,7 @@ impl Keeper {
             Ok(depot.collect(&roots, &rules)?)
         });
         let collected = collected.await.context("the collection broke off")??;
-        CollectionEnded { tenant, released, collected }.emit();
+        CollectionEnded { tenant, released, collected }.emit(&self.figures);
         Ok(())
     }
 
@@ -207,11 +220,16 @@ struct CollectionEnded<'a> {
 }
 
 impl CollectionEnded<'_> {
-    fn emit(&self) {
+    fn emit(&self, figures: &CollectionFigures) {
         let CollectionEnded { tenant, released, collected } = self;
         let Collected { records, blobs, bytes, uploads, unreadable, is_busy } = collected;
         tracing::info!(%tenant, released, records, blobs, bytes, uploads, unreadable, is_busy,
             "depot collected");
+        figures.released.inc_by(*released);
+        figures.records.inc_by(*records);
+        figures.blobs.inc_by(*blobs);
+        figures.bytes.inc_by(*bytes);
+        figures.unreadable.inc_by(i64::try_from(*unreadable).unwrap_or(i64::MAX));
         if *unreadable > 0 {
             tracing::error!(%tenant, unreadable,
                 "bundles in the depot do not read, so no blob is removed: export-center scrub");
@@ -230,7 +248,8 @@ pub(crate) fn keep_in_order(
         runtime.spawn(trim(service.clone(), depot.cache_bytes));
     }
     let Some(keeping) = keeping.filter(|keeping| keeping.gc_minutes > 0) else { return };
-    let keeper = Keeper::new(service.catalog.clone(), keeping, depot);
+    let figures = service.figures.collection.clone();
+    let keeper = Keeper::new(service.catalog.clone(), keeping, depot, figures);
     let pause = Duration::from_secs(60) * keeping.gc_minutes;
     let service = service.clone();
     runtime.spawn(async move {
@@ -271,7 +290,8 @@ pub(crate) fn collect(arguments: &Collect) -> anyhow::Result<()> {
     let runtime = Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let catalog = Catalog::open(&catalog_of(place)?).await?;
-        let mut keeper = Keeper::new(catalog.clone(), keeping, depot);
+        let figures = CollectionFigures::default();
+        let mut keeper = Keeper::new(catalog.clone(), keeping, depot, figures);
         if *nothing_runs {
             keeper.rules.grace = Duration::ZERO;
         }
@@ -284,7 +304,7 @@ pub(crate) fn collect(arguments: &Collect) -> anyhow::Result<()> {
 
 /// `export-center scrub`.
 pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
-    let Scrub { place, depot, repair } = arguments;
+    let Scrub { place, depot, repair, figures } = arguments;
     start_log(place.log_format, &place.log)?;
     let stores = stores(place, depot)?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
@@ -294,18 +314,35 @@ pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
         false => (Repair::No, "--repair forgets it, so that the same plans make it anew"),
     };
     let mut damaged = 0;
+    let found = ScrubFigures::default();
     for tenant in runtime.block_on(catalog.tenants())? {
         let roots = roots(runtime.block_on(catalog.needed(&tenant))?);
         let scrubbed = stores(&tenant).depot().scrub(&roots, repair)?;
         println!("{tenant} {} blobs, {} bytes read", scrubbed.blobs, scrubbed.bytes);
+        found.blobs.inc_by(i64::try_from(scrubbed.blobs).unwrap_or(i64::MAX));
+        found.bytes.inc_by(i64::try_from(scrubbed.bytes).unwrap_or(i64::MAX));
         scrubbed.damaged.iter().for_each(|one| println!("{}", line(&tenant, one)));
         damaged += scrubbed.damaged.len();
     }
     runtime.block_on(catalog.close());
+    found.damaged.set(i64::try_from(damaged).unwrap_or(i64::MAX));
+    found.ended.set(now().0 / 1000);
+    if let Some(path) = figures {
+        write_figures(&found, path)
+            .with_context(|| format!("cannot write figures to {}", path.display()))?;
+    }
     match damaged {
         0 => Ok(()),
         damaged => Err(DamageFound(damaged, next).into()),
     }
+}
+
+/// Puts figures in the place of those before: whoever reads them sees these or those.
+fn write_figures(found: &ScrubFigures, path: &Path) -> anyhow::Result<()> {
+    let mut partial = path.to_owned().into_os_string();
+    partial.push(".partial");
+    std::fs::write(&partial, text_of(&found.registry())?)?;
+    Ok(std::fs::rename(&partial, path)?)
 }
 
 /// What is told of something that is damaged.

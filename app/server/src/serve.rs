@@ -22,10 +22,10 @@ use crate::end::End;
 use crate::operator::first_token;
 use crate::remembered::Remembered;
 use crate::service::Service;
-use crate::telemetry::{Figures, start_log};
+use crate::telemetry::{Figures, Spans, start_log};
 use crate::tls::Certificate;
 use crate::watch::Watchers;
-use crate::workers::with_workers;
+use crate::workers::{process_name, with_workers};
 use crate::{keeping, listener};
 
 /// Requests a second of one tenant where nobody asks.
@@ -54,10 +54,13 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
         // The embedded database has no other keeper.
         migrate(place)?;
     }
-    let mut service = runtime.block_on(open(&arguments.work))?;
+    let mut service = open(&runtime, &arguments.work)?;
     service.rules.lease_ms = i64::from(arguments.lease) * 1000;
     service.limits = Limits::new(arguments.rate);
     service.provider = arguments.oidc.provider()?;
+    if arguments.tls_cert.is_some() {
+        service.scheme = "https";
+    }
     if let Some(demo) = &demo {
         service.signing = Signing::Key { name: None, password: demo.password() };
     }
@@ -65,7 +68,7 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     let files = arguments.tls_cert.as_deref().zip(arguments.tls_key.as_deref());
     let certificate = files.map(|(chain, key)| Certificate::read(chain, key)).transpose()?;
     let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
+    let scheme = service.scheme;
     let listener = listen(&runtime, arguments.listen)?;
     let address = listener.local_addr().context("cannot tell where it listens")?;
     let token = runtime.block_on(first_token(&service.catalog, &TenantId::local()))?;
@@ -92,20 +95,8 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     if let Some(certificate) = certificate {
         runtime.spawn(certificate.follow());
     }
-    runtime.spawn({
-        let service = service.clone();
-        async move { service.watchers.look_at(&service.catalog).await }
-    });
-    runtime.spawn({
-        let service = service.clone();
-        async move {
-            loop {
-                tokio::time::sleep(FORGET).await;
-                service.limits.forget_quiet();
-            }
-        }
-    });
-    with_workers(&runtime, &service, arguments.work.workers, |stop| {
+    look_and_forget(&runtime, &service);
+    let done = with_workers(&runtime, &service, arguments.work.workers, |stop| {
         // Tasks are given back at once; who is being answered has a little longer.
         let (stop, asked, own) = (stop.clone(), end.asked(), service.clone());
         let begun = async move {
@@ -116,7 +107,25 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
         let patience = end.patience;
         runtime.block_on(listener::serve(listener, tls, router(service.clone()), begun, patience));
         Ok(())
-    })
+    });
+    service.spans.end(end.left());
+    done
+}
+
+/// Looks at what other processes did, and forgets clients that are quiet, for as long as the process
+/// runs.
+fn look_and_forget(runtime: &Runtime, service: &Arc<Service>) {
+    runtime.spawn({
+        let service = service.clone();
+        async move { service.watchers.look_at(&service.catalog).await }
+    });
+    let service = service.clone();
+    runtime.spawn(async move {
+        loop {
+            tokio::time::sleep(FORGET).await;
+            service.limits.forget_quiet();
+        }
+    });
 }
 
 /// Hears what other processes change, for as long as this one runs.
@@ -149,15 +158,17 @@ pub(crate) fn work(arguments: &Work) -> anyhow::Result<()> {
     anyhow::ensure!(arguments.workers > 0, "--workers 0: a worker does at least one task at once");
     start_log(arguments.place.log_format, &arguments.place.log)?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
-    let service = Arc::new(runtime.block_on(open(arguments))?);
+    let service = Arc::new(open(&runtime, arguments)?);
     hear(&runtime, &service, &catalog_of(&arguments.place)?);
     serve_operations(&runtime, &service, arguments)?;
     keeping::keep_in_order(&runtime, &service, &arguments.depot, None);
     let end = End::new(&runtime, arguments)?;
-    with_workers(&runtime, &service, arguments.workers, |_| {
+    let done = with_workers(&runtime, &service, arguments.workers, |_| {
         runtime.block_on(end.asked());
         Ok(())
-    })
+    });
+    service.spans.end(end.left());
+    done
 }
 
 pub(crate) fn catalog_of(place: &Place) -> Result<String, Usage> {
@@ -166,8 +177,11 @@ pub(crate) fn catalog_of(place: &Place) -> Result<String, Usage> {
     Ok(place.catalog.as_ref().map_or_else(file, |address| address.as_str().to_owned()))
 }
 
-async fn open(work: &Work) -> anyhow::Result<Service> {
-    let catalog = Catalog::open(&catalog_of(&work.place)?).await?;
+fn open(runtime: &Runtime, work: &Work) -> anyhow::Result<Service> {
+    let catalog = runtime.block_on(Catalog::open(&catalog_of(&work.place)?))?;
+    let figures = Figures::default();
+    let lost = figures.spans_lost.clone();
+    let spans = Spans::start(work.otlp_endpoint.as_ref(), &process_name(), lost)?;
     let signing = match (work.unsigned_for_testing, &work.key_password_file) {
         (true, _) => Signing::UnsignedForTesting,
         (false, None) => Signing::Key { name: None, password: PasswordSource::Variables },
@@ -185,7 +199,9 @@ async fn open(work: &Work) -> anyhow::Result<Service> {
         rules: Rules::DEFAULT,
         limits: Limits::new(NO_RATE),
         provider: None,
-        figures: Figures::default(),
+        figures,
+        spans,
+        scheme: "http",
         watchers: Watchers::default(),
         remembered: Remembered::default(),
     })

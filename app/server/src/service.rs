@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 
 use crate::access::{Limits, Provider};
 use crate::remembered::Remembered;
-use crate::telemetry::Figures;
 use crate::telemetry::events::{OfWorker, RunEnded};
+use crate::telemetry::{Figures, Spans};
 use crate::watch::Watchers;
 
 /// The service.
@@ -35,6 +35,9 @@ pub(crate) struct Service {
     /// Whose tokens are believed beside those of this service.
     pub(crate) provider: Option<Provider>,
     pub(crate) figures: Figures,
+    pub(crate) spans: Spans,
+    /// What clients begin addresses with: `http` or `https`.
+    pub(crate) scheme: &'static str,
     pub(crate) watchers: Watchers,
     pub(crate) remembered: Remembered,
 }

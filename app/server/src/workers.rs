@@ -2,7 +2,7 @@
 
 use stella_catalog::BlockingStore;
 use stella_engine::{
-    Cancel, NoProgress, Performer, RunTasks, Sweeper, WakingStore, Worker, WorkerEvent,
+    Cancel, Performer, Progress, RunTasks, Sweeper, WakingStore, Worker, WorkerEvent,
 };
 use stella_model::ErrorCode;
 use stella_run::{Failure, Lease, RunState, TaskResult};
@@ -10,6 +10,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use crate::api::stored_order;
 use crate::service::Service;
+use crate::telemetry::TaskSpan;
 
 /// Lets workers work for as long as something else goes on; what they hold then is given back.
 pub(crate) fn with_workers(
@@ -23,20 +24,25 @@ pub(crate) fn with_workers(
     let watch = |event: &WorkerEvent<'_>| service.hear(event, runtime.handle());
     let (queue, clock) = (&*service.queue, || service.now());
     let states = WakingStore { store: &states, queue, watch: &watch };
-    let hands = Hands { service, runtime: runtime.handle().clone() };
-    let host = machine_name();
+    let name = process_name();
+    let hands = (0..workers).map(|number| Hands {
+        service,
+        runtime: runtime.handle().clone(),
+        worker: format!("{name}-{number}"),
+    });
+    let hands: Vec<Hands<'_>> = hands.collect();
     std::thread::scope(|scope| {
         // Also where nobody works: what a dead worker held is taken back, so that a run that is
         // cancelled ends.
         let sweeper = Sweeper { store: &states, queue, clock: &clock, watch: &watch };
         let stopped = &stop;
         scope.spawn(move || sweeper.work(stopped));
-        for number in 0..workers {
+        for hands in &hands {
             let worker = Worker {
-                name: format!("{host}-{}-{number}", std::process::id()),
+                name: hands.worker.clone(),
                 store: &states,
                 queue,
-                performer: &hands,
+                performer: hands,
                 clock: &clock,
                 watch: &watch,
             };
@@ -48,7 +54,11 @@ pub(crate) fn with_workers(
     })
 }
 
-/// The name of this machine, for people who look for a worker.
+/// What this process is called, for people who look for a worker.
+pub(crate) fn process_name() -> String {
+    format!("{}-{}", machine_name(), std::process::id())
+}
+
 fn machine_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
@@ -60,6 +70,8 @@ fn machine_name() -> String {
 struct Hands<'a> {
     service: &'a Service,
     runtime: Handle,
+    /// What the worker is called whose hands they are.
+    worker: String,
 }
 
 impl Performer for Hands<'_> {
@@ -67,6 +79,22 @@ impl Performer for Hands<'_> {
         &self,
         lease: &Lease,
         run: &RunState,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<TaskResult, Option<Failure>> {
+        let span = TaskSpan::begin(&self.service.spans, lease, &self.worker);
+        let done = self.attempt(lease, run, &span.stages(progress), cancel);
+        span.end(&done);
+        done
+    }
+}
+
+impl Hands<'_> {
+    fn attempt(
+        &self,
+        lease: &Lease,
+        run: &RunState,
+        progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<TaskResult, Option<Failure>> {
         let again = |error: &dyn std::fmt::Display| {
@@ -79,6 +107,6 @@ impl Performer for Hands<'_> {
         let request = order.map_err(|problem| Some(problem.failure()))?;
         let store = self.service.store(&lease.run.tenant);
         let tasks = RunTasks { store: &store, request: &request, signing: &self.service.signing };
-        tasks.perform(&lease.task, run, &NoProgress, cancel)
+        tasks.perform(&lease.task, run, progress, cancel)
     }
 }

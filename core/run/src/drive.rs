@@ -5,7 +5,8 @@ use std::fmt;
 use stella_model::TenantId;
 
 use crate::{
-    Action, Failure, Held, Millis, Outcome, Refused, RunEvent, RunState, TaskId, TaskResult,
+    Action, Failure, Held, Millis, Outcome, Phase, Refused, RunEvent, RunState, TaskId,
+    TaskProgress, TaskResult, TraceParent,
 };
 
 /// Names a run: runs are numbered within their tenant.
@@ -86,6 +87,10 @@ pub struct Lease {
     pub attempt: u32,
     /// Milliseconds that it lasts unless it is renewed.
     pub lease_ms: i64,
+    /// Milliseconds that the task waited for a worker since it could be begun.
+    pub waited_ms: i64,
+    /// The span of the request that asked for the run, if that is known.
+    pub trace: Option<TraceParent>,
 }
 
 /// How a worker's attempt ended.
@@ -155,9 +160,10 @@ impl<'a, S: RunStore> Driver<'a, S> {
         self.change(run, now, |state| {
             let mut events = take_back(state, now);
             let taken = claim(state, worker, now, &mut events);
-            let lease_ms = state.rules.lease_ms;
-            let lease = |(task, attempt)| {
-                (Lease { run: run.clone(), task, attempt, lease_ms }, state.clone())
+            let trace = state.origin.map(|origin| origin.trace);
+            let (run, lease_ms) = (run.clone(), state.rules.lease_ms);
+            let lease = |(task, attempt, waited_ms)| {
+                (Lease { run, task, attempt, lease_ms, waited_ms, trace }, state.clone())
             };
             Ok((events, taken.map(lease)))
         })
@@ -172,13 +178,18 @@ impl<'a, S: RunStore> Driver<'a, S> {
         self.change(run, now, |state| Ok((take_back(state, now), ())))
     }
 
-    /// Tells that a worker is alive and at its task.
+    /// Tells that a worker is alive and at its task, and how far it is where that is to be told.
     ///
     /// # Errors
     /// [`DriveError::Refused`] if the worker is to stop.
-    pub fn renew(&self, lease: &Lease, now: Millis) -> Result<(), DriveError<S::Error>> {
+    pub fn renew(
+        &self,
+        lease: &Lease,
+        progress: Option<TaskProgress>,
+        now: Millis,
+    ) -> Result<(), DriveError<S::Error>> {
         let (task, attempt) = (lease.task.clone(), lease.attempt);
-        self.step(&lease.run, &Outcome::Renewed { task, attempt }, now)
+        self.step(&lease.run, &Outcome::Renewed { task, attempt, progress }, now)
     }
 
     /// Tells how a worker's attempt ended.
@@ -265,16 +276,31 @@ fn take_back(state: &mut RunState, now: Millis) -> Vec<RunEvent> {
     events
 }
 
-/// Claims the first task that is offered.
+/// Claims the first task that is offered; gives its attempt and how long it waited.
 fn claim(
     state: &mut RunState,
     worker: &str,
     now: Millis,
     events: &mut Vec<RunEvent>,
-) -> Option<(TaskId, u32)> {
+) -> Option<(TaskId, u32, i64)> {
     let Action::Offer(task) = state.next(now).into_iter().next()? else { return None };
+    let waited_ms = waited_ms(state, &task, now);
     let claimed = Outcome::Claimed { task: task.clone(), worker: worker.to_owned() };
     events.extend(state.apply(claimed, now).ok()?);
     let attempt = state.tasks.get(&task)?.attempt;
-    Some((task, attempt))
+    Some((task, attempt, waited_ms))
+}
+
+/// Milliseconds since a task could be begun. Clocks of several machines differ: never less than none.
+pub(crate) fn waited_ms(state: &RunState, task: &TaskId, now: Millis) -> i64 {
+    let Some(Phase::Ready { not_before }) = state.tasks.get(task).map(|task| &task.phase) else {
+        return 0;
+    };
+    // What comes first is offered from the beginning of time on.
+    let since = match (*not_before, state.origin) {
+        (Millis(0), None) => now,
+        (Millis(0), Some(origin)) => origin.at,
+        (not_before, _) => not_before,
+    };
+    now.0.saturating_sub(since.0).max(0)
 }

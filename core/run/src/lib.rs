@@ -19,9 +19,11 @@ mod step;
 mod task;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use drive::{DriveError, Driver, Ending, Lease, RunKey, RunStore, Saved, Stored};
 pub use state::{Bundle, CancelRequest, Plan, Rules, RunState, Snapshot, SnapshotSet};
 pub use status::Status;
 pub use step::{Action, Held, Outcome, Refused, RunEvent};
-pub use task::{Failure, Millis, Phase, Remedy, Task, TaskId, TaskResult};
+pub use task::{Failure, Millis, Phase, Remedy, Task, TaskId, TaskProgress, TaskResult};
+pub use trace::{Origin, TraceParent, TraceParentError};

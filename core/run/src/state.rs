@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use stella_model::{Digest, SetKey, Target};
 
-use crate::{Failure, Millis, Phase, Status, Task, TaskId};
+use crate::{Failure, Millis, Origin, Phase, Status, Task, TaskId};
 
 /// How patient a run is. Written into its state when it is made, so that a change of the defaults
 /// does not reach runs that are under way.
@@ -145,6 +145,9 @@ pub struct RunState {
     /// How often parts and databases were made anew.
     #[serde(default)]
     pub repairs: u32,
+    /// Where it comes from, so that whoever does its tasks tells of them as of one thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 impl RunState {
@@ -162,6 +165,7 @@ impl RunState {
             cancel: None,
             failure: None,
             repairs: 0,
+            origin: None,
         }
     }
 

@@ -5,7 +5,7 @@ use stella_model::{Digest, Target};
 
 use crate::{
     Bundle, CancelRequest, Failure, Millis, Phase, Remedy, RunState, Snapshot, Status, Task,
-    TaskId, TaskResult,
+    TaskId, TaskProgress, TaskResult,
 };
 
 /// Something that can be done for a run.
@@ -40,6 +40,8 @@ pub enum Outcome {
         task: TaskId,
         /// The attempt.
         attempt: u32,
+        /// How far it is, where that is to be told.
+        progress: Option<TaskProgress>,
     },
     /// An attempt did it.
     Done {
@@ -103,6 +105,16 @@ pub enum RunEvent {
         attempt: u32,
         /// The worker.
         worker: String,
+    },
+    /// An attempt has come further.
+    Progress {
+        /// The task.
+        task: TaskId,
+        /// The attempt.
+        attempt: u32,
+        /// How far it is.
+        #[serde(flatten)]
+        progress: TaskProgress,
     },
     /// A task is done.
     Done {
@@ -221,7 +233,9 @@ impl RunState {
         let mut events = Vec::new();
         match outcome {
             Outcome::Claimed { task, worker } => self.claim(task, worker, now, &mut events)?,
-            Outcome::Renewed { task, attempt } => self.renew(&task, attempt, now)?,
+            Outcome::Renewed { task, attempt, progress } => {
+                self.renew(task, attempt, progress, now, &mut events)?;
+            }
             Outcome::Done { task, attempt, result } => {
                 self.done(task, attempt, result, &mut events)?;
             }
@@ -256,23 +270,34 @@ impl RunState {
             return Err(Refused::NotOffered(id));
         };
         task.attempt += 1;
-        task.phase = Phase::Leased { worker: worker.clone(), until };
+        task.phase = Phase::Leased { worker: worker.clone(), until, progress: None };
         events.push(RunEvent::Begun { task: id, attempt: task.attempt, worker });
         Ok(())
     }
 
     /// A lease that ran out and that nobody took back yet is renewed all the same: its worker is the
     /// only one that has the task.
-    fn renew(&mut self, id: &TaskId, attempt: u32, now: Millis) -> Result<(), Refused> {
+    fn renew(
+        &mut self,
+        id: TaskId,
+        attempt: u32,
+        news: Option<TaskProgress>,
+        now: Millis,
+        events: &mut Vec<RunEvent>,
+    ) -> Result<(), Refused> {
         let new = now.after(self.rules.lease_ms);
         let is_stopping = self.cancel.is_some();
-        let task = self.held(id, attempt)?;
+        let task = self.held(&id, attempt)?;
         if is_stopping {
             return Err(Refused::Cancelling);
         }
-        if let Phase::Leased { until, .. } = &mut task.phase {
+        if let Phase::Leased { until, progress, .. } = &mut task.phase {
             // Clocks of several machines differ: a lease never becomes shorter.
             *until = new.max(*until);
+            if let Some(news) = news.filter(|news| progress.as_ref() != Some(news)) {
+                *progress = Some(news.clone());
+                events.push(RunEvent::Progress { task: id, attempt, progress: news });
+            }
         }
         Ok(())
     }

@@ -163,11 +163,32 @@ pub enum Phase {
         worker: String,
         /// Until when, unless the lease is renewed.
         until: Millis,
+        /// How far it is, if it takes long enough to tell. It ends with the lease: what an attempt
+        /// told of itself is not believed of the next one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress: Option<TaskProgress>,
     },
     /// It is done.
     Done,
     /// It failed for good.
     GivenUp,
+}
+
+/// How far an attempt at a task is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskProgress {
+    /// The stage that it is at, in the words of the product, such as `pack`.
+    pub stage: String,
+    /// Units done, as `unit` says.
+    pub done: u64,
+    /// Units in all, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// What a unit is, such as `records`.
+    pub unit: String,
+    /// Bytes done.
+    pub bytes: u64,
 }
 
 /// What a task that is done gave.
@@ -217,6 +238,9 @@ pub struct Failure {
     pub remedy: Remedy,
 }
 
+/// What is said of a worker that is gone.
+const SILENCE: &str = "gave no sign of life until its lease ran out";
+
 impl Failure {
     /// A failure of this code, with the remedy that the table gives.
     #[must_use]
@@ -231,9 +255,12 @@ impl Failure {
     /// That a worker gave no sign of life until its lease ran out.
     #[must_use]
     pub(crate) fn silence(worker: &str) -> Failure {
-        Failure::new(
-            ErrorCode::Unreachable,
-            format!("worker {worker} gave no sign of life until its lease ran out"),
-        )
+        Failure::new(ErrorCode::Unreachable, format!("worker {worker} {SILENCE}"))
+    }
+
+    /// Whether it says that a worker gave no sign of life.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        self.message.starts_with("worker ") && self.message.ends_with(SILENCE)
     }
 }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use stella_model::{Digest, ErrorCode, Target};
 
 use crate::{
-    Action, Bundle, Failure, Held, Millis, Outcome, Phase, Plan, Refused, Remedy, Rules, RunEvent,
-    RunState, Snapshot, Status, TaskId, TaskResult,
+    Action, Bundle, Failure, Held, Millis, Origin, Outcome, Phase, Plan, Refused, Remedy, Rules,
+    RunEvent, RunState, Snapshot, Status, TaskId, TaskProgress, TaskResult,
 };
 
 fn target(name: &str) -> Target {
@@ -131,12 +131,87 @@ fn a_worker_that_was_thought_dead_changes_nothing() {
 fn a_lease_lasts_as_long_as_it_is_renewed() {
     let mut run = run(&["http"]);
     let attempt = claim(&mut run, "plan", 0);
-    let renewed = || Outcome::Renewed { task: TaskId::Plan, attempt };
+    let renewed = || Outcome::Renewed { task: TaskId::Plan, attempt, progress: None };
     run.apply(renewed(), Millis(20_000)).expect("is held");
     assert_eq!(offered(&run, 49_999), "wait 50000");
     // A machine whose clock is behind does not make it shorter.
     run.apply(renewed(), Millis(1_000)).expect("is held");
     assert_eq!(run.wakes_at(), Some(Millis(50_000)));
+}
+
+fn pace(done: u64) -> TaskProgress {
+    let (stage, unit) = ("pack".to_owned(), "records".to_owned());
+    TaskProgress { stage, done, total: Some(9), unit, bytes: 100 * done }
+}
+
+/// What is stored of how far a task is.
+fn told(run: &RunState, task: &str) -> Option<TaskProgress> {
+    let task: TaskId = task.parse().expect("a task");
+    match &run.tasks[&task].phase {
+        Phase::Leased { progress, .. } => progress.clone(),
+        _ => None,
+    }
+}
+
+#[test]
+fn how_far_a_task_is_is_told_when_it_changed_and_forgotten_with_its_attempt() {
+    let mut run = run(&["http"]);
+    pass(&mut run, "plan", 0);
+    let attempt = claim(&mut run, "pack/0", 0);
+    let renewed = |attempt, progress| {
+        let task: TaskId = "pack/0".parse().expect("a task");
+        Outcome::Renewed { task, attempt, progress }
+    };
+    let mut tell =
+        |progress, now| run.apply(renewed(attempt, progress), Millis(now)).expect("is held");
+    let event = |done| RunEvent::Progress {
+        task: "pack/0".parse().expect("a task"),
+        attempt,
+        progress: pace(done),
+    };
+    assert_eq!(tell(None, 1), []);
+    assert_eq!(tell(Some(pace(3)), 2), [event(3)]);
+    // The same again is a sign of life, and no news.
+    assert_eq!(tell(Some(pace(3)), 3), []);
+    assert_eq!(tell(None, 4), []);
+    assert_eq!(tell(Some(pace(5)), 5), [event(5)]);
+    assert_eq!(told(&run, "pack/0"), Some(pace(5)));
+    assert_eq!(offered(&run, 30_004), "make/0, pack/1, wait 30005");
+    let text = serde_json::to_string(&event(5)).expect("is JSON");
+    assert_eq!(
+        text,
+        r#"{"type":"progress","task":"pack/0","attempt":1,"stage":"pack","done":5,"total":9,"unit":"records","bytes":500}"#
+    );
+    // Somebody else has it now: what the first one says changes nothing.
+    let task: TaskId = "pack/0".parse().expect("a task");
+    run.apply(Outcome::Expired { task, attempt }, Millis(90_000)).expect("is lost");
+    assert_eq!(told(&run, "pack/0"), None);
+    let second = claim(&mut run, "pack/0", 90_000);
+    let before = run.clone();
+    assert!(run.apply(renewed(attempt, Some(pace(6))), Millis(90_001)).is_err());
+    assert_eq!(run, before);
+    run.apply(renewed(second, Some(pace(1))), Millis(90_002)).expect("is held");
+    assert_eq!(told(&run, "pack/0"), Some(pace(1)));
+    end(&mut run, "pack/0", second, 90_003).expect("counts");
+    assert_eq!(told(&run, "pack/0"), None);
+}
+
+#[test]
+fn a_task_waits_from_when_it_could_be_begun() {
+    use crate::drive::waited_ms;
+    let mut run = run(&["http"]);
+    // Nobody knows when it was asked for.
+    assert_eq!(waited_ms(&run, &TaskId::Plan, Millis(5_000)), 0);
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().expect("is one");
+    run.origin = Some(Origin { trace, at: Millis(1_000) });
+    assert_eq!(waited_ms(&run, &TaskId::Plan, Millis(5_000)), 4_000);
+    assert_eq!(waited_ms(&run, &TaskId::Plan, Millis(999)), 0);
+    fail(&mut run, "plan", Remedy::Again, 5_000);
+    assert_eq!(waited_ms(&run, &TaskId::Plan, Millis(6_250)), 250);
+    pass(&mut run, "plan", 7_000);
+    assert_eq!(waited_ms(&run, &TaskId::Seal, Millis(9_000)), 0);
+    let text = serde_json::to_string(&run).expect("is JSON");
+    assert_eq!(serde_json::from_str::<RunState>(&text).expect("reads"), run);
 }
 
 #[test]
@@ -174,8 +249,9 @@ fn a_task_that_kills_its_workers_is_given_up() {
         losses += 1;
     }
     assert_eq!((losses, run.status), (25, Status::Failed));
-    let told = run.failure.map(|failure| failure.code);
-    assert_eq!(told.as_deref(), Some("ERR_EXPORT_UNREACHABLE"));
+    let failure = run.failure.expect("says why");
+    assert_eq!((failure.code.as_str(), failure.is_silence()), ("ERR_EXPORT_UNREACHABLE", true));
+    assert!(!Failure::new(ErrorCode::Unreachable, "no bucket").is_silence());
 }
 
 #[test]
@@ -270,7 +346,7 @@ fn a_run_is_cancelled_when_its_workers_gave_back_what_they_hold() {
     let attempt = claim(&mut busy, "plan", 0);
     busy.apply(ask(Held::Awaited), Millis(1)).expect("runs");
     assert_eq!((busy.status, offered(&busy, 1).as_str()), (Status::Running, "wait 30000"));
-    let renewed = Outcome::Renewed { task: TaskId::Plan, attempt };
+    let renewed = Outcome::Renewed { task: TaskId::Plan, attempt, progress: None };
     assert_eq!(busy.apply(renewed, Millis(2)), Err(Refused::Cancelling));
     let mut forced = busy.clone();
     busy.apply(Outcome::GivenBack { task: TaskId::Plan, attempt }, Millis(3)).expect("is held");
@@ -340,7 +416,7 @@ fn outcome_of((what, which, attempt, _): (u8, u8, u32, i64)) -> Outcome {
         6 => Outcome::Failed { task, attempt, failure: failure(Remedy::Rebuild) },
         7 => Outcome::Expired { task, attempt },
         8 => Outcome::GivenBack { task, attempt },
-        _ => Outcome::Renewed { task, attempt },
+        _ => Outcome::Renewed { task, attempt, progress: (which > 2).then(|| pace(which.into())) },
     }
 }
 
@@ -358,7 +434,12 @@ proptest! {
             let before = run.clone();
             match run.apply(outcome_of(step), Millis(now)) {
                 Err(_) => prop_assert_eq!(&run, &before),
-                Ok(_) => {
+                Ok(events) => {
+                    for event in events {
+                        if let RunEvent::Progress { task, attempt, .. } = event {
+                            prop_assert_eq!(run.tasks[&task].attempt, attempt);
+                        }
+                    }
                     prop_assert!(!before.status.is_terminal());
                     prop_assert!(run.attempt() >= before.attempt());
                     prop_assert!(run.repairs <= run.rules.most_repairs);

@@ -36,13 +36,24 @@ pub(crate) struct Rows {
 impl Rows {
     /// Where a run stands by what was told of it.
     pub(crate) fn told(events: &[RunEvent]) -> Result<Status, String> {
-        let mut told = Status::Queued;
+        let (mut told, mut held) = (Status::Queued, BTreeMap::new());
         for event in events {
-            if let RunEvent::Status { from, to } = event {
-                if *from != told {
-                    return Err(format!("it was told to be {told}, then to leave {from}"));
+            match event {
+                RunEvent::Status { from, to } => {
+                    if *from != told {
+                        return Err(format!("it was told to be {told}, then to leave {from}"));
+                    }
+                    told = *to;
                 }
-                told = *to;
+                RunEvent::Begun { task, attempt, .. } => drop(held.insert(task, attempt)),
+                RunEvent::Done { task, .. } | RunEvent::Failed { task, .. } => {
+                    held.remove(task);
+                }
+                // Of an attempt that is over or was overtaken, nothing is told any more.
+                RunEvent::Progress { task, attempt, .. } if held.get(task) != Some(&attempt) => {
+                    return Err(format!("{task}#{attempt} went on after its end"));
+                }
+                _ => {}
             }
         }
         Ok(told)

@@ -3,7 +3,7 @@
 use stella_model::{Digest, ErrorCode, Target};
 use stella_run::{
     Bundle, DriveError, Driver, Ending, Failure, Lease, Millis, Plan, Refused, Remedy, RunKey,
-    RunStore as _, Snapshot, TaskId, TaskResult,
+    RunStore as _, Snapshot, TaskId, TaskProgress, TaskResult,
 };
 
 use crate::depot::{self, made};
@@ -34,6 +34,16 @@ pub(crate) struct Busy {
     pub(crate) lease: Lease,
     steps_left: u64,
     renews_at: Millis,
+}
+
+impl Busy {
+    /// How far it is; now and then nothing is told.
+    fn progress(&self) -> Option<TaskProgress> {
+        let done = LONGEST_TASK.saturating_sub(self.steps_left);
+        let (stage, unit) = (self.lease.task.to_string(), "steps".to_owned());
+        let progress = TaskProgress { stage, done, total: Some(LONGEST_TASK), unit, bytes: 0 };
+        (!done.is_multiple_of(3)).then_some(progress)
+    }
 }
 
 type Step = Result<(), DriveError<StoreFault>>;
@@ -92,7 +102,7 @@ impl Worker {
         }
         let driver = Driver::new(world);
         if now >= busy.renews_at {
-            match driver.renew(&busy.lease, now) {
+            match driver.renew(&busy.lease, busy.progress(), now) {
                 Err(DriveError::Refused { refused: Refused::Cancelling, .. }) => {
                     return driver.report(&busy.lease, Ending::GivenBack, now);
                 }

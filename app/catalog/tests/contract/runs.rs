@@ -11,10 +11,10 @@ use stella_catalog::{
 use stella_model::Digest;
 use stella_run::{
     Bundle, DriveError, Driver, Ending, Held, Millis, Plan, RunKey, RunStore as _, Saved, Snapshot,
-    SnapshotSet, Status, TaskId, TaskResult,
+    SnapshotSet, Status, TaskId, TaskProgress, TaskResult,
 };
 
-use crate::place::{Place, entry, mutation, new_run, on_both, on_postgres, tenant};
+use crate::place::{Place, TRACE, entry, mutation, new_run, on_both, on_postgres, tenant};
 
 fn start(place: &Place, profile: &str) -> RunKey {
     let new = new_run(profile);
@@ -38,6 +38,11 @@ fn snapshot() -> Snapshot {
     };
     let sets = vec![set("advisory/debian", 3), set("advisory/npm", 4)];
     Snapshot { ledger: "1f.0".to_owned(), sequence: 17, sets }
+}
+
+fn pace() -> TaskProgress {
+    let (stage, unit) = ("pack".to_owned(), "records".to_owned());
+    TaskProgress { stage, done: 3, total: Some(7), unit, bytes: 0 }
 }
 
 /// What tasks give.
@@ -72,7 +77,8 @@ fn work(store: &BlockingStore, name: &str, clock: &AtomicU64) -> u64 {
         let Some(run) = due.first() else { return done };
         match driver.take(run, name, now) {
             Ok(Some((lease, _))) => {
-                driver.renew(&lease, now).expect("is held");
+                assert_eq!(lease.trace, TRACE.parse().ok());
+                driver.renew(&lease, Some(pace()), now).expect("is held");
                 driver.report(&lease, Ending::Done(result(&lease.task)), now).expect("counts");
                 done += 1;
             }
@@ -168,8 +174,8 @@ fn many_workers_do_every_task_once() {
         let events = place.wait(place.catalog.events(&tenant, None, 0, 10_000)).expect("reads");
         let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
         assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
-        // Accepted, begun and done for each task, planned, sealed, and two changes of the status.
-        assert_eq!(events.len(), 12 * (1 + 2 * 8 + 2 + 2));
+        // Accepted, begun, how far it is and done for each task, planned, sealed, and two changes of the status.
+        assert_eq!(events.len(), 12 * (1 + 3 * 8 + 2 + 2));
     });
 }
 

@@ -121,6 +121,7 @@ fn pack_tasks(
         progress,
         tasks,
         order: &order,
+        total: tasks.iter().map(|task| task.part.records).sum(),
         next: AtomicUsize::new(0),
         budget: Budget::new(BYTES_IN_FLIGHT),
         done: tasks.iter().map(|_| Mutex::new(None)).collect(),
@@ -152,6 +153,8 @@ struct Shop<'a> {
     tasks: &'a [Task<'a>],
     /// The order in which they are done.
     order: &'a [usize],
+    /// Records of all of them.
+    total: u64,
     next: AtomicUsize,
     budget: Budget,
     done: Vec<Mutex<Option<PartRecord>>>,
@@ -253,7 +256,7 @@ impl Shop<'_> {
         self.progress.update(&StageUpdate {
             stage: Stage::Pack,
             done: records,
-            total: Some(self.prepared.sets.iter().map(|set| set.count).sum()),
+            total: Some(self.total),
             bytes,
             unit: "records",
             finished: None,

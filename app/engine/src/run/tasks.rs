@@ -19,7 +19,7 @@ use super::pack::{self, pack};
 use super::prepare::{Prepared, prepare};
 use super::request::RunRequest;
 use super::seal::{Sealed, Signing, seal};
-use crate::{Cancel, EngineError, Progress, Store};
+use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
 
 /// The tasks of one run.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,7 @@ impl RunTasks<'_> {
             TaskId::Seal => self.seal(&prepared, &depot, progress, cancel),
             // The service itself is the target: the bundle lies where it is served from.
             TaskId::Distribute(_) => self.kept(run).map(|_| TaskResult::Delivered),
-            TaskId::Verify(_) => self.verify(run, cancel).map(|()| TaskResult::Verified),
+            TaskId::Verify(_) => self.verify(run, progress, cancel).map(|()| TaskResult::Verified),
         }
     }
 
@@ -147,10 +147,24 @@ impl RunTasks<'_> {
     }
 
     /// INV-VERIFY: every file is read back.
-    fn verify(&self, run: &RunState, cancel: &Cancel) -> Result<(), EngineError> {
+    fn verify(
+        &self,
+        run: &RunState,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<(), EngineError> {
         let (depot, kept) = (self.store.depot(), self.kept(run)?);
-        for file in &kept.record().files {
+        let files = &kept.record().files;
+        let mut update = StageUpdate {
+            total: Some(files.len() as u64),
+            unit: "files",
+            ..StageUpdate::begun(Stage::Verify)
+        };
+        for file in files {
             cancel.check()?;
+            progress.update(&update);
+            update.done += 1;
+            update.bytes += file.stored.size;
             if !depot.is_intact(&file.stored)? {
                 return Err(lost(&format!("{} is no longer what was sealed", file.name)));
             }

@@ -139,7 +139,8 @@ impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Problem {
         if let CatalogError::Database { source, .. } = &error {
             // What a database says may name hosts and tables; it is for the operator.
-            tracing::error!(error = %error, cause = %source, "the catalog does not answer");
+            tracing::error!(error = %error, cause = %source, trace = trace(),
+                "the catalog does not answer");
         }
         let problem = Problem::new(error.code(), error.to_string());
         match error {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use stella_catalog::{IdempotencyKey, Mutation, NewRun, Run, RunFilter, RunSummary, Started};
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
-use stella_run::{CancelRequest, Failure, Held, Phase, RunKey, Status, Task};
+use stella_run::{CancelRequest, Failure, Held, Phase, RunKey, Status, Task, TaskProgress};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Body, Idempotency, Params, RunId, page_size};
@@ -20,6 +20,8 @@ use super::order::{Order, StoredOrder};
 use super::{BASE, Problem, instant, quotas};
 use crate::access::Caller;
 use crate::service::Service;
+use crate::telemetry::events::RunAccepted;
+use crate::telemetry::{asked_by, trace};
 
 /// The target that every run has: the service itself, from which bundles are fetched.
 const HTTP: &str = "http";
@@ -112,6 +114,30 @@ impl From<Failure> for FailureView {
     }
 }
 
+/// How far the worker that has a task is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProgressView {
+    /// The stage that it is at, such as `pack`.
+    stage: String,
+    /// Units done.
+    done: u64,
+    /// Units in all, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    /// What a unit is, such as `records`.
+    unit: String,
+    /// Bytes done.
+    bytes: u64,
+}
+
+impl From<TaskProgress> for ProgressView {
+    fn from(progress: TaskProgress) -> ProgressView {
+        let TaskProgress { stage, done, total, unit, bytes } = progress;
+        ProgressView { stage, done, total, unit, bytes }
+    }
+}
+
 /// A task of a run.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -126,6 +152,9 @@ pub(crate) struct TaskView {
     /// When it is tried again, or the worker has to be seen again.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
+    /// How far that worker is; absent before it has been at it for some seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<ProgressView>,
     /// Why the last attempt that is over did not do it.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<FailureView>,
@@ -134,15 +163,26 @@ pub(crate) struct TaskView {
 impl From<Task> for TaskView {
     fn from(task: Task) -> TaskView {
         let text = |time| instant(time).map(|at| at.to_string());
-        let (state, worker, until) = match task.phase {
-            Phase::Waiting => ("waiting", None, None),
-            Phase::Ready { not_before } => ("ready", None, text(not_before)),
-            Phase::Leased { worker, until } => ("leased", Some(worker), text(until)),
-            Phase::Done => ("done", None, None),
-            Phase::GivenUp => ("givenUp", None, None),
-        };
         let trouble = task.trouble.map(FailureView::from);
-        TaskView { state, attempt: task.attempt, worker, until, trouble }
+        let view = |state, until| TaskView {
+            state,
+            attempt: task.attempt,
+            worker: None,
+            until,
+            progress: None,
+            trouble,
+        };
+        match task.phase {
+            Phase::Waiting => view("waiting", None),
+            Phase::Ready { not_before } => view("ready", text(not_before)),
+            Phase::Leased { worker, until, progress } => TaskView {
+                worker: Some(worker),
+                progress: progress.map(ProgressView::from),
+                ..view("leased", text(until))
+            },
+            Phase::Done => view("done", None),
+            Phase::GivenUp => view("givenUp", None),
+        }
     }
 }
 
@@ -325,12 +365,19 @@ async fn accept(
         retry_of,
         targets: BTreeSet::from([target]),
         rules: service.rules,
+        trace: asked_by(),
     };
     let entry = caller.entry("a new run");
     let mutation = Mutation { entry: &entry, key: key.as_ref(), now: service.now() };
     let started = service.catalog.start_run(&caller.tenant, &new, &mutation).await;
     match started {
-        Ok(started) => answer(service, caller, started).await,
+        Ok(started) => {
+            if started.is_new {
+                let run = self::key(caller, RunId(started.number));
+                RunAccepted { run: &run, profile: &new.profile, trace: &trace() }.emit();
+            }
+            answer(service, caller, started).await
+        }
         Err(error) if error.code() == ErrorCode::Quota => {
             let entry = caller.denied("a new run", &error.to_string());
             service.catalog.audit(&caller.tenant, &entry, service.now()).await?;

@@ -3,38 +3,88 @@
 use std::time::Duration;
 
 use axum::http::Method;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanBuilder, SpanKind};
 use stella_engine::WorkerEvent;
-use stella_run::{Ending, RunEvent, RunKey, RunState, TaskId};
+use stella_run::{Ending, RunEvent, RunKey, RunState, TaskId, TraceParent};
 
 use super::Figures;
 use super::figures::{OfFailure, OfRequest, OfRun, OfTask, Outcome};
+use super::spans::{Span, span};
 
 /// Methods that are counted by name.
 const KNOWN_METHODS: [Method; 5] =
     [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE];
 
+/// A request came.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    /// The address as it is routed: what varies in it is not told. None where nothing is.
+    pub(crate) route: Option<&'a str>,
+    pub(crate) scheme: &'static str,
+}
+
+impl Asked<'_> {
+    /// The method; whoever comes may call one what they like.
+    fn known_method(&self) -> Option<&str> {
+        KNOWN_METHODS.contains(self.method).then(|| self.method.as_str())
+    }
+
+    /// What its span is made of, in the names that are usual for HTTP.
+    pub(crate) fn span(&self) -> SpanBuilder {
+        let method = self.known_method();
+        let mut attributes = vec![
+            KeyValue::new("http.request.method", method.unwrap_or("_OTHER").to_owned()),
+            KeyValue::new("url.scheme", self.scheme),
+        ];
+        let method = method.unwrap_or("HTTP");
+        let name = match self.route {
+            Some(route) => format!("{method} {route}"),
+            None => method.to_owned(),
+        };
+        attributes.extend(self.route.map(|route| KeyValue::new("http.route", route.to_owned())));
+        span(name, SpanKind::Server, attributes)
+    }
+}
+
 /// A request was answered; of a long answer, its head.
 pub(crate) struct Answered<'a> {
-    pub(crate) method: &'a Method,
-    /// The address as it is routed: what varies in it is not told.
-    pub(crate) route: &'a str,
+    pub(crate) asked: Asked<'a>,
     pub(crate) status: u16,
     pub(crate) took: Duration,
     pub(crate) trace: &'a str,
 }
 
 impl Answered<'_> {
-    pub(crate) fn emit(&self, figures: &Figures) {
-        let Answered { method, route, status, took, trace } = self;
+    pub(crate) fn emit(&self, figures: &Figures, span: &mut Span) {
+        let Answered { asked, status, took, trace } = self;
+        let (method, route) = (asked.method, asked.route.unwrap_or("none"));
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%method, route, status, took_ms, trace, "request");
-        // Whoever comes may call a method what they like.
-        let is_known = KNOWN_METHODS.contains(*method);
-        let method = if is_known { method.as_str() } else { "other" };
+        span.say("http.response.status_code", i64::from(*status));
+        if *status >= 500 {
+            span.fail(&status.to_string());
+        }
+        let method = asked.known_method().unwrap_or("other");
         let label =
-            OfRequest { method: method.to_owned(), route: (*route).to_owned(), status: *status };
+            OfRequest { method: method.to_owned(), route: route.to_owned(), status: *status };
         figures.requests.get_or_create(&label).inc();
         figures.request_duration.observe(took.as_secs_f64());
+    }
+}
+
+/// A run was accepted.
+pub(crate) struct RunAccepted<'a> {
+    pub(crate) run: &'a RunKey,
+    pub(crate) profile: &'a str,
+    pub(crate) trace: &'a str,
+}
+
+impl RunAccepted<'_> {
+    pub(crate) fn emit(&self) {
+        let RunAccepted { run, profile, trace } = self;
+        tracing::info!(run = run.number, tenant = %run.tenant, profile, trace, "run accepted");
     }
 }
 
@@ -53,8 +103,9 @@ impl RunEnded<'_> {
         let profile_kind = profile_kind(profile);
         let code = state.failure.as_ref().map_or("", |failure| failure.code.as_str());
         let took_s = took.as_secs_f64();
+        let trace = trace_text(state.origin.map(|origin| origin.trace));
         tracing::info!(run = run.number, tenant = %run.tenant, profile, status = %state.status,
-            error_code = code, took_s, "run ended");
+            error_code = code, took_s, trace, "run ended");
         let label = OfRun { profile_kind: profile_kind.clone(), status: state.status.as_str() };
         figures.run_duration.get_or_create(&label).observe(took_s);
         if state.failure.is_some() {
@@ -78,8 +129,10 @@ impl OfWorker<'_> {
     pub(crate) fn emit(&self, figures: &Figures) {
         match self.0 {
             WorkerEvent::Begun { lease, worker } => {
+                let trace = trace_text(lease.trace);
                 tracing::debug!(run = lease.run.number, tenant = %lease.run.tenant,
-                    task = %lease.task, attempt = lease.attempt, worker, "task begun");
+                    task = %lease.task, attempt = lease.attempt, worker,
+                    waited_ms = lease.waited_ms, trace, "task begun");
             }
             WorkerEvent::Ended { lease, worker, ending, took_ms } => {
                 let (outcome, why) = match ending {
@@ -87,12 +140,20 @@ impl OfWorker<'_> {
                     Ending::Failed(failure) => (Outcome::Failed, failure.message.as_str()),
                     Ending::GivenBack => (Outcome::GivenBack, ""),
                 };
+                let trace = trace_text(lease.trace);
                 tracing::info!(run = lease.run.number, tenant = %lease.run.tenant,
                     task = %lease.task, attempt = lease.attempt, worker, took_ms,
-                    outcome = ?outcome, why, "task ended");
+                    waited_ms = lease.waited_ms, outcome = ?outcome, why, trace, "task ended");
                 let label = OfTask { task: task_kind(&lease.task), outcome };
                 let seconds = *took_ms as f64 / 1000.0;
                 figures.task_duration.get_or_create(&label).observe(seconds);
+            }
+            WorkerEvent::Refused { lease, worker, refused } => {
+                let trace = trace_text(lease.trace);
+                tracing::info!(run = lease.run.number, tenant = %lease.run.tenant,
+                    task = %lease.task, attempt = lease.attempt, worker, %refused, trace,
+                    "task does not count");
+                figures.attempts_refused.inc();
             }
             WorkerEvent::Changed { events, .. } => {
                 for event in *events {
@@ -103,6 +164,9 @@ impl OfWorker<'_> {
                         }
                         RunEvent::Sealed { bundle } => {
                             figures.bundle_bytes.inc_by(bundle.bytes);
+                        }
+                        RunEvent::Failed { failure, .. } if failure.is_silence() => {
+                            figures.attempts_lost.inc();
                         }
                         _ => {}
                     }
@@ -115,6 +179,11 @@ impl OfWorker<'_> {
             }
         }
     }
+}
+
+/// A trace as lines of the log have it; empty where none is known.
+fn trace_text(trace: Option<TraceParent>) -> String {
+    trace.map(|trace| trace.trace_text()).unwrap_or_default()
 }
 
 fn task_kind(task: &TaskId) -> &'static str {

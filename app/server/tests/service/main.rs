@@ -17,5 +17,6 @@ mod proxy;
 mod requests;
 mod runs;
 mod server;
+mod telemetry;
 mod tenancy;
 mod tls;

@@ -67,26 +67,38 @@ impl Server {
 
     /// With figures for the operator; gives the address of those too.
     pub(crate) fn start_with_operations(data: &Path) -> (Server, String) {
-        let (server, mut line) = Server::launch(data, None, &["--operations-listen", NOWHERE]);
+        Server::start_observed(data, None, &[])
+    }
+
+    /// With figures for the operator, and with a log in a file if one is named, as JSON.
+    pub(crate) fn start_observed(
+        data: &Path,
+        log: Option<&Path>,
+        more: &[&str],
+    ) -> (Server, String) {
+        let more = [&["--operations-listen", NOWHERE], more].concat();
+        let (server, mut line) = Server::launch(data, None, log, &more);
         let operations = address_in(&line());
         (server, operations)
     }
 
     pub(crate) fn start_with(data: &Path, token: Option<&str>, more: &[&str]) -> Server {
-        Server::launch(data, token, more).0
+        Server::launch(data, token, None, more).0
     }
 
     /// The server, listening; and what else it says.
     fn launch(
         data: &Path,
         token: Option<&str>,
+        log: Option<&Path>,
         more: &[&str],
     ) -> (Server, impl FnMut() -> String + use<>) {
         let mut command = program(data);
-        command.args(["serve", "--listen", NOWHERE, "--log", "error"]).args(more);
+        command.args(["serve", "--listen", NOWHERE]).args(more);
         if !more.contains(&"--lease") {
             command.args(["--lease", "1"]);
         }
+        logged(&mut command, log);
         command.arg("--unsigned-for-testing").stdout(Stdio::piped());
         let mut process = command.spawn().expect("starts");
         let mut lines = BufReader::new(process.stdout.take().expect("is piped")).lines();
@@ -97,6 +109,11 @@ impl Server {
         };
         let address = address_in(&line());
         (Server { process, address, token, data: data.to_owned() }, line)
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(mut self) {
+        end(&mut self.process);
     }
 
     /// Kills it as a pulled plug would, and starts it again.
@@ -243,7 +260,27 @@ pub(crate) fn program(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_export-center"));
     command.env_clear().env("EXPORT_CENTER_DATA", data).stdin(Stdio::null());
     command.envs(stella_peers::SeaweedFs::CREDENTIALS);
+    // Tests do not wait five seconds for spans.
+    command.env("OTEL_BSP_SCHEDULE_DELAY", "100");
     command
+}
+
+/// Lets a program log all that it does to a file, as JSON; without one, errors alone.
+fn logged(command: &mut Command, log: Option<&Path>) {
+    match log {
+        None => command.args(["--log", "error"]),
+        Some(path) => command
+            .args(["--log", "debug,hyper_util=off,sqlx=off", "--log-format", "json"])
+            .stderr(std::fs::File::create(path).expect("writes")),
+    };
+}
+
+/// Asks a process to end, and waits until it has.
+fn end(process: &mut Child) {
+    let id = rustix::process::Pid::from_child(process);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("runs");
+    let ended = process.wait().expect("ends");
+    assert!(ended.success(), "{ended}");
 }
 
 /// A worker beside a server.
@@ -251,10 +288,14 @@ pub(crate) struct Beside(Child);
 
 impl Beside {
     pub(crate) fn start(data: &Path, more: &[&str]) -> Beside {
+        Beside::start_logged(data, None, more)
+    }
+
+    /// With a log in a file if one is named, as JSON.
+    pub(crate) fn start_logged(data: &Path, log: Option<&Path>, more: &[&str]) -> Beside {
         let mut command = program(data);
-        command
-            .args(["worker", "--unsigned-for-testing", "--workers", "2", "--log", "error"])
-            .args(more);
+        command.args(["worker", "--unsigned-for-testing", "--workers", "2"]).args(more);
+        logged(&mut command, log);
         Beside(command.spawn().expect("starts"))
     }
 
@@ -265,6 +306,11 @@ impl Beside {
     /// The id of its process.
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(mut self) {
+        end(&mut self.0);
     }
 
     pub(crate) fn kill(&mut self) {
