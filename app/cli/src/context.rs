@@ -64,8 +64,7 @@ impl Context {
         &self,
         operation: impl FnOnce(&dyn Progress, &Cancel) -> Result<T, EngineError>,
     ) -> Result<T, Failure> {
-        let status = self.interrupts.status_wanted.clone();
-        let mut reporter = Reporter::start(self.global.progress, self.global.quiet, status);
+        let mut reporter = self.reporter();
         self.interrupts.begin_work();
         let outcome = operation(&reporter, &self.interrupts.cancel);
         self.interrupts.end_work();
@@ -74,6 +73,12 @@ impl Context {
             Err(_) => reporter.finish(),
         }
         outcome.map_err(|error| self.rename_interruption(error.into()))
+    }
+
+    /// Shows how far work is that goes on elsewhere.
+    pub(crate) fn reporter(&self) -> Reporter {
+        let status = self.interrupts.status_wanted.clone();
+        Reporter::start(self.global.progress, self.global.quiet, status)
     }
 
     /// Tells that the work reads these, where one may be no file: input that may never come.

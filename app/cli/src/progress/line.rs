@@ -126,16 +126,7 @@ fn outcome(update: &StageUpdate, gap: &str) -> String {
 
 /// The rank of a stage, for a steady order of live lines.
 pub(super) fn rank(stage: Stage) -> usize {
-    const ORDER: [Stage; 7] = [
-        Stage::Ingest,
-        Stage::Plan,
-        Stage::Collect,
-        Stage::Pack,
-        Stage::Seal,
-        Stage::Distribute,
-        Stage::Verify,
-    ];
-    ORDER.iter().position(|other| *other == stage).unwrap_or(ORDER.len())
+    Stage::ALL.iter().position(|other| *other == stage).unwrap_or(Stage::ALL.len())
 }
 
 #[cfg(test)]

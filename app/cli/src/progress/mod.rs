@@ -53,6 +53,8 @@ enum Mode {
 #[derive(Default)]
 struct State {
     stages: Vec<Tracked>,
+    /// Lines that are to stand between those of the stages.
+    lines: Vec<String>,
     over: bool,
 }
 
@@ -93,6 +95,12 @@ impl Reporter {
         let thread =
             std::thread::Builder::new().name("progress".into()).spawn(move || drawer.draw()).ok();
         Reporter { shared, thread }
+    }
+
+    /// Tells a line between those of the stages, above those that are live.
+    pub(crate) fn tell(&self, line: String) {
+        self.shared.lock().lines.push(line);
+        self.shared.wake.notify_all();
     }
 
     /// The work succeeded: stages that did not tell of their end are over.
@@ -194,6 +202,9 @@ impl Shared {
         loop {
             if self.status_wanted.swap(false, Ordering::Relaxed) {
                 self.say(bars.as_ref(), &line::status(clock::now(), state.current().as_ref()));
+            }
+            for line in std::mem::take(&mut state.lines) {
+                self.say(bars.as_ref(), &line);
             }
             self.draw_stages(&mut state, bars.as_ref());
             state.stages.retain(|tracked| tracked.ended.is_none());

@@ -108,6 +108,15 @@ pub(super) fn summary(run: &Value) -> String {
     }
     let tasks = run["tasks"].as_object();
     let is_open = |task: &&Value| !matches!(task["state"].as_str(), Some("done" | "givenUp"));
+    for (task, progress) in tasks.into_iter().flatten().map(|(task, it)| (task, &it["progress"])) {
+        if let Some(done) = progress["done"].as_u64() {
+            let total =
+                progress["total"].as_u64().map(|total| format!(" / {}", human::count(total)));
+            let (stage, unit) = (text(progress, "stage"), text(progress, "unit"));
+            let done = format!("{}{} {unit}", human::count(done), total.unwrap_or_default());
+            line("at", format!("{}  {stage} {}", Safe(task), done.trim_end()));
+        }
+    }
     let open = tasks.map_or(0, |tasks| tasks.values().filter(is_open).count() as u64);
     if open > 0 {
         line("to do", human::counted(open, "task"));

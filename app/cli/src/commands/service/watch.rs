@@ -1,8 +1,10 @@
 //! What happens to a run of a server, as it happens.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use stella_engine::{Progress as _, Stage, StageUpdate};
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 use stella_remote::{Client, RemoteError};
@@ -13,6 +15,7 @@ use crate::args::ProgressMode;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Page, human};
+use crate::progress::Reporter;
 
 /// How long a server may be away before its run is not watched any more.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -33,8 +36,9 @@ pub(super) fn until_over(client: &Client, id: &str, context: &Context) -> Result
     context
         .hint(&format!("Run {id}   Ctrl-C leaves it going; stella export watch {id} comes back"));
     let (mut seen, mut reached) = (None, Instant::now());
+    let mut shown = Shown::new(context);
     loop {
-        match read(client, id, &mut seen, &mut reached, context) {
+        match read(client, id, &mut seen, &mut reached, &mut shown) {
             Ok(()) => {
                 reached = Instant::now();
                 let run = client.get("look at the run", &format!("/runs/{id}"));
@@ -46,7 +50,7 @@ pub(super) fn until_over(client: &Client, id: &str, context: &Context) -> Result
                 }
             }
             Err(error) if error.may_pass() && reached.elapsed() < PATIENCE => {
-                context.note(&format!("  {}; going on", Safe(&error.to_string())));
+                shown.tell(format!("  {}; going on", Safe(&error.to_string())));
             }
             Err(error) => return Err(remote(error)),
         }
@@ -60,24 +64,104 @@ fn read(
     id: &str,
     seen: &mut Option<u64>,
     reached: &mut Instant,
-    context: &Context,
+    shown: &mut Shown<'_>,
 ) -> Result<(), RemoteError> {
     let mut events = client.events(id, *seen)?;
     *reached = Instant::now();
     while let Some(event) = events.next_event()? {
         *seen = Some(event.id);
         *reached = Instant::now();
-        match context.global.progress {
+        shown.take(&event.data);
+    }
+    Ok(())
+}
+
+/// What a person or a program sees of a run that is watched.
+struct Shown<'a> {
+    context: &'a Context,
+    reporter: Reporter,
+    tasks: Tasks,
+}
+
+impl Shown<'_> {
+    fn new(context: &Context) -> Shown<'_> {
+        Shown { context, reporter: context.reporter(), tasks: Tasks::default() }
+    }
+
+    fn tell(&self, line: String) {
+        match self.context.global.progress {
+            ProgressMode::Json => self.context.note(&line),
+            _ if self.context.global.quiet => {}
+            _ => self.reporter.tell(line),
+        }
+    }
+
+    fn take(&mut self, event: &Value) {
+        match self.context.global.progress {
             ProgressMode::None => {}
-            ProgressMode::Json => context.note(&event.data.to_string()),
+            // Programs have the events as they are.
+            ProgressMode::Json => self.context.note(&event.to_string()),
             _ => {
-                if let Some(line) = line(&event.data) {
-                    context.note(&line);
+                if let Some(update) = self.tasks.take(event) {
+                    self.reporter.update(&update);
+                }
+                if let Some(line) = line(event) {
+                    self.tell(line);
                 }
             }
         }
     }
-    Ok(())
+}
+
+/// The tasks of a run that take long enough to be told of, by name.
+#[derive(Default)]
+struct Tasks(BTreeMap<String, StageUpdate>);
+
+impl Tasks {
+    /// What an event says of a stage: of all tasks together that are at it.
+    fn take(&mut self, event: &Value) -> Option<StageUpdate> {
+        let task = event["task"].as_str()?;
+        match event["type"].as_str()? {
+            "progress" => {
+                let update = update(event)?;
+                let stage = update.stage;
+                self.0.insert(task.to_owned(), update);
+                Some(self.sum(stage))
+            }
+            "done" | "failed" => {
+                let stage = self.0.remove(task)?.stage;
+                let is_left = self.0.values().any(|update| update.stage == stage);
+                Some(if is_left { self.sum(stage) } else { StageUpdate::over(stage) })
+            }
+            _ => None,
+        }
+    }
+
+    fn sum(&self, stage: Stage) -> StageUpdate {
+        let mut sum = StageUpdate { total: Some(0), ..StageUpdate::begun(stage) };
+        for update in self.0.values().filter(|update| update.stage == stage) {
+            sum.done = sum.done.saturating_add(update.done);
+            sum.bytes = sum.bytes.saturating_add(update.bytes);
+            sum.total = sum.total.zip(update.total).map(|(a, b)| a.saturating_add(b));
+            sum.unit = update.unit;
+        }
+        sum
+    }
+}
+
+/// How far a task is; none for a stage that only a newer server knows.
+fn update(event: &Value) -> Option<StageUpdate> {
+    const UNITS: [&str; 5] = ["records", "files", "parts", "documents", "bytes"];
+    let unit =
+        event["unit"].as_str().and_then(|unit| UNITS.into_iter().find(|known| *known == unit));
+    let begun = StageUpdate::begun(Stage::of_word(event["stage"].as_str()?)?);
+    Some(StageUpdate {
+        done: event["done"].as_u64()?,
+        total: event["total"].as_u64(),
+        bytes: event["bytes"].as_u64().unwrap_or(0),
+        unit: unit.unwrap_or_default(),
+        ..begun
+    })
 }
 
 /// An event as a line for people; none for those that say what others say.
@@ -149,6 +233,54 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn tasks_at_the_same_stage_are_drawn_as_one() {
+        let mut tasks = Tasks::default();
+        let progress = |task: &str, stage: &str, done: u64, total: Option<u64>| {
+            json!({ "type": "progress", "task": task, "attempt": 1, "stage": stage, "done": done,
+                    "total": total, "unit": "records", "bytes": 10 * done })
+        };
+        let drawn = |tasks: &mut Tasks, event: Value| {
+            tasks
+                .take(&event)
+                .map(|it| (it.stage, it.done, it.total, it.bytes, it.finished.is_some()))
+        };
+        let pack = Stage::Pack;
+        let mut take = |event| drawn(&mut tasks, event);
+        assert_eq!(
+            take(progress("plan", "plan", 7, None)),
+            Some((Stage::Plan, 7, None, 70, false))
+        );
+        assert_eq!(
+            take(json!({ "type": "done", "task": "plan" })),
+            Some((Stage::Plan, 0, None, 0, true))
+        );
+        assert_eq!(
+            take(progress("pack/0", "pack", 3, Some(9))),
+            Some((pack, 3, Some(9), 30, false))
+        );
+        assert_eq!(
+            take(progress("pack/1", "pack", 1, Some(4))),
+            Some((pack, 4, Some(13), 40, false))
+        );
+        assert_eq!(
+            take(progress("pack/0", "pack", 5, Some(9))),
+            Some((pack, 6, Some(13), 60, false))
+        );
+        assert_eq!(
+            take(json!({ "type": "failed", "task": "pack/0" })),
+            Some((pack, 1, Some(4), 10, false))
+        );
+        assert_eq!(
+            take(json!({ "type": "done", "task": "pack/1" })),
+            Some((pack, 0, None, 0, true))
+        );
+        // Nothing was told of it before, or nobody knows what it is.
+        assert_eq!(take(json!({ "type": "done", "task": "seal" })), None);
+        assert_eq!(take(progress("seal", "of a newer server", 1, None)), None);
+        assert_eq!(take(json!({ "type": "status", "to": "succeeded" })), None);
+    }
 
     #[test]
     fn events_are_told_in_words_and_drive_no_terminal() {
