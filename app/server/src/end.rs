@@ -15,7 +15,7 @@ use crate::arguments::Work;
 /// How much longer than clients the rest of the process has, to say that tasks are given back.
 const REST: Duration = Duration::from_secs(1);
 
-/// What is left of that when the process is ended from outside of what holds it up.
+/// How long before the process is ended, whatever it is at, all else has to be over.
 const MARGIN: Duration = Duration::from_millis(100);
 
 /// The exit code of a process that was asked twice: as if the signal itself had ended it.
