@@ -146,7 +146,7 @@ pub struct LineError {
 /// # Errors
 /// [`LineError`] if a member is missing, out of order or not in canonical form.
 pub fn parse_line(line: &[u8]) -> Result<Line<'_>, LineError> {
-    let mut cursor = Cursor { line, at: 0 };
+    let mut cursor = Cursor::new(line);
     cursor.literal(b"{\"contentDigest\":", "contentDigest")?;
     let content_digest = cursor.parsed("64 hex digits")?;
     cursor.literal(b",\"feed\":", "feed")?;
@@ -157,16 +157,7 @@ pub fn parse_line(line: &[u8]) -> Result<Line<'_>, LineError> {
     let kind = cursor.parsed("a kind")?;
     cursor.literal(b",\"mediaType\":", "mediaType")?;
     let media_type = cursor.string("a media type")?;
-    let modified = if cursor.has(b",\"modified\":") {
-        let at = cursor.at;
-        let text = cursor.string("a time")?;
-        // Only the form that the writer has: one instant must not have two spellings.
-        let canonical = |time: &Instant| time.to_string() == *text;
-        let time = Instant::parse(&text).ok().filter(canonical);
-        Some(time.ok_or(LineError { expected: "a time in UTC", offset: at })?)
-    } else {
-        None
-    };
+    let modified = cursor.time_member(b",\"modified\":")?;
     let body = cursor.body()?;
     Ok(Line { content_digest, feed, id, kind, media_type, modified, body })
 }
@@ -199,7 +190,7 @@ pub fn write_index_line(out: &mut Vec<u8>, entry: &IndexEntry) {
 /// # Errors
 /// [`LineError`] if it is not exactly what [`write_index_line`] writes for some entry.
 pub fn parse_index_line(line: &[u8]) -> Result<IndexEntry, LineError> {
-    let mut cursor = Cursor { line, at: 0 };
+    let mut cursor = Cursor::new(line);
     cursor.literal(b"{\"contentDigest\":", "contentDigest")?;
     let content_digest = cursor.parsed("64 hex digits")?;
     cursor.literal(b",\"id\":", "id")?;
@@ -215,12 +206,22 @@ pub fn parse_index_line(line: &[u8]) -> Result<IndexEntry, LineError> {
     }
 }
 
-struct Cursor<'a> {
+/// Takes the members of a line one by one, each in the one form that the writer has.
+pub(crate) struct Cursor<'a> {
     line: &'a [u8],
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
+    pub(crate) fn new(line: &'a [u8]) -> Cursor<'a> {
+        Cursor { line, at: 0 }
+    }
+
+    /// The offset of what comes next.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
     fn error(&self, expected: &'static str) -> LineError {
         LineError { expected, offset: self.at }
     }
@@ -233,12 +234,12 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    fn literal(&mut self, literal: &[u8], what: &'static str) -> Result<(), LineError> {
+    pub(crate) fn literal(&mut self, literal: &[u8], what: &'static str) -> Result<(), LineError> {
         if self.has(literal) { Ok(()) } else { Err(self.error(what)) }
     }
 
     /// The string token at the cursor, which must be in canonical form.
-    fn string(&mut self, what: &'static str) -> Result<Cow<'a, str>, LineError> {
+    pub(crate) fn string(&mut self, what: &'static str) -> Result<Cow<'a, str>, LineError> {
         let rest = &self.line[self.at..];
         if rest.first() != Some(&b'"') {
             return Err(self.error(what));
@@ -274,14 +275,30 @@ impl<'a> Cursor<'a> {
         if again == token { Ok(text) } else { Err(self.error(what)) }
     }
 
-    fn parsed<T: std::str::FromStr>(&mut self, what: &'static str) -> Result<T, LineError> {
+    pub(crate) fn parsed<T: std::str::FromStr>(
+        &mut self,
+        what: &'static str,
+    ) -> Result<T, LineError> {
         let at = self.at;
         let text = self.string(what)?;
         text.parse().map_err(|_| LineError { expected: what, offset: at })
     }
 
+    /// The time of a member that may be absent.
+    pub(crate) fn time_member(&mut self, name: &[u8]) -> Result<Option<Instant>, LineError> {
+        if !self.has(name) {
+            return Ok(None);
+        }
+        let at = self.at;
+        let text = self.string("a time")?;
+        // Only the form that the writer has: one instant must not have two spellings.
+        let canonical = |time: &Instant| time.to_string() == *text;
+        let time = Instant::parse(&text).ok().filter(canonical);
+        time.map(Some).ok_or(LineError { expected: "a time in UTC", offset: at })
+    }
+
     /// A number below 2^53 without leading zeros.
-    fn number(&mut self) -> Result<u64, LineError> {
+    pub(crate) fn number(&mut self) -> Result<u64, LineError> {
         let rest = &self.line[self.at..];
         let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
         let text = std::str::from_utf8(&rest[..digits]).unwrap_or_default();
@@ -293,7 +310,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The document and the closing brace, which end the line.
-    fn body(&mut self) -> Result<Body<'a>, LineError> {
+    pub(crate) fn body(&mut self) -> Result<Body<'a>, LineError> {
         if self.has(b",\"raw\":") {
             let rest = &self.line[self.at..];
             return match rest.split_last() {

@@ -1,16 +1,28 @@
 //! Identity, kind and revision of small documents of every format, and the reasons for which
 //! documents are rejected. Each case is a line of a table.
 
-use stella_model::{Digest, DigestBuilder, Limits};
-use stella_records::{Draft, NameClass, Recognised, RejectReason, by_name, recognise};
+use stella_model::{Digest, DigestBuilder, Limits, RecordId};
+use stella_records::{
+    Draft, Format, NameClass, Recognised, RejectReason, by_name, recognise, reread,
+};
 
 /// The records of a document, as `format kind id @time vversion`, or the code of its rejection.
 fn outcome(document: &[u8]) -> String {
     match recognise("x", document, &Limits::DEFAULT) {
-        Ok(Recognised::Records(drafts)) => drafts.iter().map(line).collect::<Vec<_>>().join(" | "),
+        Ok(Recognised::Records(drafts)) => {
+            drafts.iter().for_each(rereads);
+            drafts.iter().map(line).collect::<Vec<_>>().join(" | ")
+        }
         Ok(other) => format!("{other:?}").to_lowercase(),
         Err(rejection) => rejection.reason.to_string(),
     }
+}
+
+/// What is stored of a document tells all that the document told.
+#[track_caller]
+fn rereads(draft: &Draft) {
+    let again = reread(draft.format, &draft.id, &draft.content, &Limits::DEFAULT);
+    assert_eq!(again, Ok(Draft { verbatim: true, ..draft.clone() }));
 }
 
 fn line(draft: &Draft) -> String {
@@ -590,4 +602,53 @@ fn ids_have_1_to_1024_bytes() {
         .expect_err("the id is too long");
     assert_eq!(rejection.reason, RejectReason::NoIdentity);
     assert!(rejection.detail.len() < 300, "{}", rejection.detail);
+}
+
+#[test]
+fn what_is_no_stored_content_is_not_reread() {
+    let osv = r#"{"affected":[],"id":"A","modified":"2024-01-01"}"#;
+    let finding = r#"{"match":{"VulnerabilityID":"V"},"report":{},"result":{}}"#;
+    let (any, csaf, trivy) = (Format::Osv, Format::CsafVex, Format::TrivyFinding);
+    let cases = [
+        (any, osv.to_owned(), Some("A")),
+        (any, osv.replace(':', ": "), None),
+        (any, osv.replacen("\"id\"", "\"zd\"", 1), None),
+        (csaf, osv.to_owned(), None),
+        (trivy, osv.to_owned(), None),
+        (trivy, finding.to_owned(), Some("#####V")),
+        (Format::GrypeFinding, finding.to_owned(), Some("#####")),
+        (trivy, finding.replace("{}", "{ }"), None),
+        (trivy, finding.replace(",\"result\":{}", ""), None),
+        (trivy, finding.replace("\"result\":{}", "\"result\":{},\"z\":1"), None),
+        (trivy, finding.replace("\"V\"", "[]"), Some("#####")),
+        (trivy, finding.replace("\"report\":{}", "\"report\":{\"ArtifactName\":1}"), None),
+        (any, r#"{"matches":[],"descriptor":{"name":"grype"}}"#.to_owned(), None),
+        (any, r#"{"feed":{"id":"f","entry":[]}}"#.to_owned(), None),
+        (any, String::new(), None),
+    ];
+    let claimed = RecordId::new("whatever").expect("an id");
+    for (format, content, id) in cases {
+        let again = reread(format, &claimed, content.as_bytes(), &Limits::DEFAULT);
+        let found = again.as_ref().ok().map(|draft| draft.id.as_str());
+        assert_eq!(found, id, "{format} {content}: {again:?}");
+    }
+}
+
+#[test]
+fn a_finding_has_one_of_the_ids_that_its_content_allows() {
+    let content =
+        r#"{"match":{"ID":"I","Name":"N","VulnerabilityID":"V"},"report":{},"result":{}}"#;
+    let short = Digest::of(content.as_bytes()).short(16);
+    for (claimed, found) in [
+        ("#####V".to_owned(), "#####V".to_owned()),
+        ("#####N".to_owned(), "#####N".to_owned()),
+        (format!("#####I#{short}"), format!("#####I#{short}")),
+        (format!("#####I#{}", "0".repeat(16)), "#####V".to_owned()),
+        ("#####X".to_owned(), "#####V".to_owned()),
+    ] {
+        let claimed = RecordId::new(&claimed).expect("an id");
+        let limits = &Limits::DEFAULT;
+        let draft = reread(Format::TrivyFinding, &claimed, content.as_bytes(), limits);
+        assert_eq!(draft.expect("is a finding").id.as_str(), found, "{claimed}");
+    }
 }

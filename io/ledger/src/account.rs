@@ -41,6 +41,10 @@ pub(crate) struct Account {
     mode: IngestMode,
     read_errors: u64,
     first_read_error: Option<String>,
+    /// Whether the input said of a record that it is gone.
+    pub(crate) removes: bool,
+    /// Whether the input is a state of another ledger.
+    pub(crate) has_origin: bool,
     pub(crate) summary: IngestSummary,
 }
 
@@ -49,7 +53,15 @@ impl Account {
     pub(crate) fn new(feed: FeedName, mode: IngestMode, before: Seq) -> Account {
         let summary =
             IngestSummary { seq_from: before, seq_to: before, ..IngestSummary::default() };
-        Account { feed, mode, read_errors: 0, first_read_error: None, summary }
+        Account {
+            feed,
+            mode,
+            read_errors: 0,
+            first_read_error: None,
+            removes: false,
+            has_origin: false,
+            summary,
+        }
     }
 
     /// What becomes of a record whose identity is held with a content of this digest, if at all. The
@@ -108,16 +120,27 @@ impl Account {
         matches!(self.mode, IngestMode::Replace { .. })
     }
 
+    /// Whether records may vanish.
+    pub(crate) fn may_drop(&self) -> bool {
+        self.replaces() || self.removes
+    }
+
     /// The mode, for the history.
     pub(crate) fn mode_name(&self) -> &'static str {
-        if self.replaces() { "replace" } else { "merge" }
+        match self.mode {
+            IngestMode::Merge => "merge",
+            IngestMode::Replace { .. } => "replace",
+            IngestMode::Follow { .. } => "follow",
+        }
     }
 
     /// Why losses are accepted, if they are.
     pub(crate) fn accepted(&self) -> Option<&str> {
         match &self.mode {
             IngestMode::Merge => None,
-            IngestMode::Replace { accept, .. } => accept.as_deref(),
+            IngestMode::Replace { accept, .. } | IngestMode::Follow { accept, .. } => {
+                accept.as_deref()
+            }
         }
     }
 
@@ -135,7 +158,8 @@ impl Account {
 
     /// Counts the records that vanish, unless they are too many of those held.
     pub(crate) fn count_vanished(&mut self, held: u64, vanished: u64) -> Result<(), LedgerError> {
-        if let IngestMode::Replace { max_drop_percent, accept: None } = self.mode
+        if let IngestMode::Replace { max_drop_percent, accept: None }
+        | IngestMode::Follow { max_drop_percent, accept: None } = self.mode
             // Exact for counts below 2^53.
             && vanished as f64 * 100.0 > held as f64 * max_drop_percent
         {

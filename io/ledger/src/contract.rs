@@ -1,6 +1,7 @@
 //! What every ledger must do, as tests that each implementation runs: [`CASES`], each on a new,
 //! empty ledger, and [`model`].
 
+pub(crate) mod follow;
 pub(crate) mod model;
 
 use std::collections::BTreeMap;
@@ -9,9 +10,15 @@ use std::ops::ControlFlow;
 use stella_model::{Digest, FeedName, Instant, Kind, RecordId, SetKey};
 use stella_records::{Draft, Facets, Format, Revision, RevisionOrder};
 
+use follow::{
+    an_input_that_follows_changes_what_it_names, an_origin_stays_until_a_feed_is_another,
+    what_changed_leads_from_one_snapshot_to_another,
+};
+
 use crate::{
-    FeedInfo, FeedSpec, IdRange, Ingest, IngestMode, IngestSummary, Ledger, LedgerError, LiveSet,
-    PreparedDocument, QuarantineFilter, Quarantined, Seq, SetState, WithFacets, prepare,
+    ChangedRecord, FeedInfo, FeedSpec, IdRange, Ingest, IngestMode, IngestSummary, Ledger,
+    LedgerError, LiveSet, PreparedDocument, QuarantineFilter, Quarantined, Seq, SetState,
+    WithFacets, prepare,
 };
 
 /// A ledger under test.
@@ -637,6 +644,9 @@ pub(crate) fn another_tenant_sees_nothing(subject: Subject<'_>, other: &dyn Ledg
     assert_eq!(other.received(Seq(1), &set, &id).expect("read"), None);
     let mut none = |_| panic!("there is no record");
     other.scan(Seq(1), &set, &IdRange::ALL, WithFacets::No, &mut none).expect("scan");
+    assert!(follow::follow(other, Seq(0), Seq(1), &State::new()).is_empty());
+    let mut none = |_: ChangedRecord<'_>| panic!("there is no record");
+    other.changed_records(Seq(0), Seq(1), &set, None, &mut none).expect("what changed");
     assert_eq!(state(subject.0, Seq(1)).len(), 1);
 }
 
@@ -664,4 +674,7 @@ pub(crate) const CASES: &[Case] = cases! {
     feeds_tell_what_was_said_of_them
     ranges_include_their_ends
     a_snapshot_stands_still_while_ingests_go_on
+    what_changed_leads_from_one_snapshot_to_another
+    an_input_that_follows_changes_what_it_names
+    an_origin_stays_until_a_feed_is_another
 };

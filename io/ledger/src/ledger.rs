@@ -2,12 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use stella_model::{FeedName, Instant, RecordId, SetKey};
+use stella_model::{FeedName, Instant, Kind, RecordId, SetKey};
 
 use crate::{
-    Block, Changes, Compacted, FeedInfo, FeedSpec, IdRange, IndexRow, IngestMode, IngestSummary,
-    LedgerError, LiveSet, PreparedDocument, QuarantineEntry, QuarantineFilter, Quarantined, Seq,
-    StoredRecord, WithFacets,
+    Block, ChangedRecord, Changes, Compacted, FeedInfo, FeedSpec, IdRange, IndexRow, IngestMode,
+    IngestSummary, LedgerError, LiveSet, Origin, PreparedDocument, QuarantineEntry,
+    QuarantineFilter, Quarantined, Seq, StoredRecord, WithFacets,
 };
 
 /// A ledger, bound to one tenant (INV-TENANT).
@@ -92,6 +92,32 @@ pub trait Snapshots: Send + Sync {
     /// # Errors
     /// [`LedgerError::OutOfReach`] if one of the two can no longer be read, or if storage fails.
     fn changes(&self, set: &SetKey, from: Seq, to: Seq) -> Result<Changes, LedgerError>;
+
+    /// The sets that changed after `since`, those that hold nothing any more among them, in export
+    /// order. One may have changed after any other sequence only.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn changed_sets(&self, since: Seq) -> Result<Vec<SetKey>, LedgerError>;
+
+    /// Gives what changed in a set after `since` and up to `until`, as it was at `until`: each
+    /// record once, bytewise by id, those after the id `after`, until `each` breaks. With `since` 0
+    /// these are the records of the set, and nothing is removed. Pages by key, and the record lies
+    /// in memory that the next one takes over, as with [`read`](Snapshots::read).
+    ///
+    /// `since` may have been compacted away: what was there then is not looked at.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfReach`] if `until` cannot be read or `since` comes after it;
+    /// [`LedgerError::Damaged`] if a content cannot be decompressed; else if storage fails.
+    fn changed_records(
+        &self,
+        since: Seq,
+        until: Seq,
+        set: &SetKey,
+        after: Option<&RecordId>,
+        each: &mut dyn FnMut(ChangedRecord<'_>) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError>;
 }
 
 /// Feeds: what they hold, what stays out of them, what was rejected, and their removal.
@@ -122,7 +148,8 @@ pub trait Feeds {
         at: Instant,
     ) -> Result<bool, LedgerError>;
 
-    /// Lets an id in again: the next ingest that brings it takes it.
+    /// Lets an id in again: the next ingest that brings it takes it. A feed that was pulled has to be
+    /// pulled whole next time.
     ///
     /// # Errors
     /// [`LedgerError::NotFound`] if it is not blocked; else if storage fails.
@@ -184,6 +211,20 @@ pub trait Ingest {
     /// [`LedgerError`] if storage fails; the ingest can then only be dropped.
     fn put(&mut self, document: &PreparedDocument) -> Result<(), LedgerError>;
 
+    /// Takes a record out of the feed, unless the input has it. It is no fault if the feed does not
+    /// hold it.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn remove(&mut self, kind: &Kind, id: &RecordId) -> Result<(), LedgerError>;
+
+    /// Notes of which state of another ledger the feed is after this ingest. An ingest that changes
+    /// records and does not note one makes the feed one of this ledger.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn set_origin(&mut self, origin: &Origin) -> Result<(), LedgerError>;
+
     /// Notes a document that is not taken in.
     ///
     /// # Errors
@@ -206,8 +247,8 @@ pub trait Ingest {
     /// Makes the ingest part of the ledger, all of it or nothing.
     ///
     /// # Errors
-    /// With [`IngestMode::Replace`], [`LedgerError::MaxDrop`] and [`LedgerError::ReadErrors`];
-    /// else if storage fails.
+    /// With [`IngestMode::Replace`], [`LedgerError::MaxDrop`] and [`LedgerError::ReadErrors`]; with
+    /// [`IngestMode::Follow`] the former; else if storage fails.
     fn commit(self: Box<Self>) -> Result<IngestSummary, LedgerError>;
 
     /// What a commit would do, without doing it.

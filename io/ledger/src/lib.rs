@@ -11,6 +11,8 @@
 //!   and which one wins does not depend on their order; equal ones are only counted;
 //! - [`IngestMode::Replace`] makes the feed equal to the input: its version wins whatever its
 //!   revision, and records that it does not have become tombstones;
+//! - [`IngestMode::Follow`] makes the records that the input has equal to it, whatever their
+//!   revision, takes out those that it says are gone, and leaves all others;
 //! - a blocked id stays out;
 //! - the same input again changes nothing and takes no sequence.
 
@@ -29,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use stella_model::{Digest, FeedName, Instant, Kind, RecordId, SetKey};
+use stella_model::{Digest, FeedName, Instant, Kind, RecordId, SetKey, TenantId};
 use stella_records::{Facets, Format};
 
 pub use error::LedgerError;
@@ -154,11 +156,53 @@ impl FeedSpec {
     }
 }
 
+/// What became of a record of a set between two sequences.
+#[derive(Debug, Clone, Copy)]
+pub enum ChangedRecord<'r> {
+    /// It is there, and was not, or was another.
+    Held {
+        /// The record.
+        record: &'r StoredRecord,
+        /// Since when it is as it is.
+        seq: Seq,
+    },
+    /// It is not there any more, if it ever was.
+    Removed {
+        /// Its id.
+        id: &'r RecordId,
+        /// Since when it is gone.
+        seq: Seq,
+    },
+}
+
+/// From which state of another ledger a feed was pulled: it holds what that one held, but for ids
+/// that are blocked here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    /// Id of the other ledger, as [`Ledger::identity`] has it.
+    pub ledger: String,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Whose records they were there.
+    pub tenant: TenantId,
+    /// Its sequence then; 0 if the feed has to be pulled whole, because an id was unblocked since.
+    pub sequence: u64,
+}
+
 /// How an input relates to what its feed holds.
 #[derive(Debug, Clone, PartialEq)]
 pub enum IngestMode {
     /// The input adds to the feed.
     Merge,
+    /// The input is what changed in the feed at its origin: its versions win whatever their
+    /// revision, and what it removes goes.
+    Follow {
+        /// The most that may vanish, in percent of the records held.
+        max_drop_percent: f64,
+        /// Why a greater drop is accepted.
+        accept: Option<String>,
+    },
     /// The input is the whole feed.
     Replace {
         /// The most that may vanish, in percent of the records held.
@@ -225,7 +269,8 @@ pub struct IngestSummary {
     pub unchanged: u64,
     /// Records of which a newer version is held.
     pub older: u64,
-    /// Records held before that the input did not have (only with [`IngestMode::Replace`]).
+    /// Records held before that the input did not have (only with [`IngestMode::Replace`]), or that
+    /// it removed.
     pub vanished: u64,
     /// Records kept out because their id is blocked.
     pub blocked: u64,
@@ -288,6 +333,10 @@ pub struct FeedInfo {
     /// When something was last ingested, changed or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_ingest: Option<Instant>,
+    /// The state of another ledger that it holds; absent if it was not pulled from one, or changed
+    /// otherwise since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// An id that stays out of its feed.

@@ -10,8 +10,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use stella_model::json::{Shape, Value, write_string};
-use stella_model::{Digest, Kind, Limits};
+use stella_model::json::{Document, Shape, Value, write_string};
+use stella_model::{Digest, Kind, Limits, RecordId};
 
 use super::{identity_text, record_id};
 use crate::draft::{Content, Draft, Identity};
@@ -78,9 +78,7 @@ pub(crate) fn trivy<'t>(root: Value<'t>, limits: &'t Limits) -> Result<Vec<Draft
         for (list, rules) in TRIVY_LISTS {
             for found in result.get(list).into_iter().flat_map(Value::items) {
                 let place = [artifact.as_deref(), class.as_deref(), target.as_deref()];
-                let own = trivy_own_parts(found, rules)?;
-                let own = own.iter().map(|part| part.as_deref());
-                cutter.cut(id(place.into_iter().chain(own)), &head, found)?;
+                cutter.cut(trivy_id(place, found, rules)?, &head, found)?;
             }
         }
     }
@@ -89,17 +87,83 @@ pub(crate) fn trivy<'t>(root: Value<'t>, limits: &'t Limits) -> Result<Vec<Draft
 
 pub(crate) fn grype<'t>(root: Value<'t>, limits: &'t Limits) -> Result<Vec<Draft>, Rejection> {
     let mut cutter = Cutter::new(Format::GrypeFinding, grype_report(root), limits);
-    let artifact = match root.path(&["source", "target"]) {
-        Some(target) if target.shape() == Shape::Object => identity_text(target, &["userInput"])?,
-        _ => identity_text(root, &["source", "target"])?,
-    };
     for found in root.get("matches").into_iter().flat_map(Value::items) {
-        let own = grype_own_parts(found)?;
-        let own = own.iter().map(|part| part.as_deref());
-        let place = [artifact.as_deref(), None, None];
-        cutter.cut(id(place.into_iter().chain(own)), b"{}", found)?;
+        cutter.cut(grype_id(root, found)?, b"{}", found)?;
     }
     cutter.finish()
+}
+
+/// The id of a finding in a place: artifact, class and target.
+fn trivy_id(
+    place: [Option<&str>; 3],
+    found: Value<'_>,
+    rules: &[&'static str],
+) -> Result<String, Rejection> {
+    let own = trivy_own_parts(found, rules)?;
+    Ok(id(place.into_iter().chain(own.iter().map(|part| part.as_deref()))))
+}
+
+/// The id of a match of a report, or of what is kept of the report in a cut.
+fn grype_id(report: Value<'_>, found: Value<'_>) -> Result<String, Rejection> {
+    let artifact = match report.path(&["source", "target"]) {
+        Some(target) if target.shape() == Shape::Object => identity_text(target, &["userInput"])?,
+        _ => identity_text(report, &["source", "target"])?,
+    };
+    let own = grype_own_parts(found)?;
+    let place = [artifact.as_deref(), None, None];
+    Ok(id(place.into_iter().chain(own.iter().map(|part| part.as_deref()))))
+}
+
+/// Reads a cut again. Its list is not told in it, and whether its id was shared in its report is
+/// neither: of the ids that its content allows, `claimed` chooses one; else the plainest is taken.
+pub(crate) fn reread(
+    format: Format,
+    claimed: &RecordId,
+    content: &[u8],
+    limits: &Limits,
+) -> Result<Draft, Rejection> {
+    // The report stands one level deeper in the cut, and the cut has three values of its own.
+    let limits = Limits {
+        depth: limits.depth.saturating_add(1),
+        json_values: limits.json_values.saturating_add(3),
+        ..*limits
+    };
+    let document = Document::parse(content, &limits)?;
+    let written = Content::canonical(&document, content.len());
+    let root = document.root();
+    let members: Vec<_> = root.members().map(|(name, _)| name).collect();
+    let parts = ["match", "report", "result"].map(|name| root.get(name));
+    let (true, [Some(found), Some(report), Some(result)]) = (members.len() == 3, parts) else {
+        return Err(Rejection::unknown("it is no finding cut from a report"));
+    };
+    let plain = match format {
+        Format::GrypeFinding => vec![grype_id(report, found)?],
+        _ => {
+            let artifact = identity_text(report, &["ArtifactName"])?;
+            let (class, target) =
+                (identity_text(result, &["class"])?, identity_text(result, &["target"])?);
+            let place = [artifact.as_deref(), class.as_deref(), target.as_deref()];
+            let ids = TRIVY_LISTS.iter().map(|(_, rules)| trivy_id(place, found, rules));
+            // A member that would name the rule of another list may be anything here.
+            let (good, bad): (Vec<_>, Vec<_>) = ids.partition(Result::is_ok);
+            if let (true, Some(Err(rejection))) = (good.is_empty(), bad.into_iter().next()) {
+                return Err(rejection);
+            }
+            good.into_iter().flatten().collect()
+        }
+    };
+    let allowed = plain.iter().flat_map(|id| [id.clone(), shared_id(id, &written)]);
+    let id = allowed.into_iter().find(|id| id == claimed.as_str());
+    let id = record_id(id.as_ref().unwrap_or(&plain[0]), &limits)?;
+    let facets = Facets::of_finding(&id, FindingView::of_match(format, found));
+    let identity = Identity { kind: Kind::finding(), id, revision: Revision::default(), format };
+    let verbatim = written.bytes == content;
+    Ok(Draft::new(identity, written, verbatim, facets))
+}
+
+/// The id of a finding that shares its plain one with others of its report.
+fn shared_id(id: &str, content: &Content) -> String {
+    format!("{id}#{}", content.digest.short(16))
 }
 
 /// Package id, path and rule id.
@@ -227,7 +291,7 @@ impl<'t> Cutter<'t> {
             .cuts
             .iter()
             .map(|(id, content, _)| match shared.get(id.as_str()) {
-                Some(true) => format!("{id}#{}", content.digest.short(16)),
+                Some(true) => shared_id(id, content),
                 _ => id.clone(),
             })
             .collect();

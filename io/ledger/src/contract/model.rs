@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use super::follow::follow;
 use super::*;
 
 /// One step of a history.
 #[derive(Debug, Clone)]
 enum Step {
     Ingest { feed: usize, replace: bool, records: Vec<Rec> },
+    Follow { feed: usize, records: Vec<Rec>, removed: Vec<usize> },
     Block { feed: usize, id: usize },
     Unblock { feed: usize, id: usize },
     Remove { feed: usize },
@@ -39,6 +41,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (feed.clone(), any::<bool>(), prop::collection::vec(record(), 0..8))
             .prop_map(|(feed, replace, records)| Step::Ingest { feed, replace, records }),
+        3 => (feed.clone(), prop::collection::vec(record(), 0..4), prop::collection::vec(id.clone(), 0..4))
+            .prop_map(|(feed, records, removed)| Step::Follow { feed, records, removed }),
         2 => (feed.clone(), id.clone()).prop_map(|(feed, id)| Step::Block { feed, id }),
         1 => (feed.clone(), id).prop_map(|(feed, id)| Step::Unblock { feed, id }),
         1 => feed.prop_map(|feed| Step::Remove { feed }),
@@ -74,9 +78,10 @@ impl Model {
         }
     }
 
-    fn ingest(&mut self, feed: usize, replace: bool, records: &[Rec]) {
+    fn ingest(&mut self, feed: usize, how: &How, records: &[Rec]) {
         self.feeds.insert(feed);
         let name = FeedName::new(FEEDS[feed]).expect("a feed");
+        let replace = *how == How::Replace;
         let mut winners = BTreeMap::<Key, (Revision, Digest)>::new();
         for record in records {
             let key = (record.set(&name), record.id.clone());
@@ -92,8 +97,13 @@ impl Model {
                 set.feed != name || winners.contains_key(&(set.clone(), id.clone()))
             });
         }
+        if let How::Follow(removed) = how {
+            let removed: Vec<Key> = removed.iter().map(|id| key(feed, *id)).collect();
+            self.live.retain(|key, _| !removed.contains(key) || winners.contains_key(key));
+        }
         for (key, version) in winners {
-            let older = self.live.get(&key).is_some_and(|held| !replace && version <= *held);
+            let older =
+                self.live.get(&key).is_some_and(|held| *how == How::Merge && version <= *held);
             if !older && !self.blocked.contains(&key) {
                 self.live.insert(key, version);
             }
@@ -131,6 +141,14 @@ impl Model {
     }
 }
 
+/// How an input relates to its feed.
+#[derive(PartialEq)]
+enum How {
+    Merge,
+    Replace,
+    Follow(Vec<usize>),
+}
+
 /// What was held in each state that a set was ever in.
 #[derive(Default)]
 struct States(Vec<(SetState, State)>);
@@ -163,10 +181,24 @@ fn run(step: &Step, model: &mut Model, ledger: &dyn Ledger) {
     let subject = Subject(ledger);
     match step {
         Step::Ingest { feed, replace: whole, records } => {
-            model.ingest(*feed, *whole, records);
+            let how = if *whole { How::Replace } else { How::Merge };
+            model.ingest(*feed, &how, records);
             let mode = if *whole { replace() } else { IngestMode::Merge };
             let input: Vec<Item> = records.iter().cloned().map(Item::Record).collect();
             subject.ingest(&super::feed(FEEDS[*feed]), mode, &input).expect("ingest");
+        }
+        Step::Follow { feed, records, removed } => {
+            model.ingest(*feed, &How::Follow(removed.clone()), records);
+            let mode = IngestMode::Follow { max_drop_percent: 100.0, accept: None };
+            let begun = ledger.ingest(&super::feed(FEEDS[*feed]), mode, now());
+            let mut ingest = begun.expect("begins");
+            let input: Vec<Item> = records.iter().cloned().map(Item::Record).collect();
+            fill(&mut *ingest, &input).expect("put");
+            for id in removed {
+                let id = RecordId::new(IDS[*id]).expect("an id");
+                ingest.remove(&Kind::advisory(), &id).expect("is noted");
+            }
+            ingest.commit().expect("commits");
         }
         Step::Block { feed, id } => {
             let (set, id) = key(*feed, *id);
@@ -234,6 +266,15 @@ fn check(steps: &[Step], ledger: &dyn Ledger) -> Result<(), TestCaseError> {
                 Err(LedgerError::OutOfReach { .. }) => prop_assert!(seq < model.oldest),
                 Err(error) => return Err(TestCaseError::fail(error.to_string())),
             }
+        }
+    }
+    for (until, expected) in model.snapshots.iter().enumerate() {
+        if ledger.sets(Seq(until as u64)).is_err() {
+            continue;
+        }
+        for (since, from) in model.snapshots.iter().enumerate().take(until + 1) {
+            let found = follow(ledger, Seq(since as u64), Seq(until as u64), from);
+            prop_assert_eq!(&found, expected, "{} to {}", since, until);
         }
     }
     Ok(())

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use postgres::Row;
 use stella_model::{FeedName, Instant, RecordId, SetKey};
 
-use crate::{Block, FeedInfo, Feeds, LedgerError, QuarantineEntry, QuarantineFilter, Quarantined};
+use crate::{
+    Block, FeedInfo, Feeds, LedgerError, Origin, QuarantineEntry, QuarantineFilter, Quarantined,
+};
 
 use super::{Outcome, PostgresLedger, Session, values};
 
@@ -52,7 +54,13 @@ impl Feeds for PostgresLedger {
         self.changing("unblock an id", |session| {
             let sql = "DELETE FROM ledger.block WHERE record_set = $1 AND id = $2";
             let removed = match self.find_set(session, set)? {
-                Some(number) => session.execute(sql, &[&number, &id.as_str().as_bytes()])?,
+                Some(number) => {
+                    // What its origin held meanwhile is not told again but with all of it.
+                    let whole = "UPDATE ledger.origin SET sequence = 0 WHERE feed =
+                                   (SELECT feed FROM ledger.record_set WHERE number = $1)";
+                    session.execute(whole, &[&number])?;
+                    session.execute(sql, &[&number, &id.as_str().as_bytes()])?
+                }
                 None => 0,
             };
             match removed {
@@ -91,6 +99,7 @@ impl Feeds for PostgresLedger {
             }
             session.execute("UPDATE ledger.feed SET removed = true WHERE number = $1", &[&feed])?;
             session.execute("DELETE FROM ledger.quarantine WHERE feed = $1", &[&feed])?;
+            session.execute("DELETE FROM ledger.origin WHERE feed = $1", &[&feed])?;
             let sql = "DELETE FROM ledger.block WHERE record_set IN
                        (SELECT number FROM ledger.record_set WHERE feed = $1)";
             session.execute(sql, &[&feed])?;
@@ -134,8 +143,10 @@ SELECT f.number, f.name, f.publisher, f.licence, f.attribution, f.redistribution
   (SELECT count(*) FROM ledger.quarantine AS q WHERE q.feed = f.number),
   (SELECT i.at FROM ledger.ingest AS i WHERE i.feed = f.number ORDER BY i.number DESC LIMIT 1),
   r.kind, r.live,
-  EXISTS(SELECT 1 FROM ledger.version AS v WHERE v.record_set = r.number)
+  EXISTS(SELECT 1 FROM ledger.version AS v WHERE v.record_set = r.number),
+  o.ledger, o.epoch, o.tenant, o.sequence
 FROM ledger.feed AS f LEFT JOIN ledger.record_set AS r ON r.feed = f.number
+LEFT JOIN ledger.origin AS o ON o.feed = f.number
 WHERE f.tenant = $1 AND NOT f.removed AND ($2::text IS NULL OR f.name = $2)
 ORDER BY f.name COLLATE \"C\"";
 
@@ -158,6 +169,7 @@ impl PostgresLedger {
                     blocked: row.get::<_, i64>(6).unsigned_abs(),
                     quarantined: row.get::<_, i64>(7).unsigned_abs(),
                     last_ingest: values::to_time(&row, 8)?,
+                    origin: origin(&row)?,
                 });
             }
             if let (Some(feed), Some(_)) = (feeds.last_mut(), row.get::<_, Option<&str>>(9)) {
@@ -181,6 +193,14 @@ impl PostgresLedger {
         let row = session.query_opt(sql, &[&self.tenant.as_str(), &name.as_str()])?;
         row.map(|row| row.get(0)).ok_or_else(|| LedgerError::no_feed(name).into())
     }
+}
+
+/// The origin of a feed in a row of [`FEEDS`].
+fn origin(row: &Row) -> Outcome<Option<Origin>> {
+    let Some(ledger) = row.get(12) else { return Ok(None) };
+    let number = |at: usize| row.get::<_, i64>(at).unsigned_abs();
+    let tenant = values::to_name(row, 14)?;
+    Ok(Some(Origin { ledger, epoch: number(13), tenant, sequence: number(15) }))
 }
 
 /// Puts a tombstone over a live record.

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use postgres::Row;
-use stella_model::{Digest, DigestBuilder, Instant, Kind, TenantId};
+use stella_model::{Digest, DigestBuilder, Instant, Kind, RecordId, TenantId};
 use stella_records::{FACETS_VERSION, Format, RejectReason, Revision};
 
 use crate::account::{Account, Fate};
 use crate::prepare::{Prepared, PreparedDocument};
-use crate::{FeedSpec, Ingest, IngestMode, IngestSummary, LedgerError, Quarantined, Seq};
+use crate::{FeedSpec, Ingest, IngestMode, IngestSummary, LedgerError, Origin, Quarantined, Seq};
 
 use super::{Failure, Outcome, PostgresLedger, Session, Shared, values};
 
@@ -29,7 +29,20 @@ CREATE TEMP TABLE loser(
   record_set bigint NOT NULL, id bytea NOT NULL, content_digest bytea NOT NULL,
   PRIMARY KEY(record_set, id, content_digest)
 ) ON COMMIT DROP;
+CREATE TEMP TABLE removed(
+  record_set bigint NOT NULL, id bytea NOT NULL, PRIMARY KEY(record_set, id)
+) ON COMMIT DROP;
 ";
+
+/// What vanishes with a replacement: what the input did not have.
+const UNSEEN: &str = "NOT EXISTS (SELECT 1 FROM pg_temp.seen AS s
+                        WHERE s.record_set = v.record_set AND s.id = v.id)";
+
+/// What vanishes otherwise: what the input said is gone.
+const REMOVED: &str = "EXISTS (SELECT 1 FROM pg_temp.removed AS r
+                         WHERE r.record_set = v.record_set AND r.id = v.id)
+                       AND NOT EXISTS (SELECT 1 FROM pg_temp.seen AS s
+                         WHERE s.record_set = v.record_set AND s.id = v.id)";
 
 /// Records and bytes of a batch.
 const BATCH_RECORDS: usize = 1024;
@@ -130,6 +143,30 @@ impl Ingest for Running {
             return self.flush();
         }
         Ok(())
+    }
+
+    fn remove(&mut self, kind: &Kind, id: &RecordId) -> Result<(), LedgerError> {
+        self.account.removes = true;
+        self.with("note a removal", |running, session| {
+            running.open_set(session, kind)?;
+            let sql = "INSERT INTO pg_temp.removed VALUES($1, $2) ON CONFLICT DO NOTHING";
+            let number = running.sets[kind].number;
+            session.execute(sql, &[&number, &id.as_str().as_bytes()]).map(|_| ())
+        })
+    }
+
+    fn set_origin(&mut self, origin: &Origin) -> Result<(), LedgerError> {
+        self.account.has_origin = true;
+        self.with("note an origin", |running, session| {
+            let Origin { ledger, epoch, tenant, sequence } = origin;
+            let (epoch, sequence) = (values::integer(*epoch), values::integer(*sequence));
+            let sql = "INSERT INTO ledger.origin(feed, ledger, epoch, tenant, sequence)
+                       VALUES($1, $2, $3, $4, $5) ON CONFLICT(feed) DO UPDATE SET
+                         ledger = excluded.ledger, epoch = excluded.epoch,
+                         tenant = excluded.tenant, sequence = excluded.sequence";
+            let tenant = tenant.as_str();
+            session.execute(sql, &[&running.feed, &ledger, &epoch, &tenant, &sequence]).map(|_| ())
+        })
     }
 
     fn quarantine(&mut self, document: &Quarantined) -> Result<(), LedgerError> {
@@ -425,8 +462,8 @@ impl Running {
     /// Everything of a commit but the commit.
     fn finish(&mut self) -> Result<(), LedgerError> {
         self.flush()?;
-        if self.account.replaces() {
-            self.account.check_whole()?;
+        self.account.check_whole()?;
+        if self.account.may_drop() {
             let (held, vanished) =
                 self.with("count what vanishes", |running, session| running.vanished(session))?;
             self.account.count_vanished(held, vanished)?;
@@ -434,14 +471,20 @@ impl Running {
         self.with("end an ingest", Running::write_end)
     }
 
-    /// Records that the feed holds, and how many of them the input did not have.
+    /// Which live records of the feed vanish, as a condition over `v`.
+    fn vanishing(&self) -> &'static str {
+        if self.account.replaces() { UNSEEN } else { REMOVED }
+    }
+
+    /// Records that the feed holds, and how many of them vanish.
     fn vanished(&self, session: &mut Session) -> Outcome<(u64, u64)> {
-        let sql = "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS
-                     (SELECT 1 FROM pg_temp.seen AS s
-                      WHERE s.record_set = v.record_set AND s.id = v.id))
-                   FROM ledger.version AS v WHERE superseded_by IS NULL AND gone = 0
-                   AND record_set IN (SELECT number FROM ledger.record_set WHERE feed = $1)";
-        let row = session.query_one(sql, &[&self.feed])?;
+        let sql = format!(
+            "SELECT count(*), count(*) FILTER (WHERE {})
+             FROM ledger.version AS v WHERE superseded_by IS NULL AND gone = 0
+             AND record_set IN (SELECT number FROM ledger.record_set WHERE feed = $1)",
+            self.vanishing()
+        );
+        let row = session.query_one(&sql, &[&self.feed])?;
         let count = |at: usize| row.get::<_, i64>(at).unsigned_abs();
         Ok((count(0), count(1)))
     }
@@ -456,6 +499,9 @@ impl Running {
         let (before, after) = if self.account.changes() {
             // From here on others wait.
             let next = session.next()?;
+            if !self.account.has_origin {
+                session.execute("DELETE FROM ledger.origin WHERE feed = $1", &[&feed])?;
+            }
             self.put_in_place(session, next)?;
             session.advance(feed, next)?;
             (Seq(next.0 - 1), next)
@@ -489,9 +535,7 @@ impl Running {
                    AND v.record_set = s.record_set AND v.id = s.id AND v.seq = s.held";
         session.execute(sql, &[&seq])?;
         if self.account.summary.vanished > 0 {
-            let unseen = "AND NOT EXISTS (SELECT 1 FROM pg_temp.seen AS s
-                            WHERE s.record_set = v.record_set AND s.id = v.id)";
-            session.bury(self.feed, next, unseen)?;
+            session.bury(self.feed, next, &format!("AND {}", self.vanishing()))?;
         }
         Ok(())
     }

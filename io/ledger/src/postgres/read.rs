@@ -10,7 +10,8 @@ use stella_records::{FACETS_VERSION, Facets};
 
 use crate::stored;
 use crate::{
-    Changes, IdRange, IndexRow, LedgerError, LiveSet, Seq, Snapshots, StoredRecord, WithFacets,
+    ChangedRecord, Changes, IdRange, IndexRow, LedgerError, LiveSet, Seq, Snapshots, StoredRecord,
+    WithFacets,
 };
 
 use super::{Outcome, PostgresLedger, Session, values};
@@ -138,6 +139,111 @@ impl Snapshots for PostgresLedger {
             let count = |at: usize| row.get::<_, i64>(at).unsigned_abs();
             Ok(Changes { added: count(0), changed: count(1), removed: count(2) })
         })
+    }
+
+    fn changed_sets(&self, since: Seq) -> Result<Vec<SetKey>, LedgerError> {
+        self.reading("list the sets that changed", |session| {
+            let sql = "SELECT r.kind, f.name FROM ledger.record_set AS r
+                       JOIN ledger.feed AS f ON f.number = r.feed
+                       WHERE f.tenant = $1 AND r.changed > $2
+                       ORDER BY r.kind COLLATE \"C\", f.name COLLATE \"C\"";
+            let rows = session.query(sql, &[&self.tenant.as_str(), &values::integer(since.0)])?;
+            let set = |row: &Row| {
+                Ok(SetKey { kind: values::to_name(row, 0)?, feed: values::to_name(row, 1)? })
+            };
+            rows.iter().map(set).collect()
+        })
+    }
+
+    fn changed_records(
+        &self,
+        since: Seq,
+        until: Seq,
+        set: &SetKey,
+        after: Option<&RecordId>,
+        each: &mut dyn FnMut(ChangedRecord<'_>) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError> {
+        self.check_reach(until)?;
+        LedgerError::unless_in_reach(since, 0, until.0, false)?;
+        let Some(set) = self.reading("look for a set", |db| self.find_set(db, set))? else {
+            return Ok(());
+        };
+        // No id is empty.
+        let after = after.map_or(Vec::new(), |id| id.as_str().as_bytes().to_vec());
+        let mut changed = ChangedRows { set, since, until, after, content: Vec::new() };
+        while self.reading("read what changed in a set", |session| changed.page(session, each))? {}
+        Ok(())
+    }
+}
+
+/// The records of a set that changed, and where reading stands.
+struct ChangedRows {
+    set: i64,
+    since: Seq,
+    until: Seq,
+    after: Vec<u8>,
+    content: Vec<u8>,
+}
+
+impl ChangedRows {
+    /// Gives the next page; `false` once there is none.
+    fn page(
+        &mut self,
+        session: &mut Session,
+        each: &mut dyn FnMut(ChangedRecord<'_>) -> ControlFlow<()>,
+    ) -> Outcome<bool> {
+        // The page is cut before anything is joined, and its length is known to the planner.
+        let sql = format!(
+            "SELECT v.id, v.seq, v.gone, v.content_digest, v.size, v.modified, v.format,
+               c.encoding, c.bytes FROM (
+               SELECT id, seq, gone, content_digest, size, modified, format, content
+               FROM ledger.version WHERE record_set = $1 AND id > $2 AND seq > $3 AND seq <= $4
+               AND (superseded_by IS NULL OR superseded_by > $4) AND (gone = 0 OR $3 > 0)
+               ORDER BY id LIMIT {PAGE_CONTENTS}
+             ) AS v LEFT JOIN ledger.content AS c ON c.number = v.content ORDER BY v.id"
+        );
+        let statement = session.statement(&sql)?;
+        let (since, until) = (values::integer(self.since.0), values::integer(self.until.0));
+        let parameters: [&(dyn ToSql + Sync); 4] = [&self.set, &self.after, &since, &until];
+        let mut rows = session.client.query_raw(&statement, parameters)?;
+        let mut count = 0;
+        let mut next = None;
+        while let Some(row) = rows.next()? {
+            count += 1;
+            if count == PAGE_CONTENTS {
+                next = Some(row.get::<_, &[u8]>(0).to_vec());
+            }
+            if self.give(&row, each)?.is_break() {
+                return Ok(false);
+            }
+        }
+        drop(rows);
+        let more = next.is_some();
+        self.after = next.unwrap_or_default();
+        Ok(more)
+    }
+
+    /// Gives one row, with its content in the room of the one before.
+    fn give(
+        &mut self,
+        row: &Row,
+        each: &mut dyn FnMut(ChangedRecord<'_>) -> ControlFlow<()>,
+    ) -> Outcome<ControlFlow<()>> {
+        let id: RecordId = values::to_id(row, 0)?;
+        let seq = Seq(row.get::<_, i64>(1).unsigned_abs());
+        if row.get::<_, i16>(2) != 0 {
+            return Ok(each(ChangedRecord::Removed { id: &id, seq }));
+        }
+        let content_digest = values::to_digest(row, 3)?;
+        let size = row.get::<_, i64>(4).unsigned_abs();
+        let encoding = i64::from(row.get::<_, i16>(7));
+        stored::content_into(encoding, size, row.get(8), &content_digest, &mut self.content)?;
+        let (modified, format) = (values::to_time(row, 5)?, values::to_format(row, 6)?);
+        let content = std::mem::take(&mut self.content);
+        let record = StoredRecord { id, content_digest, modified, format, content };
+        let flow = each(ChangedRecord::Held { record: &record, seq });
+        self.content = record.content;
+        Ok(flow)
     }
 }
 

@@ -6,7 +6,7 @@ use super::Failure;
 use crate::LedgerError;
 
 /// Each migration leads from its index to the next schema. They are never edited, only added to.
-const MIGRATIONS: &[&str] = &[SCHEMA_1];
+const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2];
 
 /// Held while the schema is looked at and changed: several processes may start at once.
 const LOCK: i64 = 0x5374_656c_4c65_6467;
@@ -80,6 +80,14 @@ CREATE TABLE ledger.block(
 );
 
 CREATE TABLE ledger.snapshot_pin(name text PRIMARY KEY, seq bigint NOT NULL);
+";
+
+/// Schema 2: of which state of another ledger a feed is.
+const SCHEMA_2: &str = "
+CREATE TABLE ledger.origin(
+  feed bigint PRIMARY KEY REFERENCES ledger.feed, ledger text NOT NULL, epoch bigint NOT NULL,
+  tenant text NOT NULL, sequence bigint NOT NULL
+);
 ";
 
 /// Makes a database hold a ledger of the newest schema.

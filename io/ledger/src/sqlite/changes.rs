@@ -1,9 +1,13 @@
 //! What became of a set between two snapshots.
 
-use rusqlite::{Connection, params};
+use std::ops::ControlFlow;
 
+use rusqlite::{Connection, Row, params};
+use stella_model::{RecordId, SetKey, TenantId};
+
+use super::read::{PAGE_CONTENTS, broken};
 use super::values;
-use crate::{Changes, Seq};
+use crate::{ChangedRecord, Changes, Seq, StoredRecord, stored};
 
 /// Compares a set by its number.
 pub(super) fn between(db: &Connection, set: i64, from: Seq, to: Seq) -> rusqlite::Result<Changes> {
@@ -25,3 +29,89 @@ FROM (
     max(content_digest) FILTER (WHERE seq <= ?3 AND ifnull(superseded_by > ?3, 1)) AS now
   FROM version WHERE record_set = ?1 AND gone = 0 GROUP BY id
 )";
+
+/// The sets of a tenant that changed after a sequence.
+pub(super) fn sets(
+    db: &Connection,
+    tenant: &TenantId,
+    since: Seq,
+) -> rusqlite::Result<Vec<SetKey>> {
+    let sql = "SELECT r.kind, f.name FROM record_set AS r JOIN feed AS f ON f.number = r.feed
+               WHERE f.tenant = ?1 AND r.changed > ?2 ORDER BY r.kind, f.name";
+    let mut statement = db.prepare_cached(sql)?;
+    let since = values::integer(since.0);
+    let sets = statement.query_map(params![tenant.as_str(), since], |row| {
+        let kind = values::to_name(row.get_ref(0)?)?;
+        Ok(SetKey { kind, feed: values::to_name(row.get_ref(1)?)? })
+    })?;
+    sets.collect()
+}
+
+/// One row a record that changed: what is live at the end, unless it was before.
+const RECORDS: &str = "
+SELECT v.id, v.seq, v.gone, v.content_digest, v.size, v.modified, v.format, c.encoding, c.bytes
+FROM version AS v LEFT JOIN content AS c ON c.number = v.content
+WHERE v.record_set = ?1 AND v.id > ?2 AND v.seq > ?3 AND v.seq <= ?4
+AND (v.superseded_by IS NULL OR v.superseded_by > ?4) AND (v.gone = 0 OR ?3 > 0)
+ORDER BY v.id LIMIT ?5";
+
+/// Gives what changed in a set by its number, page by page.
+pub(super) fn records(
+    db: &Connection,
+    set: i64,
+    since: Seq,
+    until: Seq,
+    after: Option<&RecordId>,
+    each: &mut dyn FnMut(ChangedRecord<'_>) -> ControlFlow<()>,
+) -> rusqlite::Result<()> {
+    let (since, until) = (values::integer(since.0), values::integer(until.0));
+    let limit = values::integer(PAGE_CONTENTS as u64);
+    // No id is empty.
+    let mut after = after.map_or(String::new(), |id| id.as_str().to_owned());
+    let mut content = Vec::new();
+    loop {
+        let mut statement = db.prepare_cached(RECORDS)?;
+        let mut rows = statement.query(params![set, after, since, until, limit])?;
+        let mut count = 0;
+        let mut last = None;
+        while let Some(row) = rows.next()? {
+            count += 1;
+            let id: RecordId = values::to_name(row.get_ref(0)?)?;
+            if count == PAGE_CONTENTS {
+                last = Some(id.as_str().to_owned());
+            }
+            let flow;
+            (flow, content) = give(row, id, content, each)?;
+            if flow.is_break() {
+                return Ok(());
+            }
+        }
+        match last {
+            Some(last) => after = last,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Gives one row, with its content in the room of the one before.
+fn give(
+    row: &Row<'_>,
+    id: RecordId,
+    mut content: Vec<u8>,
+    each: &mut dyn FnMut(ChangedRecord<'_>) -> ControlFlow<()>,
+) -> rusqlite::Result<(ControlFlow<()>, Vec<u8>)> {
+    let seq = Seq(row.get::<_, i64>(1)?.unsigned_abs());
+    if row.get::<_, i64>(2)? != 0 {
+        return Ok((each(ChangedRecord::Removed { id: &id, seq }), content));
+    }
+    let content_digest = values::to_digest(row.get_ref(3)?)?;
+    let size = row.get::<_, i64>(4)?.unsigned_abs();
+    let bytes = row.get_ref(8)?.as_blob()?;
+    stored::content_into(row.get(7)?, size, bytes, &content_digest, &mut content)
+        .map_err(broken)?;
+    let modified = values::to_time(row.get_ref(5)?)?;
+    let format = values::to_format(row.get_ref(6)?)?;
+    let record = StoredRecord { id, content_digest, modified, format, content };
+    let flow = each(ChangedRecord::Held { record: &record, seq });
+    Ok((flow, record.content))
+}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use stella_model::{FeedName, Instant, RecordId, SetKey};
 
-use crate::{Block, FeedInfo, Feeds, LedgerError, QuarantineEntry, QuarantineFilter, Seq};
+use crate::{Block, FeedInfo, Feeds, LedgerError, Origin, QuarantineEntry, QuarantineFilter, Seq};
 
 use super::ingest::{bury, set_number, supersede};
 use super::{SqliteLedger, advance, head, quarantine, values};
@@ -59,6 +59,10 @@ impl Feeds for SqliteLedger {
         self.with_writer("unblock an id", |db| {
             let change = || -> rusqlite::Result<usize> {
                 let Some(number) = self.find_set(db, set)? else { return Ok(0) };
+                // What its origin held meanwhile is not told again but with all of it.
+                let sql = "UPDATE origin SET sequence = 0
+                           WHERE feed = (SELECT feed FROM record_set WHERE number = ?1)";
+                db.execute(sql, [number])?;
                 let sql = "DELETE FROM block WHERE record_set = ?1 AND id = ?2";
                 db.execute(sql, params![number, id.as_str()])
             };
@@ -101,6 +105,7 @@ impl Feeds for SqliteLedger {
                 }
                 db.execute("UPDATE feed SET removed = 1 WHERE number = ?1", [feed])?;
                 db.execute("DELETE FROM quarantine WHERE feed = ?1", [feed])?;
+                db.execute("DELETE FROM origin WHERE feed = ?1", [feed])?;
                 let sql = "DELETE FROM block WHERE record_set IN
                            (SELECT number FROM record_set WHERE feed = ?1)";
                 db.execute(sql, [feed])?;
@@ -155,6 +160,7 @@ fn feed_row(row: &Row<'_>) -> rusqlite::Result<(i64, FeedInfo)> {
         blocked: 0,
         quarantined: 0,
         last_ingest: None,
+        origin: None,
     };
     Ok((row.get(0)?, info))
 }
@@ -185,6 +191,16 @@ fn complete(db: &Connection, feed: i64, mut info: FeedInfo) -> rusqlite::Result<
         .query_row([feed], |row| Ok(values::to_time(row.get_ref(0)?)?))
         .optional()?;
     info.last_ingest = last.flatten();
+    let sql = "SELECT ledger, epoch, tenant, sequence FROM origin WHERE feed = ?1";
+    let origin = |row: &Row<'_>| {
+        Ok(Origin {
+            ledger: row.get(0)?,
+            epoch: row.get::<_, i64>(1)?.unsigned_abs(),
+            tenant: values::to_name(row.get_ref(2)?)?,
+            sequence: row.get::<_, i64>(3)?.unsigned_abs(),
+        })
+    };
+    info.origin = db.prepare_cached(sql)?.query_row([feed], origin).optional()?;
     Ok(info)
 }
 

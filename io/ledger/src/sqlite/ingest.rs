@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use stella_model::{Digest, Instant, Kind, TenantId};
+use stella_model::{Digest, Instant, Kind, RecordId, TenantId};
 use stella_records::{FACETS_VERSION, Format, RejectReason, Revision};
 
 use crate::account::{Account, Fate};
 use crate::prepare::{Blob, Prepared, PreparedDocument};
-use crate::{FeedSpec, Ingest, IngestMode, IngestSummary, LedgerError, Quarantined, Seq};
+use crate::{FeedSpec, Ingest, IngestMode, IngestSummary, LedgerError, Origin, Quarantined, Seq};
 
 use super::{SqliteLedger, advance, feed_number, head, storage_error, values};
 
@@ -27,7 +27,20 @@ CREATE TEMP TABLE loser(
   record_set INTEGER NOT NULL, id TEXT NOT NULL, content_digest BLOB NOT NULL,
   PRIMARY KEY(record_set, id, content_digest)
 ) STRICT, WITHOUT ROWID;
+CREATE TEMP TABLE removed(
+  record_set INTEGER NOT NULL, id TEXT NOT NULL, PRIMARY KEY(record_set, id)
+) STRICT, WITHOUT ROWID;
 ";
+
+/// What vanishes with a replacement: what the input did not have.
+const UNSEEN: &str = "AND NOT EXISTS (SELECT 1 FROM temp.seen AS s
+                        WHERE s.record_set = v.record_set AND s.id = v.id)";
+
+/// What vanishes otherwise: what the input said is gone.
+const REMOVED: &str = "AND EXISTS (SELECT 1 FROM temp.removed AS r
+                         WHERE r.record_set = v.record_set AND r.id = v.id)
+                       AND NOT EXISTS (SELECT 1 FROM temp.seen AS s
+                         WHERE s.record_set = v.record_set AND s.id = v.id)";
 
 /// An ingest under way: a transaction that is taken back unless it is committed.
 pub(super) struct Running {
@@ -123,6 +136,15 @@ impl Ingest for Running {
         self.put_document(document).map_err(|error| self.error("store a document", error))
     }
 
+    fn remove(&mut self, kind: &Kind, id: &RecordId) -> Result<(), LedgerError> {
+        self.put_removed(kind, id).map_err(|error| self.error("note a removal", error))
+    }
+
+    fn set_origin(&mut self, origin: &Origin) -> Result<(), LedgerError> {
+        self.account.has_origin = true;
+        self.put_origin(origin).map_err(|error| self.error("note an origin", error))
+    }
+
     fn quarantine(&mut self, document: &Quarantined) -> Result<(), LedgerError> {
         self.put_quarantine(document).map_err(|error| self.error("note a rejection", error))
     }
@@ -183,6 +205,24 @@ impl Running {
                 &*blob.bytes
             ])?;
         }
+        Ok(())
+    }
+
+    fn put_removed(&mut self, kind: &Kind, id: &RecordId) -> rusqlite::Result<()> {
+        self.open_set(kind)?;
+        self.account.removes = true;
+        let sql = "INSERT INTO temp.removed VALUES(?1, ?2) ON CONFLICT DO NOTHING";
+        let number = self.sets[kind].number;
+        self.db.prepare_cached(sql)?.execute(params![number, id.as_str()])?;
+        Ok(())
+    }
+
+    fn put_origin(&self, origin: &Origin) -> rusqlite::Result<()> {
+        let Origin { ledger, epoch, tenant, sequence } = origin;
+        let (epoch, sequence) = (values::integer(*epoch), values::integer(*sequence));
+        let sql = "INSERT OR REPLACE INTO origin(feed, ledger, epoch, tenant, sequence)
+                   VALUES(?1, ?2, ?3, ?4, ?5)";
+        self.db.execute(sql, params![self.feed, ledger, epoch, tenant.as_str(), sequence])?;
         Ok(())
     }
 
@@ -408,8 +448,8 @@ impl Running {
 
     /// Everything of a commit but the commit.
     fn finish(&mut self) -> Result<(), LedgerError> {
-        if self.account.replaces() {
-            self.account.check_whole()?;
+        self.account.check_whole()?;
+        if self.account.may_drop() {
             let (held, vanished) =
                 self.count_vanished().map_err(|error| self.error("count what vanishes", error))?;
             self.account.count_vanished(held, vanished)?;
@@ -417,18 +457,25 @@ impl Running {
         self.write_end().map_err(|error| self.error("end an ingest", error))
     }
 
-    /// Records that the feed held before, and how many of them the input did not have.
+    /// Which live records of the feed vanish, as a condition over `v`.
+    fn vanishing(&self) -> &'static str {
+        if self.account.replaces() { UNSEEN } else { REMOVED }
+    }
+
+    /// Records that the feed held before, and how many of them vanish.
     fn count_vanished(&self) -> rusqlite::Result<(u64, u64)> {
         let next = values::integer(self.next.0);
         let held = "SELECT count(*) FROM version WHERE record_set IN
                       (SELECT number FROM record_set WHERE feed = ?1)
                     AND seq < ?2 AND gone = 0 AND (superseded_by IS NULL OR superseded_by = ?2)";
         let held: i64 = self.db.query_row(held, params![self.feed, next], |row| row.get(0))?;
-        let vanished = "SELECT count(*) FROM version AS v WHERE record_set IN
-                          (SELECT number FROM record_set WHERE feed = ?1)
-                        AND superseded_by IS NULL AND gone = 0 AND NOT EXISTS
-                          (SELECT 1 FROM temp.seen AS s WHERE s.record_set = v.record_set AND s.id = v.id)";
-        let vanished: i64 = self.db.query_row(vanished, [self.feed], |row| row.get(0))?;
+        let vanished = format!(
+            "SELECT count(*) FROM version AS v WHERE record_set IN
+               (SELECT number FROM record_set WHERE feed = ?1)
+             AND superseded_by IS NULL AND gone = 0 {}",
+            self.vanishing()
+        );
+        let vanished: i64 = self.db.query_row(&vanished, [self.feed], |row| row.get(0))?;
         Ok((held.unsigned_abs(), vanished.unsigned_abs()))
     }
 
@@ -439,11 +486,12 @@ impl Running {
             self.db.execute(sql, params![self.feed, self.number])?;
         }
         if self.account.summary.vanished > 0 {
-            let unseen = "AND NOT EXISTS (SELECT 1 FROM temp.seen AS s
-                            WHERE s.record_set = v.record_set AND s.id = v.id)";
-            bury(&self.db, self.feed, self.next, unseen)?;
+            bury(&self.db, self.feed, self.next, self.vanishing())?;
         }
         if self.account.changes() {
+            if !self.account.has_origin {
+                self.db.execute("DELETE FROM origin WHERE feed = ?1", [self.feed])?;
+            }
             advance(&self.db, self.feed, self.next)?;
             self.account.summary.seq_to = self.next;
         }

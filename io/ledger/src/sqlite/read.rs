@@ -8,7 +8,8 @@ use stella_records::{FACETS_VERSION, Facets};
 
 use crate::stored::{self, Damage};
 use crate::{
-    Changes, IdRange, IndexRow, LedgerError, LiveSet, Seq, Snapshots, StoredRecord, WithFacets,
+    ChangedRecord, Changes, IdRange, IndexRow, LedgerError, LiveSet, Seq, Snapshots, StoredRecord,
+    WithFacets,
 };
 
 use super::{SqliteLedger, changes, feed_number, head, values};
@@ -17,7 +18,7 @@ use super::{SqliteLedger, changes, feed_number, head, values};
 const PAGE_ROWS: usize = 4096;
 
 /// Contents of one statement.
-const PAGE_CONTENTS: usize = 512;
+pub(super) const PAGE_CONTENTS: usize = 512;
 
 impl Snapshots for SqliteLedger {
     fn head(&self) -> Result<Seq, LedgerError> {
@@ -118,6 +119,30 @@ impl Snapshots for SqliteLedger {
             Some(number) => changes::between(db, number, from, to),
             None => Ok(Changes::default()),
         })
+    }
+
+    fn changed_sets(&self, since: Seq) -> Result<Vec<SetKey>, LedgerError> {
+        self.with_reader("list the sets that changed", |db| changes::sets(db, &self.tenant, since))
+    }
+
+    fn changed_records(
+        &self,
+        since: Seq,
+        until: Seq,
+        set: &SetKey,
+        after: Option<&RecordId>,
+        each: &mut dyn FnMut(ChangedRecord<'_>) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError> {
+        self.check_reach(until)?;
+        LedgerError::unless_in_reach(since, 0, until.0, false)?;
+        let db = self.reader()?;
+        let mut read = || match self.find_set(&db, set)? {
+            Some(number) => changes::records(&db, number, since, until, after, each),
+            None => Ok(()),
+        };
+        let result = read().map_err(|error| self.error("read what changed in a set", error));
+        self.put_back(db);
+        result
     }
 }
 
@@ -270,7 +295,7 @@ fn index_row(row: &Row<'_>) -> rusqlite::Result<IndexRow> {
     })
 }
 
-fn broken(damage: Damage) -> rusqlite::Error {
+pub(super) fn broken(damage: Damage) -> rusqlite::Error {
     damaged(&damage.0)
 }
 

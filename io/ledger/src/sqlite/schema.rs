@@ -12,7 +12,7 @@ use super::storage_error;
 const APPLICATION_ID: i64 = 0x5374_656c;
 
 /// Each migration leads from its index to the next schema. They are never edited, only added to.
-const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2, SCHEMA_3];
+const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4];
 
 /// Schema 1.
 ///
@@ -99,6 +99,14 @@ ALTER TABLE version ADD COLUMN format TEXT;
 UPDATE version AS v SET format = (SELECT c.format FROM content AS c WHERE c.number = v.content)
   WHERE v.content IS NOT NULL;
 ALTER TABLE content DROP COLUMN format;
+";
+
+/// Schema 4: of which state of another ledger a feed is ([`Origin`](crate::Origin)).
+const SCHEMA_4: &str = "
+CREATE TABLE origin(
+  feed INTEGER PRIMARY KEY, ledger TEXT NOT NULL, epoch INTEGER NOT NULL, tenant TEXT NOT NULL,
+  sequence INTEGER NOT NULL
+) STRICT;
 ";
 
 /// Makes a file a ledger of the newest schema.
