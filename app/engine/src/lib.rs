@@ -11,6 +11,7 @@ mod error;
 mod failures;
 mod ingest;
 mod progress;
+mod pull;
 mod run;
 mod store;
 mod threads;
@@ -26,6 +27,7 @@ pub use download::{DownloadReport, DownloadRequest, download};
 pub use error::EngineError;
 pub use ingest::{IngestReport, IngestRequest, ingest, ingest_stream};
 pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
+pub use pull::{PullPatience, PullReport, PullRequest, PulledAs, PulledFeed, pull};
 pub use run::{
     AcceptedDrop, BoltTree, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport,
     Made, PlanReport, PlannedOutput, PlannedSet, PolicyRequest, ProfileFault, ProfileSource,

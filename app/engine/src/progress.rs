@@ -95,6 +95,9 @@ pub trait Progress: Sync {
     /// Takes one update.
     fn update(&self, update: &StageUpdate);
 
+    /// Something went wrong that is tried again: a person may want to know why it takes so long.
+    fn trouble(&self, _what: &str) {}
+
     /// A person may be asked for a password now: until the next update nothing is to be drawn over
     /// the question. Comes between two stages.
     fn before_question(&self) {}

@@ -25,6 +25,25 @@ pub(crate) fn share<E: Send>(
     })
 }
 
+/// Does something with each of these, each on a thread of its own but the first; the outcomes in their
+/// order.
+///
+/// # Panics
+/// If one of them did.
+pub(crate) fn each<T: Sync, R: Send>(tasks: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let Some((first, others)) = tasks.split_first() else { return Vec::new() };
+    std::thread::scope(|scope| {
+        let work = &work;
+        let others: Vec<_> = others.iter().map(|task| scope.spawn(move || work(task))).collect();
+        let mut outcomes = vec![work(first)];
+        outcomes.extend(others.into_iter().map(|other| match other.join() {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }));
+        outcomes
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,6 +63,12 @@ mod tests {
             share(threads, tasks, work).expect("nobody fails");
             assert_eq!(begun.into_inner(), expected, "{threads} threads, {tasks} tasks");
         }
+    }
+
+    #[test]
+    fn outcomes_come_in_the_order_of_their_tasks() {
+        assert_eq!(each(&[3, 1, 2], |task| task * 10), [30, 10, 20]);
+        assert_eq!(each(&[], |task: &u8| *task), [0; 0]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use stella_model::TenantId;
 use crate::access::Provider;
 use crate::keeping::{Collect, DepotPlace, Keeping, Scrub};
 use crate::operator::NewQuota;
+use crate::pull::Pull;
 use crate::telemetry::{Collector, LogFormat};
 
 /// Export Center as a service.
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Collect(Collect),
     /// Read everything in the depot and name what is damaged.
     Scrub(Scrub),
+    /// Pull the feeds of another instance into the ledger of a tenant: what changed since the last time.
+    Pull(Pull),
     /// Print the OpenAPI document of the API.
     #[command(hide = true)]
     Openapi,

@@ -17,6 +17,7 @@ mod keeping;
 mod listener;
 mod opened;
 mod operator;
+mod pull;
 mod remembered;
 mod serve;
 mod service;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         arguments::Command::Quota(quota) => operator::set_quota(&quota),
         arguments::Command::Collect(collect) => keeping::collect(&collect),
         arguments::Command::Scrub(scrub) => keeping::scrub(&scrub),
+        arguments::Command::Pull(args) => pull::run(&args),
         arguments::Command::Openapi => print_openapi(),
     };
     match done {

@@ -100,10 +100,20 @@ impl Client {
         self.server.as_str().trim_end_matches('/')
     }
 
+    /// The tenant that requests are for, where the token does not say so.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        self.credentials.tenant.as_deref()
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request_at(method, &format!("{BASE}{path}"))
+    }
+
+    /// A request for an address that may be outside of the interface.
+    pub(crate) fn request_at(&self, method: Method, path: &str) -> RequestBuilder {
         let mut url = self.server.clone();
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        url.set_path(&format!("{BASE}{path}"));
+        url.set_path(path);
         url.set_query((!query.is_empty()).then_some(query));
         let request = self.http.request(method, url).bearer_auth(&self.credentials.token);
         match &self.credentials.tenant {
@@ -113,7 +123,11 @@ impl Client {
     }
 
     /// Sends a request; an answer that is no success is an error.
-    fn send(&self, attempt: &str, request: RequestBuilder) -> Result<Response, RemoteError> {
+    pub(crate) fn send(
+        &self,
+        attempt: &str,
+        request: RequestBuilder,
+    ) -> Result<Response, RemoteError> {
         let attempt = format!("{attempt} at {}", self.address());
         let sent = request.send();
         let response = sent.map_err(|source| RemoteError::Unreachable {

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use stella_model::ErrorCode;
 
+use crate::PageFault;
+
 /// Why a server did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
@@ -46,6 +48,16 @@ pub enum RemoteError {
         /// The request, for whoever looks after the server.
         trace: Option<String>,
     },
+    /// A page of a ledger is not what it must be.
+    #[error("the answer to {attempt} is wrong in line {line}: {fault}")]
+    Page {
+        /// What was attempted.
+        attempt: String,
+        /// Which line of it, from 1.
+        line: u64,
+        /// What is wrong.
+        fault: PageFault,
+    },
     /// What answered is no Export Center, or another version of it.
     #[error("the answer to {attempt} is not what an Export Center says: {what}")]
     Strange {
@@ -66,6 +78,7 @@ impl RemoteError {
                 ErrorCode::Unreachable
             }
             RemoteError::Refused { code, .. } => *code,
+            RemoteError::Page { fault, .. } => fault.code(),
             RemoteError::Strange { .. } => ErrorCode::Unreachable,
         }
     }
@@ -78,6 +91,10 @@ impl RemoteError {
                 (Some(hint), Some(trace)) => Some(format!("{hint} (request {trace})")),
                 (hint, _) => hint.clone(),
             },
+            RemoteError::Page { .. } => Some(
+                "nothing of it was taken; if it stays so, the server or a proxy before it changes pages"
+                    .into(),
+            ),
             RemoteError::Strange { .. } => {
                 Some("check the address: --server names where `export-center serve` listens".into())
             }
@@ -91,8 +108,16 @@ impl RemoteError {
         match self {
             RemoteError::Unreachable { .. } | RemoteError::BrokenOff { .. } => true,
             RemoteError::Refused { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+            RemoteError::Page { fault, .. } => fault.may_pass(),
             RemoteError::Address { .. } | RemoteError::Strange { .. } => false,
         }
+    }
+
+    /// Whether the server cannot tell what changed after the sequence asked for, or not up to it any
+    /// more: what is asked for has to be asked for anew.
+    #[must_use]
+    pub fn is_out_of_reach(&self) -> bool {
+        matches!(self, RemoteError::Refused { status: 410, .. })
     }
 }
 

@@ -76,7 +76,7 @@ impl FromRequestParts<Arc<Service>> for Caller {
         service: &Arc<Service>,
     ) -> Result<Caller, Problem> {
         let path = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
-        let path = path.and_then(|path| path.strip_prefix(BASE));
+        let path = path.map(|path| path.strip_prefix(BASE).unwrap_or(path));
         let request = path.and_then(|path| Request::of(&parts.method, path));
         let request = request.ok_or_else(|| {
             Problem::new(ErrorCode::Internal, "nobody has said who may send this request")

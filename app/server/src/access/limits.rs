@@ -29,6 +29,9 @@ const PLANS: usize = 2;
 /// Ingests that a tenant has at once: each is a transaction of its ledger.
 const INGESTS: usize = 2;
 
+/// Pages of the ledger that a tenant has made or sent at once: each is in memory as a whole.
+const EXPORTS: usize = 8;
+
 /// Something of which a tenant may have so many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
@@ -36,6 +39,7 @@ pub(crate) enum Place {
     Watch,
     Plan,
     Ingest,
+    Export,
 }
 
 impl Place {
@@ -45,6 +49,7 @@ impl Place {
             Place::Watch => WATCHERS,
             Place::Plan => PLANS,
             Place::Ingest => INGESTS,
+            Place::Export => EXPORTS,
         }
     }
 
@@ -54,6 +59,7 @@ impl Place {
             Place::Watch => "streams of events",
             Place::Plan => "plans",
             Place::Ingest => "ingests",
+            Place::Export => "pages of the ledger",
         }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Scope {
     Distribute,
     /// Take evidence into the ledger.
     Ingest,
+    /// Read all of the evidence in the ledger.
+    LedgerRead,
     /// Read the audit log.
     AuditRead,
     /// Everything.
@@ -28,13 +30,14 @@ pub(crate) enum Scope {
 
 impl Scope {
     /// All of them.
-    pub(crate) const ALL: [Scope; 8] = [
+    pub(crate) const ALL: [Scope; 9] = [
         Scope::Read,
         Scope::Run,
         Scope::Download,
         Scope::ProfileManage,
         Scope::Distribute,
         Scope::Ingest,
+        Scope::LedgerRead,
         Scope::AuditRead,
         Scope::Admin,
     ];
@@ -48,6 +51,7 @@ impl Scope {
             Scope::ProfileManage => "export:profile:manage",
             Scope::Distribute => "export:distribute",
             Scope::Ingest => "ledger:ingest",
+            Scope::LedgerRead => "ledger:read",
             Scope::AuditRead => "audit:read",
             Scope::Admin => "export:admin",
         }
@@ -90,9 +94,14 @@ impl Role {
     pub(crate) const fn scopes(self) -> &'static [Scope] {
         match self {
             Role::Viewer => &[Scope::Read],
-            Role::Operator => {
-                &[Scope::Read, Scope::Run, Scope::Download, Scope::Distribute, Scope::Ingest]
-            }
+            Role::Operator => &[
+                Scope::Read,
+                Scope::Run,
+                Scope::Download,
+                Scope::Distribute,
+                Scope::Ingest,
+                Scope::LedgerRead,
+            ],
             Role::Admin => &[Scope::Admin],
             Role::Auditor => &[Scope::Read, Scope::AuditRead],
         }
@@ -105,7 +114,8 @@ pub(crate) struct Request {
     /// What it is called in the audit log and in the OpenAPI document.
     pub(crate) name: &'static str,
     pub(crate) method: Method,
-    /// Its address after the base, with names in braces where something varies.
+    /// Its address after the base, with names in braces where something varies. That of the export of
+    /// the ledger has no base: it is the one that others have too.
     pub(crate) path: &'static str,
     /// What it takes; none if any known token will do.
     pub(crate) scope: Option<Scope>,
@@ -149,6 +159,7 @@ pub(crate) const REQUESTS: &[Request] = &[
     row("feed.get", Method::GET, "/feeds/{name}", Some(Scope::Read)),
     row("feed.quarantine", Method::GET, "/feeds/{name}/quarantine", Some(Scope::Read)),
     row("feed.ingest", Method::POST, "/feeds/{name}/records", Some(Scope::Ingest)),
+    row("ledger.export", Method::GET, "/ledger/export/{kind}", Some(Scope::LedgerRead)),
     row("quota.get", Method::GET, "/quotas", Some(Scope::Read)),
     row("audit.list", Method::GET, "/audit", Some(Scope::AuditRead)),
     row("audit.verify", Method::GET, "/audit/verification", Some(Scope::AuditRead)),

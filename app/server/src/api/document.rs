@@ -9,10 +9,9 @@ use utoipa::openapi::{
     ResponseBuilder,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
-use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::{Detail, ProblemBody};
-use super::{BASE, routes};
+use super::{BASE, addresses};
 use crate::access::{REQUESTS, Request};
 
 /// Statuses that any request may be answered with.
@@ -60,7 +59,7 @@ pub(crate) fn document() -> OpenApi {
         .description(Some("Portable bundles of security evidence: runs, bundles, profiles, audit."))
         .license(Some(utoipa::openapi::License::new("Apache-2.0")))
         .build();
-    let (_, api) = OpenApiRouter::new().nest(BASE, routes()).split_for_parts();
+    let (_, api) = addresses().split_for_parts();
     let mut document = OpenApiBuilder::from(api).info(info).build();
     let components = document.components.get_or_insert_default();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
@@ -104,6 +103,9 @@ fn complete(operation: &mut Operation, method: &str, row: Option<&Request>) {
     add(operation, &WITH_TOKEN);
     if row.name.starts_with("bundle.") {
         add(operation, &OF_BUNDLE);
+    }
+    if row.name == "ledger.export" {
+        add(operation, &[("410", "the sequence cannot be read, or not any more")]);
     }
     if matches!(row.name, "bundle.part" | "bundle.download") {
         add_ranges(operation);

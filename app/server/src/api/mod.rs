@@ -1,4 +1,5 @@
-//! The interface of the service: `/api/export/v1`, as its OpenAPI document has it.
+//! The interface of the service, as its OpenAPI document has it: `/api/export/v1`, and the export of
+//! the ledger, whose address others agreed on.
 
 mod audit;
 mod bundles;
@@ -7,6 +8,7 @@ mod downloads;
 mod events;
 mod extract;
 mod feeds;
+mod ledger;
 mod me;
 mod order;
 mod plans;
@@ -84,9 +86,14 @@ fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(openapi))
 }
 
+/// Every request at its whole address.
+fn addresses() -> OpenApiRouter<Arc<Service>> {
+    OpenApiRouter::new().nest(BASE, routes()).routes(routes!(ledger::export))
+}
+
 /// What is served.
 pub(crate) fn router(service: Arc<Service>) -> Router {
-    let (api, _) = OpenApiRouter::new().nest(BASE, routes()).split_for_parts();
+    let (api, _) = addresses().split_for_parts();
     let nowhere =
         async || Problem::not_found("such address; the interface begins at /api/export/v1");
     let nohow = async || {

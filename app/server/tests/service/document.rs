@@ -12,7 +12,7 @@ use crate::server::Server;
 pub(crate) struct Operation {
     pub(crate) name: String,
     pub(crate) method: String,
-    /// After the base.
+    /// After the base, if it has one.
     pub(crate) path: String,
     /// None if it takes no token.
     pub(crate) scopes: Option<Vec<String>>,
@@ -38,6 +38,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     for operation in &mut found {
         operation.path = operation.path.replace("{id}", "r-1").replace("{name}", "nightly");
         operation.path = operation.path.replace("{path}", "export.json");
+        operation.path = operation.path.replace("{kind}", "advisories");
     }
     found
 }
@@ -52,7 +53,7 @@ fn templates() -> Vec<Operation> {
             found.push(Operation {
                 name: operation["operationId"].as_str().expect("a name").to_owned(),
                 method: method.to_uppercase(),
-                path: path.strip_prefix("/api/export/v1").expect("a base").to_owned(),
+                path: path.strip_prefix("/api/export/v1").unwrap_or(path).to_owned(),
                 scopes: security.is_array().then(|| texts(security)),
                 roles: texts(&operation["x-roles"]),
                 summary: operation["summary"].as_str().unwrap_or_default().to_owned(),

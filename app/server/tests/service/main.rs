@@ -9,6 +9,7 @@ mod endings;
 mod feeds;
 mod follower;
 mod kills;
+mod ledger;
 mod machines;
 mod oidc;
 mod operator;

@@ -1,7 +1,7 @@
 //! Requests that are refused, and why.
 
 use crate::document::{Operation, operations};
-use crate::server::{Server, ingest};
+use crate::server::{Server, ingest, whole};
 
 #[test]
 fn nobody_gets_in_without_a_token() {
@@ -10,7 +10,7 @@ fn nobody_gets_in_without_a_token() {
     let denied = (401, "ERR_EXPORT_NOT_ALLOWED".to_owned());
     let mut tried = 0;
     for Operation { method, path, scopes, .. } in operations() {
-        let path = format!("/api/export/v1{path}");
+        let path = whole(&path);
         let Some(_) = scopes else {
             assert_eq!(server.bare(&method, &path, &[], "").status, 200, "{path}");
             continue;

@@ -244,7 +244,7 @@ impl Client<'_> {
         let bearer = format!("Bearer {}", self.token);
         let json = ("Content-Type", "application/json");
         let all = [&[("Authorization", bearer.as_str()), json], headers].concat();
-        self.server.bare(method, &format!("/api/export/v1{path}"), &all, body)
+        self.server.bare(method, &whole(path), &all, body)
     }
 }
 
@@ -324,6 +324,12 @@ impl Drop for Beside {
         self.0.kill().ok();
         self.0.wait().ok();
     }
+}
+
+/// A path with its base, which that of the export of the ledger does not have.
+pub(crate) fn whole(path: &str) -> String {
+    let base = if path.starts_with("/ledger/") { "" } else { "/api/export/v1" };
+    format!("{base}{path}")
 }
 
 /// The host and the port that a line tells.
