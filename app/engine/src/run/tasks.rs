@@ -60,6 +60,8 @@ impl RunTasks<'_> {
         let depot = self.store.depot();
         // Nothing is pruned by a command on the same store while a task needs it.
         let _held = depot.hold()?;
+        // Told before anything is read: a stage is as long as what is done for it.
+        progress.update(&StageUpdate::begun(first_stage(task)));
         if *task == TaskId::Plan {
             return self.plan(&depot, progress, cancel);
         }
@@ -124,6 +126,7 @@ impl RunTasks<'_> {
         // Everything is in the depot; what was lost since is made here.
         let packed = pack(prepared, depot, 1, progress, cancel)?;
         let outputs = output::build(prepared, depot, 1, progress, cancel)?;
+        progress.update(&StageUpdate::begun(Stage::Seal));
         let files = assemble(prepared, &packed, &outputs, depot)?;
         prepared.check_carried(&files.manifest.sets)?;
         let sealed = seal(&files, key.as_ref())?;
@@ -220,6 +223,17 @@ impl RunTasks<'_> {
         };
         // What is not packed yet is no damage, and what is missing later is made when sealing.
         Ok(forget_damage(&prepared, &depot)?.damaged + usize::from(is_bad))
+    }
+}
+
+/// The stage that a task begins with.
+fn first_stage(task: &TaskId) -> Stage {
+    match task {
+        TaskId::Plan => Stage::Plan,
+        // Before it is sealed, what the depot lost is made again.
+        TaskId::Make(_) | TaskId::Pack(_) | TaskId::Seal => Stage::Pack,
+        TaskId::Distribute(_) => Stage::Distribute,
+        TaskId::Verify(_) => Stage::Verify,
     }
 }
 

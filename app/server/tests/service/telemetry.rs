@@ -173,7 +173,10 @@ fn one_trace_leads_from_a_client_over_the_service_to_a_worker_elsewhere() {
         assert!(task.span.end_time_unix_nano >= task.span.start_time_unix_nano);
     }
     let stages: Vec<&Sent> = sent.iter().filter(|sent| sent.is(SpanKind::Internal)).collect();
-    assert!(stages.iter().any(|stage| stage.span.name == "stage pack"), "{stages:?}");
+    for stage in ["plan", "pack", "seal", "distribute", "verify"] {
+        let name = format!("stage {stage}");
+        assert!(stages.iter().any(|stage| stage.span.name == name), "{name}: {stages:?}");
+    }
     for stage in stages {
         assert!(tasks.iter().any(|task| task.id() == stage.parent()), "{stage:?}");
     }
