@@ -1,7 +1,8 @@
 //! HTTPS at the listener.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::blocking::Client;
@@ -28,10 +29,15 @@ impl Files {
         files
     }
 
+    /// The options of a server that uses them.
+    fn options(&self) -> [&str; 4] {
+        let [certificate, key] = [&self.certificate, &self.key];
+        let certificate = certificate.to_str().expect("UTF-8");
+        ["--tls-cert", certificate, "--tls-key", key.to_str().expect("UTF-8")]
+    }
+
     fn serve(&self, data: &Path) -> Server {
-        let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
-        let more = ["--tls-cert", &text(&self.certificate), "--tls-key", &text(&self.key)];
-        Server::start_with(data, None, &more)
+        Server::start_with(data, None, &self.options())
     }
 
     /// A client that believes this certificate alone.
@@ -81,4 +87,21 @@ fn a_certificate_that_is_replaced_is_used_without_a_new_start() {
         assert!(begun.elapsed() < LONGEST, "the new certificate is not used");
         std::thread::sleep(Duration::from_millis(500));
     }
+}
+
+#[test]
+fn a_demo_with_a_certificate_says_so() {
+    let dir = stella_testkit::temp_dir();
+    let files = Files::make(dir.path(), "one");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_export-center"));
+    // What it leaves when it is killed goes with the folder of the test.
+    demo.env_clear().env("TMPDIR", dir.path()).stdin(Stdio::null()).stdout(Stdio::piped());
+    demo.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--log", "error"]);
+    let mut demo = demo.args(files.options()).spawn().expect("starts");
+    let lines = BufReader::new(demo.stdout.take().expect("is piped")).lines();
+    let said: Vec<String> = lines.map_while(Result::ok).take(4).collect();
+    demo.kill().expect("runs");
+    demo.wait().expect("ends");
+    assert!(said[0].contains(" https://127.0.0.1:"), "{said:?}");
+    assert!(said[3].contains("STELLA_SERVER=https://127.0.0.1:"), "{said:?}");
 }
