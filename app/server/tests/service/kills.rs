@@ -108,14 +108,14 @@ impl Siege {
         self.events.so_far().iter().filter(|told| has_ended(&told.data["event"])).count()
     }
 
-    /// Kills a worker that is at a task of this phase, as soon as one is.
-    fn kill_at(&mut self, phase: &str) {
+    /// Kills a worker that is at a task of this phase, as soon as one is; told of from a place in the order
+    /// of events on.
+    fn kill_at(&mut self, phase: &str, from: usize) {
         let begun = |told: &Told| {
             let event = &told.data["event"];
             let is_begun = event["type"] == json!("begun");
             (is_begun && phase_of(event) == phase).then(|| worker_of(event))
         };
-        let from = self.events.count();
         let (mut at, until) = (from, Instant::now() + PATIENCE);
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             let Some((place, worker)) = self.events.wait(at, left, begun) else { break };
@@ -183,11 +183,18 @@ fn whoever_is_killed_whenever_every_run_ends_and_nothing_is_lost() {
     let mut siege = Siege { machines, events, asked: Vec::new(), followers: Vec::new(), kills: 0 };
     let mut aims = PHASES.iter().cycle();
     while siege.kills < wanted {
+        let from = siege.events.count();
+        let asked = siege.asked.len();
         while siege.asked.len() < siege.ended() + AT_ONCE {
             let level = &undisturbed.levels[siege.asked.len() % undisturbed.levels.len()];
             siege.ask(level);
         }
-        siege.kill_at(aims.next().expect("they come again"));
+        // A run is planned as soon as it is accepted, and not for long.
+        let aim = match siege.asked.len() > asked {
+            true => "plan",
+            false => aims.next().expect("they come again"),
+        };
+        siege.kill_at(aim, from);
     }
     let Siege { mut machines, events, asked, followers, kills } = siege;
     // Every run that was accepted ends, and has the bytes that it has where nobody is killed.
