@@ -161,7 +161,7 @@ fn lost(told: &[Told]) -> BTreeMap<String, usize> {
     phases
 }
 
-/// Numbers without the run, for those who look at bundles: what a collection leaves.
+/// What the bucket has of one of the services, without the name of that service.
 fn left(weed: &SeaweedFs, name: &str) -> BTreeSet<String> {
     let names = weed.names(&format!("{name}/"));
     names.into_iter().filter_map(|full| Some(full.strip_prefix(name)?.to_owned())).collect()
