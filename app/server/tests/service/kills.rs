@@ -11,8 +11,7 @@ use crate::machines::{Machines, evidence};
 use crate::proxy::{Fault, Proxy};
 use crate::server::LONGEST;
 
-/// What the tasks of a run are called, in the order in which they are aimed at. Packing and making are
-/// done at once, so both are there for long.
+/// What the tasks of a run are called.
 const PHASES: [&str; 6] = ["plan", "make", "pack", "seal", "distribute", "verify"];
 
 /// How long storage takes to answer: without a distance to it some phases last hardly any time.
@@ -22,7 +21,7 @@ const DISTANCE: Duration = Duration::from_millis(15);
 const AT_ONCE: usize = 3;
 
 /// Whatever happens in this time is killed in the middle if it is what is aimed at; else anything is.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What every level should be: of a service that nobody disturbs.
 struct Undisturbed {
@@ -108,13 +107,18 @@ impl Siege {
         self.events.so_far().iter().filter(|told| has_ended(&told.data["event"])).count()
     }
 
-    /// Kills a worker that is at a task of this phase, as soon as one is; told of from a place in the order
-    /// of events on.
-    fn kill_at(&mut self, phase: &str, from: usize) {
+    /// Kills a worker that is at a task of a phase in which fewest attempts were lost by now, as soon as
+    /// one is; told of from a place in the order of events on.
+    fn kill(&mut self, from: usize) {
+        let lost = lost(&self.events.so_far());
+        let count = |phase: &str| lost.get(phase).copied().unwrap_or(0);
+        let least = PHASES.into_iter().map(count).min();
+        let aims: BTreeSet<&str> =
+            PHASES.into_iter().filter(|phase| Some(count(phase)) == least).collect();
         let begun = |told: &Told| {
             let event = &told.data["event"];
-            let is_begun = event["type"] == json!("begun");
-            (is_begun && phase_of(event) == phase).then(|| worker_of(event))
+            let is_begun = event["type"] == json!("begun") && aims.contains(phase_of(event));
+            is_begun.then(|| worker_of(event))
         };
         let (mut at, until) = (from, Instant::now() + PATIENCE);
         while let Some(left) = until.checked_duration_since(Instant::now()) {
@@ -176,25 +180,19 @@ fn whoever_is_killed_whenever_every_run_ends_and_nothing_is_lost() {
     let wanted = stella_testkit::rounds(14, 100);
     let undisturbed = Undisturbed::run(&postgres, &ledger, &weed, stella_testkit::rounds(3, 12));
     let proxy = Proxy::start(weed.port());
-    proxy.set(|_, _, _| Fault::Late(DISTANCE));
+    // Whether something is there is all that is asked when a bundle is delivered.
+    proxy.set(|_, method, _| Fault::Late(if method == "HEAD" { DISTANCE * 6 } else { DISTANCE }));
     let machines = Machines::start("besieged", &postgres, &ledger, &proxy.url(), 3);
     (1..=undisturbed.levels.len()).for_each(|level| drop(machines.add_level(level)));
     let events = Follower::start(&machines.whereabouts, &machines.server.token, "/events?after=0");
     let mut siege = Siege { machines, events, asked: Vec::new(), followers: Vec::new(), kills: 0 };
-    let mut aims = PHASES.iter().cycle();
     while siege.kills < wanted {
         let from = siege.events.count();
-        let asked = siege.asked.len();
         while siege.asked.len() < siege.ended() + AT_ONCE {
             let level = &undisturbed.levels[siege.asked.len() % undisturbed.levels.len()];
             siege.ask(level);
         }
-        // A run is planned as soon as it is accepted, and not for long.
-        let aim = match siege.asked.len() > asked {
-            true => "plan",
-            false => aims.next().expect("they come again"),
-        };
-        siege.kill_at(aim, from);
+        siege.kill(from);
     }
     let Siege { mut machines, events, asked, followers, kills } = siege;
     // Every run that was accepted ends, and has the bytes that it has where nobody is killed.
