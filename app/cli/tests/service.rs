@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -291,6 +292,75 @@ fn a_byte_that_was_changed_on_its_way_is_found() {
     assert!(refused.stderr.contains("ERR_EXPORT_DIGEST_MISMATCH"), "{refused:?}");
     assert!(!Path::new(&dest).exists());
     assert_eq!(service.run(&client, &args).code, 0);
+}
+
+/// Records of each feed of a store.
+fn held(client: &Stella) -> BTreeMap<String, u64> {
+    let listed = client.run(&["feeds", "list", "-o", "json", "--local"]);
+    if listed.code == 3 {
+        return BTreeMap::new();
+    }
+    let listed: Value = serde_json::from_str(&listed.stdout).expect("is JSON");
+    let feeds = listed["items"].as_array().expect("a list").iter();
+    feeds
+        .map(|feed| {
+            let kinds = feed["records"].as_object().expect("kinds").values();
+            let records = kinds.filter_map(Value::as_u64).sum();
+            (feed["name"].as_str().expect("a name").to_owned(), records)
+        })
+        .collect()
+}
+
+#[test]
+fn a_pull_that_is_killed_leaves_whole_feeds_and_goes_on() {
+    let service = Service::start();
+    let samples = stella_testkit::samples().join("advisories");
+    for number in 0..9 {
+        let feed = format!("feed-{number}");
+        let args = ["ingest", "--feed", &feed, samples.to_str().expect("UTF-8"), "--local"];
+        service.stella.ok(&args);
+    }
+    let expected = held(&service.stella);
+    let client = Stella::new();
+    let mut seen = BTreeSet::new();
+    for number in 0..stella_testkit::rounds(24, 200) {
+        let mut command = service.command(&client, &service.address, &["feeds", "pull"]);
+        let mut pulling =
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+        std::thread::sleep(Duration::from_millis(number as u64 * 37 % 240));
+        pulling.kill().ok();
+        pulling.wait().expect("ends");
+        let found = held(&client);
+        for (feed, records) in &found {
+            assert!(*records == 0 || records == &expected[feed], "{feed}: {found:?}");
+        }
+        seen.insert(found.values().filter(|records| **records > 0).count());
+    }
+    println!("feeds after the kills: {seen:?}");
+    let pulled = service.run(&client, &["feeds", "pull", "-o", "json"]);
+    assert_eq!(pulled.code, 0, "{pulled:?}");
+    assert_eq!(held(&client), expected);
+    let report: Value = serde_json::from_str(&pulled.stdout).expect("is JSON");
+    assert_eq!(report["feeds"].as_array().expect("feeds").len(), expected.len());
+    let (one, other) = (service.stella.arg("one"), client.arg("other"));
+    let bundle = |stella: &Stella, dest: &str| {
+        stella.ok(&["export", "run", "json:raw", "-d", dest, "--unsigned-for-testing", "--local"]);
+    };
+    bundle(&service.stella, &one);
+    bundle(&client, &other);
+    assert_eq!(client.run(&["export", "diff", &one, &other, "--local"]).code, 0);
+    // What is told for people, and what is there already.
+    let again = service.run(&client, &["feeds", "pull", "feed-1"]);
+    assert!(again.stdout.contains("feed-1") && again.stdout.contains("changes"), "{again:?}");
+    let shown = client.ok(&["feeds", "show", "feed-1", "--local"]);
+    assert!(shown.contains("tenant local, sequence"), "{shown}");
+    client.ok(&["ingest", "--feed", "feed-1", samples.to_str().expect("UTF-8"), "--local"]);
+    let findings = stella_testkit::samples().join("findings");
+    client.ok(&["ingest", "--feed", "feed-1", findings.to_str().expect("UTF-8"), "--local"]);
+    let refused = service.run(&client, &["feeds", "pull"]);
+    assert_eq!(refused.code, 9, "{refused:?}");
+    assert!(refused.stderr.contains("--take-over"), "{refused:?}");
+    assert_eq!(client.run(&["feeds", "pull", "--local"]).code, 2, "no server is named");
 }
 
 #[test]

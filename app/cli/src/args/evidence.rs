@@ -86,11 +86,46 @@ pub(crate) enum FeedsCommand {
     Block(BlockArgs),
     /// Let a blocked id in again
     Unblock(UnblockArgs),
+    /// Pull the feeds of a server into the store of this machine: what changed since the last time
+    Pull(PullArgs),
     /// Remove a feed with all its records
     Remove {
         /// The feed
         feed: FeedName,
     },
+}
+
+/// Arguments of `feeds pull`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The server is that of --server or auth login; its token needs the scope ledger:read. What broke \
+                  off begins anew when the command is run again; feeds that are done stay.\n\nExamples:\n  \
+                  stella feeds pull --server https://export.example\n  \
+                  stella feeds pull npm pypi --max-drop 10%"
+)]
+pub(crate) struct PullArgs {
+    /// Only these feeds [default: all of the server]
+    pub(crate) feeds: Vec<FeedName>,
+
+    /// Pull all of each feed, not only what changed
+    #[arg(long)]
+    pub(crate) whole: bool,
+
+    /// Make feeds of this store that were not pulled from the server equal to those of the server
+    #[arg(long)]
+    pub(crate) take_over: bool,
+
+    /// Change nothing of a feed if more than this share of it would vanish
+    #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = values::percent)]
+    pub(crate) max_drop: f64,
+
+    /// Let more vanish than --max-drop allows; needs --reason
+    #[arg(long, requires = "reason")]
+    pub(crate) accept_drop: bool,
+
+    /// Why so much may vanish; kept with the ingest
+    #[arg(long, value_name = "TEXT", requires = "accept_drop", value_parser = values::text)]
+    pub(crate) reason: Option<String>,
 }
 
 /// Arguments of `feeds block`.

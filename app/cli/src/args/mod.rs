@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use evidence::{
-    BlockArgs, FeedsCommand, IngestArgs, QuarantineCommand, UnblockArgs, YesNo,
+    BlockArgs, FeedsCommand, IngestArgs, PullArgs, QuarantineCommand, UnblockArgs, YesNo,
 };
 pub(crate) use export::{
     Carrier, ExportCommand, PlanArgs, ProfileCommand, RunArgs, ScopeArgs, SelectArgs, Severity,

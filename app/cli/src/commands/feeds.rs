@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stella_engine::EngineError;
-use stella_ledger::{Block, FeedInfo, LedgerError};
+use stella_ledger::{Block, FeedInfo, LedgerError, Origin};
 use stella_model::screen::Safe;
 use stella_model::{FeedName, SetKey};
 
@@ -21,6 +21,7 @@ pub(crate) fn run(command: FeedsCommand, context: &Context) -> Result<Exit, Fail
             None => list(context)?,
         },
         FeedsCommand::Show { feed } => show(&feed, context)?,
+        FeedsCommand::Pull(args) => service::pull::run(args, context)?,
         FeedsCommand::Block(args) => block(&args, context)?,
         FeedsCommand::Unblock(args) => unblock(&args, context)?,
         FeedsCommand::Remove { feed } => remove(&feed, context)?,
@@ -97,7 +98,7 @@ fn show(name: &FeedName, context: &Context) -> Result<(), Failure> {
         feed.records.iter().map(|(kind, n)| format!("{} {kind}", human::count(*n))).collect();
     let text = format!(
         "Feed {}\n  publisher    {}\n  licence      {}\n  attribution  {}\n  pass on      {}\n  \
-         records      {}\n  rejected     {}\n  last ingest  {}\n  blocked      {}",
+         records      {}\n  rejected     {}\n  last ingest  {}\n  blocked      {}\n  pulled from  {}",
         feed.name,
         told(&feed.publisher),
         told(&feed.licence),
@@ -107,6 +108,7 @@ fn show(name: &FeedName, context: &Context) -> Result<(), Failure> {
         human::count(feed.quarantined),
         feed.last_ingest.map_or_else(|| "never".to_owned(), |at| at.to_string()),
         human::count(feed.blocked),
+        feed.origin.as_ref().map_or_else(|| "nowhere".to_owned(), origin),
     );
     let mut json = value(&feed)?;
     json["blocks"] = json!(blocks.iter().map(block_value).collect::<Vec<_>>());
@@ -116,6 +118,16 @@ fn show(name: &FeedName, context: &Context) -> Result<(), Failure> {
         page = page.text("").table(block_table(&blocks));
     }
     context.print(&page)
+}
+
+/// Of which state of another ledger a feed is.
+fn origin(origin: &Origin) -> String {
+    let Origin { ledger, epoch, tenant, sequence } = origin;
+    let state = match sequence {
+        0 => "to be pulled whole".to_owned(),
+        sequence => format!("sequence {sequence}"),
+    };
+    format!("ledger {}, epoch {epoch}, tenant {tenant}, {state}", Safe(ledger))
 }
 
 fn block_value(block: &Block) -> serde_json::Value {

@@ -105,6 +105,11 @@ pub(super) fn json(now: Instant, running: &Running) -> String {
     .to_string()
 }
 
+/// Something that is tried again, as a line of JSON.
+pub(super) fn trouble_json(now: Instant, what: &str) -> String {
+    json!({ "type": "trouble", "time": now.to_string(), "message": what }).to_string()
+}
+
 /// The one line that SIGUSR1 asks for.
 pub(super) fn status(now: Instant, running: Option<&Running>) -> String {
     match running {

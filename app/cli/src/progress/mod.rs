@@ -55,6 +55,8 @@ struct State {
     stages: Vec<Tracked>,
     /// Lines that are to stand between those of the stages.
     lines: Vec<String>,
+    /// What went wrong, is tried again, and was not told yet.
+    troubles: Vec<String>,
     over: bool,
 }
 
@@ -152,6 +154,10 @@ impl Progress for Reporter {
         }
     }
 
+    fn trouble(&self, what: &str) {
+        self.shared.lock().troubles.push(what.to_owned());
+    }
+
     fn before_question(&self) {
         if self.shared.mode == Mode::Tty {
             self.shared.settle(self.shared.lock());
@@ -205,6 +211,13 @@ impl Shared {
             }
             for line in std::mem::take(&mut state.lines) {
                 self.say(bars.as_ref(), &line);
+            }
+            for trouble in std::mem::take(&mut state.troubles) {
+                match self.mode {
+                    Mode::Silent => {}
+                    Mode::Json => self.say(None, &line::trouble_json(clock::now(), &trouble)),
+                    Mode::Tty | Mode::Plain => self.say(bars.as_ref(), &format!("  {trouble}")),
+                }
             }
             self.draw_stages(&mut state, bars.as_ref());
             state.stages.retain(|tracked| tracked.ended.is_none());

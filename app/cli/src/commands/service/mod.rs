@@ -5,6 +5,7 @@ pub(crate) mod download;
 pub(crate) mod evidence;
 pub(crate) mod order;
 pub(crate) mod profiles;
+pub(crate) mod pull;
 pub(crate) mod runs;
 pub(crate) mod watch;
 
@@ -69,7 +70,7 @@ pub(super) fn client(address: &str, token: String) -> Result<Client, Failure> {
 /// The server of a command that needs one.
 pub(crate) fn needed(context: &Context) -> Result<Client, Failure> {
     server(context)?.ok_or_else(|| {
-        let message = "runs with a number are those of a server, and none is named";
+        let message = "this needs a server, and none is named";
         Failure::new(ErrorCode::Usage, message)
             .hint("give --server URL, or stella auth login --server URL once")
     })
