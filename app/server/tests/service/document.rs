@@ -79,7 +79,7 @@ fn check(path: &str, expected: &str) {
 }
 
 #[test]
-fn the_service_keeps_what_the_document_promises() {
+pub(crate) fn the_service_keeps_what_the_document_promises() {
     let Some(mut program) = stella_peers::python("schemathesis", "4.32.5") else { return };
     let dir = stella_testkit::temp_dir();
     crate::server::ingest(dir.path());

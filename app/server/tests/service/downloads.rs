@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::server::{Server, ingest, names_in};
 
 #[test]
-fn any_range_of_a_bundle_can_be_fetched() {
+pub(crate) fn any_range_of_a_bundle_can_be_fetched() {
     let dir = stella_testkit::temp_dir();
     ingest(dir.path());
     let server = Server::start(dir.path(), None);
@@ -91,7 +91,7 @@ fn fetch(client: &Client, server: &Server, path: &str, range: Option<(u64, u64)>
 }
 
 #[test]
-fn what_is_large_comes_as_it_is_in_whatever_ranges() {
+pub(crate) fn what_is_large_comes_as_it_is_in_whatever_ranges() {
     let dir = stella_testkit::temp_dir();
     let server = with_large_bundle(dir.path(), &[]);
     let client = Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");

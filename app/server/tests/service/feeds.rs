@@ -21,7 +21,7 @@ fn lines() -> Vec<u8> {
 }
 
 #[test]
-fn evidence_that_streams_in_becomes_a_bundle() {
+pub(crate) fn evidence_that_streams_in_becomes_a_bundle() {
     let dir = stella_testkit::temp_dir();
     let server = Server::start(dir.path(), None);
     assert_eq!(server.ask("GET", "/feeds", &[], "").json(), json!({ "items": [] }));
@@ -56,7 +56,7 @@ fn evidence_that_streams_in_becomes_a_bundle() {
 }
 
 #[test]
-fn evidence_that_breaks_off_leaves_nothing() {
+pub(crate) fn evidence_that_breaks_off_leaves_nothing() {
     let dir = stella_testkit::temp_dir();
     ingest(dir.path());
     let server = Server::start(dir.path(), None);

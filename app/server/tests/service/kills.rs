@@ -177,7 +177,7 @@ fn whoever_is_killed_whenever_every_run_ends_and_nothing_is_lost() {
     let Some(postgres) = Postgres::start() else { return };
     let ledger = postgres.database("ledger");
     evidence(&ledger);
-    let wanted = stella_testkit::rounds(12, 100);
+    let wanted = stella_testkit::rounds(20, 100);
     let undisturbed = Undisturbed::run(&postgres, &ledger, &weed, stella_testkit::rounds(3, 12));
     let proxy = Proxy::start(weed.port());
     // Whether something is there is all that is asked when a bundle is delivered.

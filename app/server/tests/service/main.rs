@@ -5,6 +5,7 @@ mod depots;
 mod disks;
 mod document;
 mod downloads;
+mod elsewhere;
 mod endings;
 mod feeds;
 mod follower;

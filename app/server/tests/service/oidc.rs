@@ -74,7 +74,7 @@ fn token(head: &Value, claims: &Value, key: &SigningKey) -> String {
 }
 
 #[test]
-fn who_the_provider_knows_may_what_it_says_and_nobody_else() {
+pub(crate) fn who_the_provider_knows_may_what_it_says_and_nobody_else() {
     let issuer = Issuer::start();
     let dir = stella_testkit::temp_dir();
     let more = ["--oidc-issuer", &issuer.address, "--oidc-audience", "export-center"];
@@ -134,7 +134,7 @@ fn who_the_provider_knows_may_what_it_says_and_nobody_else() {
 }
 
 #[test]
-fn a_token_of_several_tenants_reaches_the_one_that_is_named() {
+pub(crate) fn a_token_of_several_tenants_reaches_the_one_that_is_named() {
     let issuer = Issuer::start();
     let dir = stella_testkit::temp_dir();
     let more = ["--oidc-issuer", &issuer.address, "--oidc-audience", "export-center"];
@@ -189,7 +189,7 @@ fn tokens_of_a_real_provider_are_believed_until_its_keys_are_others() {
 }
 
 #[test]
-fn a_tenant_is_told_of_people_from_elsewhere_who_wanted_in() {
+pub(crate) fn a_tenant_is_told_of_people_from_elsewhere_who_wanted_in() {
     let issuer = Issuer::start();
     let dir = stella_testkit::temp_dir();
     let more = ["--oidc-issuer", &issuer.address, "--oidc-audience", "export-center"];

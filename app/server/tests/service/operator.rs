@@ -14,7 +14,7 @@ fn command(data: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn who_took_all_tokens_away_has_none_until_the_operator_makes_one() {
+pub(crate) fn who_took_all_tokens_away_has_none_until_the_operator_makes_one() {
     let dir = stella_testkit::temp_dir();
     let server = Server::start(dir.path(), None);
     let tokens = server.ask("GET", "/tokens", &[], "").json();
@@ -38,7 +38,7 @@ fn who_took_all_tokens_away_has_none_until_the_operator_makes_one() {
 }
 
 #[test]
-fn quotas_are_set_by_the_operator_and_shown_to_the_tenant() {
+pub(crate) fn quotas_are_set_by_the_operator_and_shown_to_the_tenant() {
     let dir = stella_testkit::temp_dir();
     ingest(dir.path());
     let server = Server::start_with(dir.path(), None, &["--workers", "0"]);

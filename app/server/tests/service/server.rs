@@ -11,6 +11,8 @@ use stella_engine::{Cancel, IngestRequest, NoProgress, Store};
 use stella_ledger::{FeedSpec, IngestMode};
 use stella_model::Instant;
 
+use crate::elsewhere;
+
 /// How long anything may take.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 
@@ -260,6 +262,7 @@ pub(crate) fn program(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_export-center"));
     command.env_clear().env("EXPORT_CENTER_DATA", data).stdin(Stdio::null());
     command.envs(stella_peers::SeaweedFs::CREDENTIALS);
+    elsewhere::tell(&mut command, data);
     // Tests do not wait five seconds for spans.
     command.env("OTEL_BSP_SCHEDULE_DELAY", "100");
     command
@@ -361,7 +364,7 @@ pub(crate) fn unchunked(mut body: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn ingest(data: &Path) {
-    ingest_into(&Store::at(data));
+    ingest_into(&elsewhere::store(data));
 }
 
 pub(crate) fn ingest_into(store: &Store) {

@@ -33,7 +33,7 @@ fn is_stream(operation: &Operation) -> bool {
 }
 
 #[test]
-fn every_role_may_what_the_table_says() {
+pub(crate) fn every_role_may_what_the_table_says() {
     let dir = stella_testkit::temp_dir();
     let server = Server::start(dir.path(), None);
     for role in ROLES {
@@ -79,7 +79,7 @@ fn mangled(token: &str, how: usize) -> String {
 }
 
 #[test]
-fn nothing_of_another_tenant_ever_comes_back() {
+pub(crate) fn nothing_of_another_tenant_ever_comes_back() {
     let dir = stella_testkit::temp_dir();
     ingest(dir.path());
     let more = ["--rate", "1000000"];
