@@ -75,6 +75,9 @@ enum Task {
         /// The program that makes its evidence ready; else it is built with the release profile.
         #[arg(long, value_name = "FILE")]
         stella: Option<PathBuf>,
+        /// The service to measure; else it is built with the release profile.
+        #[arg(long, value_name = "FILE")]
+        server: Option<PathBuf>,
         /// Only this part: downloads, crowd, requests or runs.
         #[arg(long, value_name = "PART")]
         part: Option<String>,
@@ -153,8 +156,8 @@ fn main() -> ExitCode {
         Some(Task::Trivy { place, stella }) => program(stella.as_deref())
             .and_then(|binary| trivy::measure(&place.data(), &place.cache(), binary))
             .map(|page| println!("{page}")),
-        Some(Task::Service { place, stella, part }) => {
-            measure_service(&place, stella.as_deref(), part.as_deref())
+        Some(Task::Service { place, stella, server, part }) => {
+            measure_service(&place, stella.as_deref(), server.as_deref(), part.as_deref())
         }
         Some(Task::Deflate { file }) => trivy::deflate(&file),
         Some(Task::Database { store, file, as_of }) => database::build(&store, &file, &as_of),
@@ -199,9 +202,19 @@ fn measure_all(all: &All) -> Result<()> {
     Ok(())
 }
 
-fn measure_service(place: &Place, stella: Option<&Path>, part: Option<&str>) -> Result<()> {
+fn measure_service(
+    place: &Place,
+    stella: Option<&Path>,
+    server: Option<&Path>,
+    part: Option<&str>,
+) -> Result<()> {
     let feeds = corpus::real(&place.data(), place.only.as_deref())?;
-    let page = service::measure(&feeds, &place.cache(), &program(stella)?, part)?;
+    let server = match server {
+        Some(binary) => fs::canonicalize(binary).context("find the service to measure")?,
+        None => build("stella-server", "export-center")?,
+    };
+    let programs = service::Programs { server, stella: program(stella)? };
+    let page = service::measure(&feeds, &place.cache(), &programs, part)?;
     println!("{page}");
     Ok(())
 }

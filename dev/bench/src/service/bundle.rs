@@ -12,6 +12,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use super::Programs;
 use super::place::Place;
 use crate::corpus::Feed;
 use crate::stella::Stella;
@@ -34,12 +35,12 @@ impl Bundle {
     ///
     /// # Errors
     /// If that goes wrong.
-    pub(super) fn new(feeds: &[Feed], cache: &Path, stella: &Path) -> Result<Bundle> {
-        let stella = Stella::new(stella.to_owned(), cache.join("service"))?;
+    pub(super) fn new(feeds: &[Feed], cache: &Path, programs: &Programs) -> Result<Bundle> {
+        let stella = Stella::new(programs.stella.clone(), cache.join("service"))?;
         let (data, files) = (stella.path("data"), stella.path("files"));
         fs::create_dir_all(&files)?;
         stella.ingest(&data, feeds)?;
-        let place = Place::new(data, &[])?;
+        let place = Place::new(&programs.server, data, &[])?;
         let server = place.serve(&[])?;
         let run = place.ask_for(&server, &json!({ "profile": "mirror:full" }))?;
         place.wait(&server, &run)?;

@@ -9,7 +9,7 @@ mod process;
 mod requests;
 mod runs;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -21,6 +21,12 @@ use self::bundle::Bundle;
 /// How long each load lasts.
 const LASTS: Duration = Duration::from_secs(4);
 
+/// What is measured, and what makes its evidence ready.
+pub(crate) struct Programs {
+    pub(crate) server: PathBuf,
+    pub(crate) stella: PathBuf,
+}
+
 /// Measures everything and gives a page.
 ///
 /// # Errors
@@ -28,13 +34,13 @@ const LASTS: Duration = Duration::from_secs(4);
 pub(crate) fn measure(
     feeds: &[Feed],
     cache: &Path,
-    stella: &Path,
+    programs: &Programs,
     only: Option<&str>,
 ) -> Result<String> {
     let wanted = |name: &str| only.is_none_or(|only| only == name);
     let mut page = String::new();
     if wanted("downloads") || wanted("crowd") || wanted("requests") {
-        let bundle = Bundle::new(feeds, cache, stella)?;
+        let bundle = Bundle::new(feeds, cache, programs)?;
         if wanted("downloads") {
             downloads::measure(&bundle, &mut page)?;
         }
@@ -46,7 +52,7 @@ pub(crate) fn measure(
         }
     }
     if wanted("runs") {
-        runs::measure(feeds, cache, stella, &mut page)?;
+        runs::measure(feeds, cache, programs, &mut page)?;
     }
     Ok(page)
 }

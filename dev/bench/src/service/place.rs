@@ -32,8 +32,8 @@ impl Place {
     ///
     /// # Errors
     /// If the service does not start.
-    pub(super) fn new(data: PathBuf, options: &[&str]) -> Result<Place> {
-        let program = crate::build("stella-server", "export-center")?;
+    pub(super) fn new(program: &Path, data: PathBuf, options: &[&str]) -> Result<Place> {
+        let program = program.to_owned();
         let options = options.iter().map(|&option| option.to_owned()).collect();
         let mut place = Place { data, program, options, token: String::new() };
         std::fs::create_dir_all(&place.data)?;

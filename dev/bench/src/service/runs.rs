@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use stella_peers::{Postgres, SeaweedFs};
 
+use super::Programs;
 use super::place::Place;
 use super::process::Process;
 use crate::corpus::Feed;
@@ -27,10 +28,10 @@ const LARGE: usize = 3;
 pub(super) fn measure(
     feeds: &[Feed],
     cache: &Path,
-    stella: &Path,
+    programs: &Programs,
     page: &mut String,
 ) -> Result<()> {
-    let work = Stella::new(stella.to_owned(), cache.join("service-runs"))?;
+    let work = Stella::new(programs.stella.clone(), cache.join("service-runs"))?;
     let postgres = Postgres::start().context("PostgreSQL is missing")?;
     let database = |name: &str| postgres.database(name);
     let (catalog, ledger) = (database("catalog"), database("ledger"));
@@ -38,12 +39,12 @@ pub(super) fn measure(
     page.push_str("| --- | ---: | ---: | ---: |\n");
     let there = ["--catalog", &catalog, "--ledger", &ledger];
     for (title, options) in [("SQLite", &[][..]), ("PostgreSQL", &there)] {
-        let place = Place::new(work.path(title), options)?;
+        let place = Place::new(&programs.server, work.path(title), options)?;
         let (rate, tasks) = small(&place)?;
         let _ = writeln!(page, "| {title} | {SMALL} | {rate:.1} | {:.0} |", rate * tasks);
     }
     page.push('\n');
-    two_workers(feeds, &work, &postgres, page)
+    two_workers(feeds, &work, &postgres, programs, page)
 }
 
 /// Small runs a second, each of another plan, and the tasks of each.
@@ -93,6 +94,7 @@ fn two_workers(
     feeds: &[Feed],
     work: &Stella,
     postgres: &Postgres,
+    programs: &Programs,
     page: &mut String,
 ) -> Result<()> {
     let weed = SeaweedFs::start().context("SeaweedFS is missing")?;
@@ -100,7 +102,7 @@ fn two_workers(
     let (bucket, url) = (format!("s3://{}", SeaweedFs::BUCKET), weed.url());
     let options =
         ["--catalog", &catalog, "--ledger", &ledger, "--depot", &bucket, "--s3-endpoint", &url];
-    let place = Place::new(work.path("server"), &options)?;
+    let place = Place::new(&programs.server, work.path("server"), &options)?;
     let server = place.serve(&["--workers", "0"])?;
     for feed in feeds {
         for path in &feed.paths {
