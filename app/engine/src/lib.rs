@@ -10,6 +10,7 @@ mod download;
 mod error;
 mod failures;
 mod ingest;
+mod percent;
 mod progress;
 mod pull;
 mod run;
@@ -26,6 +27,7 @@ pub use bundle::{
 pub use download::{DownloadReport, DownloadRequest, download};
 pub use error::EngineError;
 pub use ingest::{IngestReport, IngestRequest, ingest, ingest_stream};
+pub use percent::percent;
 pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
 pub use pull::{PullPatience, PullReport, PullRequest, PulledAs, PulledFeed, pull};
 pub use run::{

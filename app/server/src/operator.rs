@@ -54,7 +54,7 @@ impl FromStr for Limit {
 }
 
 /// Does something with the catalog of a place, which is made if it is a file that is not there.
-fn with_catalog<T>(
+pub(crate) fn with_catalog<T>(
     place: &Place,
     act: impl AsyncFnOnce(&Catalog) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
@@ -131,7 +131,7 @@ impl NewQuota {
 }
 
 /// That a tenant is there: whoever misspells one is not to make another.
-async fn find(catalog: &Catalog, tenant: &TenantId) -> anyhow::Result<()> {
+pub(crate) async fn find(catalog: &Catalog, tenant: &TenantId) -> anyhow::Result<()> {
     match catalog.has_tenant(tenant).await? {
         true => Ok(()),
         false => Err(CatalogError::NotFound(format!("tenant {tenant}")).into()),
@@ -168,7 +168,7 @@ async fn token(catalog: &Catalog, tenant: &TenantId, name: &str) -> anyhow::Resu
 }
 
 /// What the audit log of a tenant tells of the operator.
-fn entry(action: &'static str, object: &str) -> AuditEntry {
+pub(crate) fn entry(action: &'static str, object: &str) -> AuditEntry {
     AuditEntry {
         actor: "export-center".to_owned(),
         action,

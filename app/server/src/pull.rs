@@ -11,6 +11,7 @@ use stella_model::{FeedName, Instant, TenantId};
 use stella_remote::{Client, Credentials};
 
 use crate::arguments::Place;
+use crate::operator::{entry, find, with_catalog};
 use crate::service::now;
 
 /// `export-center pull`.
@@ -36,12 +37,15 @@ pub(crate) struct Pull {
     /// Make feeds that were not pulled from there equal to those of the other instance.
     #[arg(long)]
     take_over: bool,
-    /// Change nothing of a feed if more than this share of it would vanish, in percent.
-    #[arg(long, value_name = "NUMBER", default_value = "2")]
+    /// Change nothing of a feed if more than this share of it would vanish.
+    #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = stella_engine::percent)]
     max_drop: f64,
-    /// Why it is right that more vanishes.
-    #[arg(long, value_name = "TEXT")]
-    accept_drop: Option<String>,
+    /// Let more vanish than --max-drop allows; needs --reason.
+    #[arg(long, requires = "reason")]
+    accept_drop: bool,
+    /// Why so much may vanish; kept with the ingest.
+    #[arg(long, value_name = "TEXT", requires = "accept_drop")]
+    reason: Option<String>,
     /// Only these feeds.
     #[arg(value_name = "FEED")]
     feeds: Vec<FeedName>,
@@ -76,11 +80,17 @@ pub(crate) fn run(args: &Pull) -> anyhow::Result<()> {
         whole: args.whole,
         take_over: args.take_over,
         max_drop_percent: args.max_drop,
-        accept: args.accept_drop.clone(),
+        accept: args.reason.clone().filter(|_| args.accept_drop),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         now: Instant::from_unix_seconds(now().0.div_euclid(1000)).context("no time can be told")?,
         patience: PullPatience::default(),
     };
+    // Before anything changes: whatever becomes of this process, it is known who wanted it.
+    with_catalog(&args.place, async |catalog| {
+        find(catalog, &args.tenant).await?;
+        let entry = entry("feed.pull", client.address());
+        Ok(catalog.audit(&args.tenant, &entry, now()).await?)
+    })?;
     let report = pull(&store, &client, &request, &Troubles, &Cancel::new()).map_err(told)?;
     print(&report);
     Ok(())

@@ -42,7 +42,7 @@ pub(crate) struct IngestArgs {
     pub(crate) replace: bool,
 
     /// With --replace: change nothing if more than this share of the feed would vanish
-    #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = values::percent)]
+    #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = stella_engine::percent)]
     pub(crate) max_drop: f64,
 
     /// With --replace: let more vanish than --max-drop allows; needs --reason
@@ -86,7 +86,7 @@ pub(crate) enum FeedsCommand {
     Block(BlockArgs),
     /// Let a blocked id in again
     Unblock(UnblockArgs),
-    /// Pull the feeds of a server into the store of this machine: what changed since the last time
+    /// Pull what changed in the feeds of a server
     Pull(PullArgs),
     /// Remove a feed with all its records
     Remove {
@@ -116,7 +116,7 @@ pub(crate) struct PullArgs {
     pub(crate) take_over: bool,
 
     /// Change nothing of a feed if more than this share of it would vanish
-    #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = values::percent)]
+    #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = stella_engine::percent)]
     pub(crate) max_drop: f64,
 
     /// Let more vanish than --max-drop allows; needs --reason

@@ -44,14 +44,6 @@ pub(crate) fn age(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a time is a whole number with a unit: 90s, 15m, 36h, 7d or 4w".into())
 }
 
-/// A percentage such as `2%`, `0.5%` or `2`, from 0 to 100.
-pub(crate) fn percent(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
-    let plain = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let value = number.parse::<f64>().ok().filter(|value| plain && *value <= 100.0);
-    value.ok_or_else(|| "a percentage is a number from 0 to 100 such as 2%".into())
-}
-
 /// How licences are read: every id that SPDX ever gave, written as SPDX writes it.
 const LICENCES: spdx::ParseMode = spdx::ParseMode {
     allow_deprecated: true,
@@ -146,16 +138,6 @@ mod tests {
         assert_eq!(age("90s"), Ok(Duration::from_secs(90)));
         for bad in ["", "7", "d", "-1d", "1y", "1.5h", "1 d", "99999999999999999999w"] {
             assert!(age(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn percentages_are_0_to_100() {
-        assert_eq!(percent("2%"), Ok(2.0));
-        assert_eq!(percent("0.5"), Ok(0.5));
-        assert_eq!(percent("100%"), Ok(100.0));
-        for bad in ["", "%", "-1%", "101%", "inf", "NaN", "1e1", "2 percent", "2%%"] {
-            assert!(percent(bad).is_err(), "{bad}");
         }
     }
 

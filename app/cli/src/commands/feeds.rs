@@ -1,5 +1,7 @@
 //! `feeds`: what the store holds, and what stays out of it.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 use stella_engine::EngineError;
 use stella_ledger::{Block, FeedInfo, LedgerError, Origin};
@@ -96,9 +98,9 @@ fn show(name: &FeedName, context: &Context) -> Result<(), Failure> {
     };
     let records: Vec<String> =
         feed.records.iter().map(|(kind, n)| format!("{} {kind}", human::count(*n))).collect();
-    let text = format!(
+    let mut text = format!(
         "Feed {}\n  publisher    {}\n  licence      {}\n  attribution  {}\n  pass on      {}\n  \
-         records      {}\n  rejected     {}\n  last ingest  {}\n  blocked      {}\n  pulled from  {}",
+         records      {}\n  rejected     {}\n  last ingest  {}\n  blocked      {}",
         feed.name,
         told(&feed.publisher),
         told(&feed.licence),
@@ -108,8 +110,10 @@ fn show(name: &FeedName, context: &Context) -> Result<(), Failure> {
         human::count(feed.quarantined),
         feed.last_ingest.map_or_else(|| "never".to_owned(), |at| at.to_string()),
         human::count(feed.blocked),
-        feed.origin.as_ref().map_or_else(|| "nowhere".to_owned(), origin),
     );
+    if let Some(from) = &feed.origin {
+        let _ = write!(text, "\n  pulled from  {}", origin(from));
+    }
     let mut json = value(&feed)?;
     json["blocks"] = json!(blocks.iter().map(block_value).collect::<Vec<_>>());
     let item = Item { name: feed.name.to_string(), id: feed.name.to_string(), value: json };

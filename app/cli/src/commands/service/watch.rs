@@ -50,7 +50,7 @@ pub(super) fn until_over(client: &Client, id: &str, context: &Context) -> Result
                 }
             }
             Err(error) if error.may_pass() && reached.elapsed() < PATIENCE => {
-                shown.tell(format!("  {}; going on", Safe(&error.to_string())));
+                shown.reporter.trouble(&format!("{}; going on", Safe(&error.to_string())));
             }
             Err(error) => return Err(remote(error)),
         }
