@@ -103,6 +103,8 @@ impl LedgerExport<'_> {
         let longest = exchange::line_bytes(&self.limits);
         let mut page = self.walk.page();
         let (mut line, mut number, mut bytes) = (Vec::new(), 0, 0);
+        // Bytes before the last line: the record that fills a page may be as long as a record may be.
+        let mut before_last = 0;
         let wrong = |number: u64, fault: PageFault| -> E {
             RemoteError::Page { attempt: attempt.clone(), line: number, fault }.into()
         };
@@ -123,9 +125,10 @@ impl LedgerExport<'_> {
                     },
                 ));
             }
-            if bytes > LONGEST_PAGE {
+            if before_last > LONGEST_PAGE {
                 return Err(wrong(number, PageFault::PageTooLong { limit: LONGEST_PAGE }));
             }
+            before_last = bytes;
             bytes += line.len() as u64;
             let checked = page.line(&line).map_err(|fault| wrong(number, fault))?;
             if let Some(told) = &checked {

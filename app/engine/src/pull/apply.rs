@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use stella_ledger::{
-    FeedSpec, Ingest, IngestMode, IngestSummary, Ledger, PreparedDocument, prepare,
+    FeedSpec, Ingest, IngestMode, IngestSummary, Ledger, Origin, PreparedDocument, prepare,
 };
 use stella_model::{ErrorCode, FeedName};
 use stella_records::exchange::{self, PageLine, Removed};
@@ -130,6 +130,16 @@ impl Apply<'_> {
         Ok(())
     }
 
+    /// Has the next pull take all of a feed, as if nothing of it had come yet.
+    fn forget(&self, feed: &FeedName) -> Result<(), EngineError> {
+        let mode = IngestMode::Follow { max_drop_percent: 0.0, accept: None };
+        let mut ingest =
+            self.ledger.ingest(&FeedSpec::named(feed.clone()), mode, self.request.now)?;
+        ingest.set_origin(&Origin { sequence: 0, ..self.remote.origin() })?;
+        ingest.commit()?;
+        Ok(())
+    }
+
     /// What became of a feed, which must hold now what the other one does.
     fn pulled(
         &self,
@@ -142,11 +152,12 @@ impl Apply<'_> {
         let records = held.records.values().sum();
         // What is blocked here may be there.
         if held.blocked == 0 && records != expected {
+            self.forget(feed)?;
             let message = format!(
                 "feed {feed} holds {records} records after it was pulled, that of the server {expected}"
             );
             return Err(EngineError::new(ErrorCode::DigestMismatch, message)
-                .hint("pull it again as a whole: --whole"));
+                .hint("run the same command again: it pulls all of this feed"));
         }
         Ok(PulledFeed {
             feed: feed.clone(),

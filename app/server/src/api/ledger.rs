@@ -188,7 +188,6 @@ pub(crate) async fn export(
         Problem::not_found("such export: there are advisories, findings, sboms and vex")
     })?;
     let position = query.position(kind)?;
-    let is_first = position.after.is_none();
     let place = service.limits.enter(Place::Export, &caller.tenant)?;
     let (store, tenant) = (service.store(&caller.tenant), caller.tenant.clone());
     let made = tokio::task::spawn_blocking(move || -> Result<_, Problem> {
@@ -196,10 +195,8 @@ pub(crate) async fn export(
         Ok(Page::make(&*ledger, tenant, position)?)
     });
     let page = made.await.map_err(ended)??;
-    if is_first {
-        let entry = caller.entry(format!("{word} {}", page.told));
-        service.catalog.audit(&caller.tenant, &entry, service.now()).await?;
-    }
+    // Each page: where an export begins is for whoever asks to say.
+    caller.fetches(&service, format!("{word} {}", page.told), || None).await?;
     let size = page.bytes.len();
     let mut response = Response::new(pieces(page.bytes.into(), place));
     set(&mut response, header::CONTENT_TYPE, exchange::MEDIA_TYPE);
@@ -307,8 +304,9 @@ impl Filling {
             }
             let after = begin.filter(|(feed, _)| *feed == set.feed).map(|(_, id)| id);
             ledger.changed_records(since, until, &set, after, &mut |changed| {
-                is_full =
-                    self.count == self.page_size || self.bytes.len() as u64 >= exchange::PAGE_BYTES;
+                // Whatever feeds are told of first: a page goes on by at least one record.
+                let is_long = self.bytes.len() as u64 >= exchange::PAGE_BYTES;
+                is_full = self.count == self.page_size || (self.count > 0 && is_long);
                 if is_full {
                     return ControlFlow::Break(());
                 }
@@ -324,7 +322,8 @@ impl Filling {
                 return Err(NoPage::Problem(problem));
             }
         }
-        let records = self.head.records + u64::from(self.count);
+        // A number that somebody made up is nobody else's.
+        let records = self.head.records.saturating_add(u64::from(self.count));
         let next = is_full.then(|| {
             let until = Some(self.head.until);
             Position { until, records, after: self.last, ..position }.token()

@@ -55,6 +55,8 @@ impl Feeds for PostgresLedger {
             let sql = "DELETE FROM ledger.block WHERE record_set = $1 AND id = $2";
             let removed = match self.find_set(session, set)? {
                 Some(number) => {
+                    // A pull under way is waited for: it left the id out and says so at its end.
+                    self.existing_feed(session, &set.feed)?;
                     // What its origin held meanwhile is not told again but with all of it.
                     let whole = "UPDATE ledger.origin SET sequence = 0 WHERE feed =
                                    (SELECT feed FROM ledger.record_set WHERE number = $1)";

@@ -22,6 +22,10 @@ const PAGE_ROWS: usize = 4096;
 /// Contents of one statement.
 const PAGE_CONTENTS: usize = 512;
 
+/// Changed contents of one statement: whoever asks for them stops soon, and what a statement gives
+/// comes whole.
+const PAGE_CHANGED: usize = 32;
+
 impl Snapshots for PostgresLedger {
     fn head(&self) -> Result<Seq, LedgerError> {
         self.reading("read the newest sequence", Session::head)
@@ -199,7 +203,7 @@ impl ChangedRows {
                SELECT id, seq, gone, content_digest, size, modified, format, content
                FROM ledger.version WHERE record_set = $1 AND id > $2 AND seq > $3 AND seq <= $4
                AND (superseded_by IS NULL OR superseded_by > $4) AND (gone = 0 OR $3 > 0)
-               ORDER BY id LIMIT {PAGE_CONTENTS}
+               ORDER BY id LIMIT {PAGE_CHANGED}
              ) AS v LEFT JOIN ledger.content AS c ON c.number = v.content ORDER BY v.id"
         );
         let statement = session.statement(&sql)?;
@@ -210,7 +214,7 @@ impl ChangedRows {
         let mut next = None;
         while let Some(row) = rows.next()? {
             count += 1;
-            if count == PAGE_CONTENTS {
+            if count == PAGE_CHANGED {
                 next = Some(row.get::<_, &[u8]>(0).to_vec());
             }
             if self.give(&row, each)?.is_break() {
