@@ -304,7 +304,10 @@ where
                 Ok(()) => telling.told(news, now),
                 Err(DriveError::Refused { .. } | DriveError::NoRun(_)) => cancel.set(),
                 // Without an answer the worker goes on: its lease may last.
-                Err(error) => self.store_failed(&lease.run, error),
+                Err(error) => {
+                    telling.wait(now);
+                    self.store_failed(&lease.run, error);
+                }
             }
         }
     }
@@ -386,6 +389,11 @@ impl Telling {
             self.tells_at = now.after((taken / 20).clamp(TELLING_MS.0, TELLING_MS.1));
             self.last = news;
         }
+    }
+
+    /// That it was not told: a store that does not answer is not asked again at once.
+    fn wait(&mut self, now: Millis) {
+        self.tells_at = now.after(TELLING_MS.1);
     }
 }
 

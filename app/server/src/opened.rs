@@ -6,14 +6,15 @@ use std::io::{self, Read as _};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Bytes;
 use stella_depot::{BlobReader, BundleRecord, Depot, KeptBundle, Slice, StoredFile, VirtualTar};
 use stella_model::Digest;
 
 use crate::api::Problem;
-use crate::listener::direct::LARGEST;
+use crate::listener::direct::{LARGEST, Outbox, is_in_memory, read_from_memory};
 
 /// Files of a bundle that stay open at most.
-const FILES: usize = 64;
+const FILES: usize = 32;
 
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
@@ -51,17 +52,23 @@ impl Opened {
         &self.tar
     }
 
-    /// A file of it that is open already.
-    pub(crate) fn file(&self, stored: &StoredFile) -> Option<Arc<File>> {
-        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = files.iter().find(|(digest, _)| *digest == stored.digest);
-        found.map(|(_, file)| file.clone())
-    }
-
-    /// Opens a file of it, if this machine has it whole; may wait for a disk.
-    pub(crate) fn open(&self, stored: &StoredFile) -> Option<Arc<File>> {
+    /// A file of it, if this machine has it whole. That it is there was looked at a moment ago, so that
+    /// opening it waits for no disk. Large ones stay open: of small ones nobody asks for ranges.
+    fn open(&self, stored: &StoredFile) -> Option<Arc<File>> {
+        if stored.size < LARGE {
+            return self.depot.open_here(stored).ok().map(Arc::new);
+        }
+        let found = {
+            let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.iter().find(|(digest, _)| *digest == stored.digest).map(|(_, file)| file.clone())
+        };
+        if found.is_some() {
+            return found;
+        }
         let file = Arc::new(self.depot.open_here(stored).ok()?);
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two may have looked for it at once.
+        files.retain(|(digest, _)| *digest != stored.digest);
         if files.len() >= FILES {
             files.pop_front();
         }
@@ -86,6 +93,8 @@ pub(crate) struct Rest {
     /// What comes after the file that is read.
     range: Range<u64>,
     file: Option<Reading>,
+    /// What sends large files as they are, where the connection has it.
+    outbox: Option<Outbox>,
 }
 
 /// A file that is read.
@@ -93,13 +102,84 @@ struct Reading {
     stored: StoredFile,
     /// What is left of it.
     range: Range<u64>,
+    /// The file, if this machine has it.
+    file: Option<Arc<File>>,
     reader: Option<BlobReader>,
 }
 
 impl Rest {
     /// A range of a bundle; what lies beyond the end is left out.
-    pub(crate) fn new(opened: Arc<Opened>, of: Of, range: Range<u64>) -> Rest {
-        Rest { opened, of, range, file: None }
+    pub(crate) fn new(
+        opened: Arc<Opened>,
+        of: Of,
+        range: Range<u64>,
+        outbox: Option<Outbox>,
+    ) -> Rest {
+        Rest { opened, of, range, file: None, outbox }
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.file.is_none() && self.range.is_empty()
+    }
+
+    /// What comes next and is in memory, a piece of it at most; waits for no disk. Nothing if what comes
+    /// next is not, and at the end.
+    pub(crate) fn ready(&mut self) -> Bytes {
+        let mut bytes = Vec::new();
+        loop {
+            self.compute(&mut bytes);
+            let left = PIECE.saturating_sub(bytes.len());
+            let Some(reading) = self.file.as_mut().filter(|_| left > 0) else { break };
+            if let Some(outbox) = self.outbox.as_ref().filter(|_| reading.is_large()) {
+                if !bytes.is_empty() {
+                    break;
+                }
+                let piece = reading.put_into(outbox);
+                self.close_if_read();
+                return piece.unwrap_or_default();
+            }
+            if reading.read_from_memory(left, &mut bytes) == 0 {
+                break;
+            }
+            self.close_if_read();
+        }
+        Bytes::from(bytes)
+    }
+
+    /// Reads what comes next, a piece of it at most, from wherever it is. Nothing is read at the end
+    /// alone.
+    ///
+    /// # Errors
+    /// Also if a file is gone or shorter than it was.
+    pub(crate) fn read(&mut self) -> io::Result<Bytes> {
+        let mut bytes = Vec::new();
+        self.compute(&mut bytes);
+        let Some(reading) = &mut self.file else { return Ok(Bytes::from(bytes)) };
+        let depot = &self.opened.depot;
+        let reader = reading
+            .reader
+            .get_or_insert_with(|| depot.reader(&reading.stored, reading.range.clone()));
+        let most = reading.range.end - reading.range.start;
+        let most = most.min(PIECE.saturating_sub(bytes.len()) as u64);
+        let read = reader.take(most).read_to_end(&mut bytes)?;
+        reading.range.start += read as u64;
+        self.close_if_read();
+        Ok(Bytes::from(bytes))
+    }
+
+    /// Adds the bytes up to the next file, which are in no file, and goes on to that.
+    fn compute(&mut self, into: &mut Vec<u8>) {
+        while self.file.is_none() && into.len() < PIECE {
+            match self.next() {
+                Some(Slice::Bytes(bytes)) => into.extend(bytes),
+                Some(Slice::File { stored, range }) => {
+                    let file = self.opened.open(&stored);
+                    self.file = Some(Reading { stored, range, file, reader: None });
+                }
+                None => return,
+            }
+        }
     }
 
     /// What comes after the file that is read.
@@ -113,65 +193,8 @@ impl Rest {
         Some(slice)
     }
 
-    /// The bytes up to the next file, which are in no file.
-    pub(crate) fn computed(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.compute(&mut bytes);
-        bytes
-    }
-
-    fn compute(&mut self, into: &mut Vec<u8>) {
-        while self.file.is_none() && into.len() < PIECE {
-            match self.next() {
-                Some(Slice::Bytes(bytes)) => into.extend(bytes),
-                Some(Slice::File { stored, range }) => {
-                    self.file = Some(Reading { stored, range, reader: None });
-                }
-                None => return,
-            }
-        }
-    }
-
-    /// The range of a file that comes next, as much of it as can be sent at once, if it is a large one.
-    pub(crate) fn large(&self) -> Option<(&Arc<Opened>, StoredFile, Range<u64>)> {
-        let file = self.file.as_ref().filter(|file| file.is_large())?;
-        let end = file.range.end.min(file.range.start + LARGEST as u64);
-        Some((&self.opened, file.stored, file.range.start..end))
-    }
-
-    /// Passes over bytes of the file that comes next, which somebody else sends.
-    pub(crate) fn pass(&mut self, bytes: u64) {
-        if let Some(file) = &mut self.file {
-            file.reader = None;
-            file.range.start += bytes;
-        }
-        self.close_if_read();
-    }
-
-    /// Reads what comes next, a piece of it at most; with `ends_at_large` no more than what comes
-    /// before a large file. Nothing is read at the end alone.
-    ///
-    /// # Errors
-    /// Also if a file is gone or shorter than it was.
-    pub(crate) fn read(&mut self, into: &mut Vec<u8>, ends_at_large: bool) -> io::Result<()> {
-        loop {
-            self.compute(into);
-            let Some(file) = &mut self.file else { return Ok(()) };
-            let left = PIECE.saturating_sub(into.len());
-            if left == 0 || (ends_at_large && !into.is_empty() && file.is_large()) {
-                return Ok(());
-            }
-            let (depot, stored, range) = (&self.opened.depot, &file.stored, file.range.clone());
-            let reader = file.reader.get_or_insert_with(|| depot.reader(stored, range));
-            into.reserve(left.min(usize::try_from(stored.size).unwrap_or(left)));
-            let read = reader.take(left as u64).read_to_end(into)?;
-            file.range.start += read as u64;
-            self.close_if_read();
-        }
-    }
-
     fn close_if_read(&mut self) {
-        if self.file.as_ref().is_some_and(|file| file.range.is_empty()) {
+        if self.file.as_ref().is_some_and(|reading| reading.range.is_empty()) {
             self.file = None;
         }
     }
@@ -180,5 +203,36 @@ impl Rest {
 impl Reading {
     fn is_large(&self) -> bool {
         self.range.end - self.range.start >= LARGE
+    }
+
+    /// Has as much of it sent as can be at once; gives what stands for that. None if it is not in
+    /// memory.
+    fn put_into(&mut self, outbox: &Outbox) -> Option<Bytes> {
+        let file = self.file.as_ref()?;
+        let end = self.range.end.min(self.range.start + LARGEST as u64);
+        let range = self.range.start..end;
+        if !is_in_memory(file, &range) {
+            return None;
+        }
+        self.pass(end);
+        let file = self.file.clone()?;
+        Some(outbox.put(file, range))
+    }
+
+    /// Reads what of it is in memory, so many bytes at most; gives how many.
+    fn read_from_memory(&mut self, most: usize, into: &mut Vec<u8>) -> usize {
+        let Some(file) = &self.file else { return 0 };
+        let left = usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX);
+        let read = read_from_memory(file, self.range.start, most.min(left), into);
+        self.pass(self.range.start + read as u64);
+        read
+    }
+
+    /// Goes on at a byte: what was read by another way is not read again.
+    fn pass(&mut self, at: u64) {
+        if at > self.range.start {
+            self.reader = None;
+            self.range.start = at;
+        }
     }
 }

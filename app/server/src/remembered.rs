@@ -30,14 +30,16 @@ const MANY: u64 = 10_000;
 /// Bundles that are open at most. One of ten thousand files takes some megabytes.
 const BUNDLES: u64 = 32;
 
-/// Somebody who fetches something of the bundle of a run.
+/// Somebody who fetches something, in however many requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Fetching {
-    /// The run.
-    pub(crate) run: RunKey,
+    /// Of whom.
+    pub(crate) tenant: TenantId,
+    /// What.
+    pub(crate) object: String,
     /// Who.
     pub(crate) name: String,
-    /// What they fetch it by.
+    /// By which request.
     pub(crate) request: &'static str,
 }
 
@@ -69,5 +71,16 @@ impl Default for Remembered {
             opened: cache(BUNDLES, OPEN),
             fetching: cache(MANY, FETCHING),
         }
+    }
+}
+
+impl Remembered {
+    /// Lets go of what is too old to be used, also where nobody asks for anything: bundles have files
+    /// open.
+    pub(crate) fn forget_old(&self) {
+        self.callers.run_pending_tasks();
+        self.bundles.run_pending_tasks();
+        self.opened.run_pending_tasks();
+        self.fetching.run_pending_tasks();
     }
 }

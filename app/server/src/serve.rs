@@ -124,6 +124,7 @@ fn look_and_forget(runtime: &Runtime, service: &Arc<Service>) {
         loop {
             tokio::time::sleep(FORGET).await;
             service.limits.forget_quiet();
+            service.remembered.forget_old();
         }
     });
 }
@@ -204,5 +205,6 @@ fn open(runtime: &Runtime, work: &Work) -> anyhow::Result<Service> {
         scheme: "http",
         watchers: Watchers::default(),
         remembered: Remembered::default(),
+        writable: tokio::sync::Mutex::default(),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use stella_catalog::Catalog;
 use stella_depot::Bucket;
@@ -40,6 +40,8 @@ pub(crate) struct Service {
     pub(crate) scheme: &'static str,
     pub(crate) watchers: Watchers,
     pub(crate) remembered: Remembered,
+    /// When it was last found that the data directory can be written.
+    pub(crate) writable: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// The store of a tenant as those need it who want its depot alone: without ledger and keys.

@@ -23,15 +23,22 @@ pub(crate) struct Certificate {
     key: PathBuf,
     provider: Arc<CryptoProvider>,
     current: RwLock<Arc<CertifiedKey>>,
+    /// When the files were changed that were read first.
+    first: Changed,
 }
+
+/// When the files were changed last.
+type Changed = [Option<SystemTime>; 2];
 
 impl Certificate {
     /// Reads both files.
     pub(crate) fn read(chain: &Path, key: &Path) -> anyhow::Result<Arc<Certificate>> {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        // Looked at before they are read: what changes from then on is seen.
+        let first = changed(chain, key);
         let current = RwLock::new(Arc::new(read(chain, key, &provider)?));
         let (chain, key) = (chain.to_owned(), key.to_owned());
-        Ok(Arc::new(Certificate { chain, key, provider, current }))
+        Ok(Arc::new(Certificate { chain, key, provider, current, first }))
     }
 
     /// What takes TLS connections with it: TLS 1.2 and 1.3, HTTP/2 where the client can.
@@ -47,35 +54,45 @@ impl Certificate {
     /// Takes what is in the files once they have changed, for as long as it is waited for. Files that
     /// do not fit each other, such as in the middle of being replaced, change nothing.
     pub(crate) async fn follow(self: Arc<Certificate>) {
-        let mut seen = self.changed();
+        let mut seen = self.first;
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = self.changed();
-            if now == seen {
-                continue;
-            }
-            match read(&self.chain, &self.key, &self.provider) {
-                Ok(new) => {
-                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-                    seen = now;
-                    tracing::info!(file = %self.chain.display(), "a new certificate is in use");
-                }
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    tracing::warn!(
-                        error,
-                        "the certificate changed and is of no use; the old one stays"
-                    );
-                }
+            let own = self.clone();
+            // Files may be where a disk or a network has to be waited for.
+            let looked = tokio::task::spawn_blocking(move || own.look(&mut seen).then_some(seen));
+            if let Ok(Some(now)) = looked.await {
+                seen = now;
             }
         }
     }
 
-    /// When the files were changed last.
-    fn changed(&self) -> [Option<SystemTime>; 2] {
-        let time = |path: &Path| std::fs::metadata(path).ok()?.modified().ok();
-        [time(&self.chain), time(&self.key)]
+    /// Looks once; whether the files have changed.
+    fn look(&self, seen: &mut Changed) -> bool {
+        let now = changed(&self.chain, &self.key);
+        if now == *seen {
+            return false;
+        }
+        *seen = now;
+        match read(&self.chain, &self.key, &self.provider) {
+            Ok(new) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+                tracing::info!(file = %self.chain.display(), "a new certificate is in use");
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(
+                    error,
+                    "the certificate changed and is of no use; the old one stays"
+                );
+            }
+        }
+        true
     }
+}
+
+fn changed(chain: &Path, key: &Path) -> Changed {
+    let time = |path: &Path| std::fs::metadata(path).ok()?.modified().ok();
+    [time(chain), time(key)]
 }
 
 impl ResolvesServerCert for Certificate {

@@ -59,7 +59,9 @@ impl Uploads {
         for _ in 0..MOST_PAGES {
             let Some(text) = self.page(below, after.as_ref()).await? else { break };
             let page = read(&text).map_err(failed)?;
-            all.extend(page.uploads);
+            // A server that tells of more than it was asked for tells of what is others'.
+            let prefix = format!("{below}/");
+            all.extend(page.uploads.into_iter().filter(|one| one.path.starts_with(&prefix)));
             match page.next {
                 // A server that tells the same again tells nothing more.
                 Some(next) if after.as_ref() != Some(&next) => after = Some(next),

@@ -11,6 +11,7 @@ use stella_model::{Digest, DigestBuilder, ErrorCode, TenantId};
 
 use super::{Provider, Request, Scope};
 use crate::api::{BASE, Problem};
+use crate::remembered::Fetching;
 use crate::service::Service;
 use crate::telemetry::trace;
 
@@ -56,9 +57,29 @@ impl Caller {
         }
     }
 
-    /// What they ask for, as the audit log names it.
-    pub(crate) fn request_name(&self) -> &'static str {
-        self.request.name
+    /// Tells the audit log that they fetch something: once an hour, in however many requests they do.
+    pub(crate) async fn fetches(
+        &self,
+        service: &Service,
+        object: String,
+        details: impl FnOnce() -> Option<String>,
+    ) -> Result<(), Problem> {
+        let fetching = Fetching {
+            tenant: self.tenant.clone(),
+            object: object.clone(),
+            name: self.name.clone(),
+            request: self.request.name,
+        };
+        if service.remembered.fetching.contains_key(&fetching) {
+            return Ok(());
+        }
+        let mut entry = self.entry(object);
+        if let Some(details) = details() {
+            entry.details = details;
+        }
+        service.catalog.audit(&self.tenant, &entry, service.now()).await?;
+        service.remembered.fetching.insert(fetching, ());
+        Ok(())
     }
 
     /// Whether they may what a scope allows.
@@ -155,7 +176,8 @@ async fn authenticate(
     };
     match &found {
         Ok((known, None)) => service.remembered.callers.insert(said, known.clone()),
-        Err(problem) if problem.is_unauthenticated() => {
+        // Also who is known to the provider and to no tenant.
+        Err(problem) if problem.is_unauthenticated() || problem.code() == ErrorCode::NotAllowed => {
             if let Some(Peer(address)) = parts.extensions.get::<Peer>() {
                 service.limits.stranger(*address)?;
             }

@@ -60,12 +60,17 @@ pub(super) async fn kept_lately(
 /// Opens a bundle of the caller's tenant.
 async fn open(service: &Service, caller: &Caller, bundle: Bundle) -> Result<Arc<Opened>, Problem> {
     let store = service.store(&caller.tenant);
-    let opened = tokio::task::spawn_blocking(move || {
+    let found = tokio::task::spawn_blocking(move || {
         let kept = stella_engine::kept_bundle(&store, &bundle)?;
-        Opened::new(store.depot(), kept).map(Arc::new)
+        Ok::<_, Problem>((store.depot(), kept))
     });
-    let opened = opened.await.map_err(ended)??;
+    let (depot, kept) = found.await.map_err(ended)??;
+    // Whoever fetches it already has files of it open.
     let name = (caller.tenant.clone(), bundle.files);
+    if let Some(opened) = service.remembered.opened.get(&name) {
+        return Ok(opened);
+    }
+    let opened = Arc::new(Opened::new(depot, kept)?);
     service.remembered.opened.insert(name, opened.clone());
     Ok(opened)
 }

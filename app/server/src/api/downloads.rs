@@ -3,7 +3,6 @@
 //! A piece is made when the client has taken the one before, so that a slow one holds memory for one
 //! piece and no thread.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,12 +18,11 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::extract::RunId;
 use super::range::{Asked, asked};
-use super::{Problem, bundles, runs};
+use super::{Problem, bundles};
 use crate::access::Caller;
 use crate::access::limits::Place;
-use crate::listener::direct::{Outbox, is_in_memory};
+use crate::listener::direct::Outbox;
 use crate::opened::{Of, Opened, Rest};
-use crate::remembered::Fetching;
 use crate::service::Service;
 
 /// Something of a bundle that can be read from any place on.
@@ -159,29 +157,10 @@ impl Fetch {
             set(&mut response, name, &format!("sha-256=:{digest}:"));
         }
         if method == Method::GET && response.status().is_success() {
-            self.audit().await?;
+            let first = || Some(serde_json::json!({ "first": self.what.as_ref()? }).to_string());
+            self.caller.fetches(&self.service, self.run.to_string(), first).await?;
         }
         Ok(response)
-    }
-
-    /// Tells the audit log, once an hour however many ranges are fetched.
-    async fn audit(&self) -> Result<(), Problem> {
-        let Fetch { service, caller, run, what, .. } = self;
-        let fetching = Fetching {
-            run: runs::key(caller, *run),
-            name: caller.name.clone(),
-            request: caller.request_name(),
-        };
-        if service.remembered.fetching.contains_key(&fetching) {
-            return Ok(());
-        }
-        let mut entry = caller.entry(run.to_string());
-        if let Some(what) = what {
-            entry.details = serde_json::json!({ "first": what }).to_string();
-        }
-        service.catalog.audit(&caller.tenant, &entry, service.now()).await?;
-        service.remembered.fetching.insert(fetching, ());
-        Ok(())
     }
 
     /// An answer with a range of something.
@@ -197,9 +176,9 @@ impl Fetch {
             true => Body::empty(),
             false => {
                 let place = self.service.limits.enter(Place::Download, &self.caller.tenant)?;
-                let rest = Rest::new(content.opened, content.of, range);
                 let outbox = self.outbox.as_ref().map(|Extension(outbox)| outbox.clone());
-                pieces(Sending { service: self.service.clone(), rest, outbox, _place: place })
+                let rest = Rest::new(content.opened, content.of, range, outbox);
+                pieces(Sending { service: self.service.clone(), rest, _place: place })
             }
         };
         let mut response = (status, body).into_response();
@@ -220,48 +199,26 @@ pub(super) fn set(response: &mut Response, name: HeaderName, value: &str) {
 struct Sending {
     service: Arc<Service>,
     rest: Rest,
-    outbox: Option<Outbox>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Sending {
-    /// The next piece: of a file that is in memory what stands for it, else bytes that are read on a
-    /// thread that may wait for the disk.
+    /// The next piece: what is in memory at once, else what is read on a thread that may wait for the
+    /// disk.
     async fn piece(mut self) -> io::Result<Option<(Bytes, Sending)>> {
-        let mut bytes = self.rest.computed();
-        let piece = match self.direct().await {
-            Some(_) if !bytes.is_empty() => Bytes::from(bytes),
-            Some((outbox, file, range)) => {
-                self.rest.pass(range.end - range.start);
-                outbox.put(file, range)
-            }
-            None => {
-                let ends_at_large = self.outbox.is_some();
-                let read = tokio::task::spawn_blocking(move || {
-                    self.rest.read(&mut bytes, ends_at_large)?;
-                    Ok::<_, io::Error>((Bytes::from(bytes), self))
-                });
-                let (piece, sending) = read.await.map_err(io::Error::other)??;
-                self = sending;
-                piece
-            }
-        };
+        if self.rest.is_over() {
+            return Ok(None);
+        }
+        let mut piece = self.rest.ready();
+        if piece.is_empty() {
+            let read = tokio::task::spawn_blocking(move || {
+                let piece = self.rest.read()?;
+                Ok::<_, io::Error>((piece, self))
+            });
+            (piece, self) = read.await.map_err(io::Error::other)??;
+        }
         self.service.figures.download_bytes.inc_by(piece.len() as u64);
         Ok((!piece.is_empty()).then_some((piece, self)))
-    }
-
-    /// What can go out as it is: a large range of a file that is in memory.
-    async fn direct(&self) -> Option<(Outbox, Arc<File>, Range<u64>)> {
-        let outbox = self.outbox.as_ref()?;
-        let (opened, stored, range) = self.rest.large()?;
-        let file = match opened.file(&stored) {
-            Some(file) => file,
-            None => {
-                let opened = opened.clone();
-                tokio::task::spawn_blocking(move || opened.open(&stored)).await.ok()??
-            }
-        };
-        is_in_memory(&file, &range).then(|| (outbox.clone(), file, range))
     }
 }
 

@@ -20,6 +20,7 @@ mod runs;
 mod tokens;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -40,6 +41,9 @@ use crate::telemetry::traced;
 
 /// Where the interface begins.
 pub(crate) const BASE: &str = "/api/export/v1";
+
+/// How long it is believed that the data directory can be written.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Largest body of a request, in bytes: orders and profiles are small.
 const LARGEST_BODY: usize = 1 << 20;
@@ -128,6 +132,11 @@ async fn health() -> &'static str {
     responses((status = 200, description = "it answers", body = String, content_type = "text/plain")))]
 async fn ready(State(service): State<Arc<Service>>) -> Result<&'static str, Problem> {
     service.catalog.ping().await?;
+    // Anybody may ask: whoever asks often has the same answer for a moment, as long as it is a good one.
+    let mut tried = service.writable.lock().await;
+    if tried.is_some_and(|at| at.elapsed() < MOMENT) {
+        return Ok("ok\n");
+    }
     let data = service.data.clone();
     let written = tokio::task::spawn_blocking(move || {
         can_write(&data)?;
@@ -136,6 +145,8 @@ async fn ready(State(service): State<Arc<Service>>) -> Result<&'static str, Prob
         if depot.exists() { can_write(&depot) } else { Ok(()) }
     });
     let written = written.await.map_err(ended)?;
+    *tried = written.is_ok().then(std::time::Instant::now);
+    drop(tried);
     written.map_err(|error| {
         let message = format!("the data directory cannot be written: {error}");
         let problem = Problem::new(ErrorCode::Io, message).retry_after(30);

@@ -60,9 +60,17 @@ impl Outbox {
 /// Whether the beginning and the end of a range of a file are in memory, so that sending it does not
 /// wait for a disk. Where the system cannot tell, or cannot send files, they count as not there.
 pub(crate) fn is_in_memory(file: &File, range: &Range<u64>) -> bool {
-    !range.is_empty()
-        && system::has_in_memory(file, range.start)
-        && system::has_in_memory(file, range.end - 1)
+    let has = |at| system::read_in_memory(file, at, &mut [0]) == 1;
+    !range.is_empty() && has(range.start) && has(range.end - 1)
+}
+
+/// Adds what of a file is in memory from a byte on, so many bytes at most; gives how many.
+pub(crate) fn read_from_memory(file: &File, at: u64, most: usize, into: &mut Vec<u8>) -> usize {
+    let had = into.len();
+    into.resize(had + most, 0);
+    let read = system::read_in_memory(file, at, &mut into[had..]);
+    into.truncate(had + read);
+    read
 }
 
 #[cfg(target_os = "linux")]
@@ -77,10 +85,8 @@ mod system {
     /// That more follows at once.
     pub(super) const MORE: SendFlags = SendFlags::MORE;
 
-    pub(super) fn has_in_memory(file: &File, at: u64) -> bool {
-        let mut byte = [0];
-        let bytes = &mut [IoSliceMut::new(&mut byte)];
-        preadv2(file, bytes, at, ReadWriteFlags::NOWAIT).is_ok_and(|read| read == 1)
+    pub(super) fn read_in_memory(file: &File, at: u64, into: &mut [u8]) -> usize {
+        preadv2(file, &mut [IoSliceMut::new(into)], at, ReadWriteFlags::NOWAIT).unwrap_or(0)
     }
 
     pub(super) fn send(
@@ -104,8 +110,8 @@ mod system {
     pub(super) const MORE: SendFlags = SendFlags::empty();
 
     /// Nothing is: files are read and written.
-    pub(super) fn has_in_memory(_: &File, _: u64) -> bool {
-        false
+    pub(super) fn read_in_memory(_: &File, _: u64, _: &mut [u8]) -> usize {
+        0
     }
 
     pub(super) fn send(_: &TcpStream, _: &File, _: &mut u64, _: usize) -> io::Result<usize> {
@@ -296,5 +302,10 @@ mod tests {
         let file = file(&[7; 5000]);
         // Some file systems cannot tell: then neither is said to be there.
         assert!(!is_in_memory(&file, &(4000..6000)));
+        let mut bytes = b"before".to_vec();
+        let read = read_from_memory(&file, 4990, 100, &mut bytes);
+        assert!([0, 10].contains(&read), "{read}");
+        assert_eq!(bytes, [&b"before"[..], &vec![7; read]].concat());
+        assert_eq!(read_from_memory(&file, 6000, 100, &mut bytes), 0);
     }
 }
