@@ -40,6 +40,10 @@ fn feed(name: &str, records: u64) -> FeedTold {
 
 fn record(feed: &str, id: &str, sequence: u64) -> Vec<u8> {
     let content = format!(r#"{{"affected":[],"id":"{id}","modified":"2026-01-01T00:00:00Z"}}"#);
+    record_of(&content, feed, id, sequence)
+}
+
+fn record_of(content: &str, feed: &str, id: &str, sequence: u64) -> Vec<u8> {
     let head = RecordHead {
         content_digest: Digest::of(content.as_bytes()),
         feed: feed.parse().expect("a feed"),
@@ -280,7 +284,7 @@ fn fetch_from(answer: Vec<u8>, limits: Limits, stalls: bool) -> Result<bool, Rem
         });
         let credentials = Credentials { token: "t".into(), tenant: Some("local".into()) };
         let client = Client::new(&address, credentials).expect("an address");
-        let mut export = client.ledger_export(query(4), limits, Duration::from_millis(500));
+        let mut export = client.ledger_export(query(4), limits, Duration::from_secs(3));
         let outcome = export.next_page::<RemoteError>(&mut |_| Ok(()));
         assert_eq!(export.state().is_some(), outcome.is_ok());
         outcome
@@ -330,4 +334,32 @@ fn a_line_that_is_too_long_and_a_server_that_stalls_end_the_page() {
     let error = fetch_from(stalled, Limits::DEFAULT, true);
     assert!(error.expect_err("breaks off").may_pass());
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_page_ends_with_a_record_as_long_as_a_record_may_be() {
+    let long = |id: &str, mebibytes: usize, sequence| {
+        let details = "x".repeat(mebibytes << 20);
+        let content = format!(
+            r#"{{"affected":[],"details":"{details}","id":"{id}","modified":"2026-01-01T00:00:00Z"}}"#
+        );
+        record_of(&content, "npm", id, sequence)
+    };
+    let page = |records: &[Vec<u8>]| {
+        let mut page = Vec::new();
+        exchange::write_head(&mut page, &head(4, 0));
+        exchange::write_feed(&mut page, &feed("npm", 2));
+        records.iter().for_each(|record| page.extend(record));
+        exchange::write_end(&mut page, &PageEnd { next: None, records: records.len() as u64 });
+        let page = String::from_utf8(page).expect("is text");
+        answer(exchange::MEDIA_TYPE, page.len(), &page)
+    };
+    let fits = page(&[long("A", 7, 5), long("B", 30, 6)]);
+    assert!(!fetch(fits, Limits::DEFAULT).expect("is right"));
+    let endless = page(&[long("A", 30, 5), record("npm", "B", 6)]);
+    let error = fetch(endless, Limits::DEFAULT).expect_err("goes on after a long record");
+    assert!(
+        matches!(error, RemoteError::Page { fault: PageFault::PageTooLong { .. }, .. }),
+        "{error:?}"
+    );
 }
