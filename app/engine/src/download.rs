@@ -231,7 +231,7 @@ impl Fetch<'_> {
             reached = blob.size();
             match error {
                 Broken::Connection(error) if error.may_pass() && tries < TRIES => {
-                    self.wait(FIRST_WAIT * 2u32.pow(tries))?;
+                    self.cancel.wait(FIRST_WAIT * 2u32.pow(tries))?;
                 }
                 Broken::Connection(error) => return Err(error.into()),
                 Broken::Here(error) => return Err(error),
@@ -270,17 +270,6 @@ impl Fetch<'_> {
             blob.take(&piece[..read]).map_err(|error| Broken::Here(error.into()))?;
             self.fetched.fetch_add(read as u64, Ordering::Relaxed);
             self.tell(read as u64);
-        }
-        Ok(())
-    }
-
-    /// Waits, and looks meanwhile whether it is to stop.
-    fn wait(&self, mut left: Duration) -> Result<(), EngineError> {
-        const LOOK: Duration = Duration::from_millis(100);
-        while !left.is_zero() {
-            self.cancel.check()?;
-            std::thread::sleep(left.min(LOOK));
-            left = left.saturating_sub(LOOK);
         }
         Ok(())
     }

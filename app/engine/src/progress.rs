@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use stella_model::ErrorCode;
 
@@ -134,6 +135,17 @@ impl Cancel {
         }
         let error = EngineError::new(ErrorCode::Interrupted, "interrupted; nothing was changed");
         Err(error.hint("run the same command again; parts that are finished are reused"))
+    }
+
+    /// Waits; fails soon if it is made meanwhile.
+    pub(crate) fn wait(&self, mut left: Duration) -> Result<(), EngineError> {
+        const LOOK: Duration = Duration::from_millis(100);
+        while !left.is_zero() {
+            self.check()?;
+            std::thread::sleep(left.min(LOOK));
+            left = left.saturating_sub(LOOK);
+        }
+        Ok(())
     }
 
     /// Whether it was made.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
 
 use stella_ledger::FeedSpec;
 use stella_model::screen::Safe;
@@ -155,24 +154,13 @@ impl<'a> Fetch<'a> {
                 }
                 Err(Stop::Remote(error)) if error.may_pass() && tries < patience.tries => {
                     self.progress.trouble(&format!("{}; asking again", Safe(&error.to_string())));
-                    self.wait(patience.first_wait * 2u32.pow(tries))?;
+                    self.cancel.wait(patience.first_wait * 2u32.pow(tries))?;
                     tries += 1;
                     self.retries += 1;
                 }
                 Err(stop) => return Err(stop),
             }
         }
-    }
-
-    /// Waits, and looks meanwhile whether it is to stop.
-    fn wait(&self, mut left: Duration) -> Result<(), EngineError> {
-        const LOOK: Duration = Duration::from_millis(100);
-        while !left.is_zero() {
-            self.cancel.check()?;
-            std::thread::sleep(left.min(LOOK));
-            left = left.saturating_sub(LOOK);
-        }
-        Ok(())
     }
 }
 
