@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use stella_manifest::sort_for_carrier;
 use stella_model::{Digest, DigestBuilder, PartName};
 use stella_verify::{BundleFiles, CarrierFault, FileEntry};
 
-use crate::{BlobReader, Depot, DepotError, Kept, StoredFile};
+use crate::{Depot, DepotError, Kept, StoredFile};
 
 /// A file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,14 +105,6 @@ impl KeptBundle {
     /// [`Depot::open`] has them.
     pub fn read(&self, name: &PartName) -> io::Result<File> {
         self.depot.open(&self.found(name)?).map_err(DepotError::into_io)
-    }
-
-    /// Reads a range of a file, as [`Depot::reader`] does.
-    ///
-    /// # Errors
-    /// If the bundle has no such file.
-    pub fn range(&self, name: &PartName, range: Range<u64>) -> io::Result<BlobReader> {
-        Ok(self.depot.reader(&self.found(name)?, range))
     }
 
     /// A file of it as the depot has it.
