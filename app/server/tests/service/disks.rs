@@ -5,12 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use stella_engine::{Cancel, IngestRequest, NoProgress, Store};
-use stella_ledger::{FeedSpec, IngestMode};
+use stella_engine::Store;
 use stella_testkit::Osv;
 
 use crate::machines::NEW;
-use crate::server::{LONGEST, Server, ingest, program};
+use crate::server::{LONGEST, Server, ingest, ingest_large, program};
 
 /// A small disk in memory, gone with the value.
 struct Disk {
@@ -70,20 +69,7 @@ fn mount(how: &[&str], folder: &Path) -> bool {
 /// Takes in the samples and a record of some megabytes that do not become small.
 fn evidence(data: &Path) {
     ingest(data);
-    let dir = stella_testkit::temp_dir();
-    let path = dir.path().join("large.json");
-    let large = Osv::new("TEST-LARGE").affects("npm", "left-pad", "1.3.0").padded(6 << 20);
-    std::fs::write(&path, large.bytes()).expect("writes");
-    let request = IngestRequest {
-        feed: FeedSpec::named("large".parse().expect("a feed")),
-        paths: vec![path],
-        mode: IngestMode::Merge,
-        threads: 1,
-        dry_run: false,
-        now: stella_model::Instant::parse("2026-11-23T12:00:00Z").expect("a time"),
-    };
-    let store = Store::at(data);
-    stella_engine::ingest(&store, &request, &NoProgress, &Cancel::new()).expect("ingests");
+    ingest_large(&Store::at(data), 6 << 20);
 }
 
 /// The digest of the manifest where there is room.

@@ -52,27 +52,8 @@ impl Numbers {
     }
 }
 
-/// Advisories that are large and hardly get smaller by compression.
-fn large_evidence() -> String {
-    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
-    let advisory = |number: u64| {
-        let words = (0..4_000).map(|_| format!("{:016x}", numbers.next()));
-        let details: String = words.collect();
-        let modified = "2026-11-02T10:00:00Z";
-        json!({ "id": format!("ACME-2026-{number}"), "modified": modified, "details": details })
-    };
-    (0..40).map(advisory).map(|advisory| format!("{advisory}\n")).collect()
-}
-
-/// A service with a large bundle.
-fn with_large_bundle(dir: &std::path::Path, more: &[&str]) -> Server {
-    let server = Server::start_with(dir, None, more);
-    let taken = server.ask("POST", "/feeds/large/records", &[], &large_evidence());
-    assert_eq!(taken.status, 200, "{taken:?}");
-    server.start_run("mirror:full", &[]);
-    assert_eq!(server.wait("r-1")["status"], json!("succeeded"));
-    server
-}
+/// Bytes of a document that makes a part which is sent in several pieces.
+const LARGE: usize = 6 << 20;
 
 /// What is fetched over connections that are kept.
 fn fetch(client: &Client, server: &Server, path: &str, range: Option<(u64, u64)>) -> Vec<u8> {
@@ -93,7 +74,7 @@ fn fetch(client: &Client, server: &Server, path: &str, range: Option<(u64, u64)>
 #[test]
 pub(crate) fn what_is_large_comes_as_it_is_in_whatever_ranges() {
     let dir = stella_testkit::temp_dir();
-    let server = with_large_bundle(dir.path(), &[]);
+    let server = Server::with_large_bundle(dir.path(), LARGE, &[]);
     let client = Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
     let all = fetch(&client, &server, "bundle.tar", None);
     // Every file of it stands in the tar as it is fetched by itself.
@@ -128,7 +109,7 @@ pub(crate) fn what_is_large_comes_as_it_is_in_whatever_ranges() {
 #[test]
 fn whoever_fetches_a_bundle_is_told_once_however_many_ranges_they_take() {
     let dir = stella_testkit::temp_dir();
-    let server = with_large_bundle(dir.path(), &[]);
+    let server = Server::with_large_bundle(dir.path(), LARGE, &[]);
     let get = |path: &str, range: &str| {
         let answer = server.ask("GET", path, &[("Range", range)], "");
         assert_eq!(answer.status, 206, "{answer:?}");

@@ -33,12 +33,7 @@ fn ended(process: &mut Child, since: Instant) -> (Option<i32>, Duration) {
 /// A server with a bundle that is larger than what the system keeps for a connection, and the whole tar.
 fn with_large_bundle(data: &Path, drain: &str) -> (Server, Vec<u8>) {
     ingest(data);
-    let large = stella_testkit::Osv::new("TEST-LARGE").affects("npm", "left-pad", "1.3.0");
-    let large = String::from_utf8(large.padded(24 << 20).bytes()).expect("is text");
-    let server = Server::start_with(data, None, &["--drain", drain]);
-    assert_eq!(server.ask("POST", "/feeds/large/records", &[], &large).status, 200);
-    server.start_run("mirror:full", &[]);
-    assert_eq!(server.wait("r-1")["status"], json!("succeeded"));
+    let server = Server::with_large_bundle(data, 24 << 20, &["--drain", drain]);
     let tar = server.ask("GET", "/runs/r-1/bundle.tar", &[], "");
     assert!(tar.status == 200 && tar.body.len() > 12 << 20, "{} {}", tar.head, tar.body.len());
     (server, tar.body)

@@ -5,14 +5,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use stella_engine::{Cancel, IngestRequest, NoProgress, Store};
-use stella_ledger::{FeedSpec, IngestMode};
-use stella_model::Instant;
+use stella_engine::Store;
 use stella_peers::{Postgres, SeaweedFs};
-use stella_testkit::Osv;
 
 use crate::follower::Whereabouts;
-use crate::server::{Answer, Beside, Server, ingest_into, program};
+use crate::server::{Answer, Beside, Server, ingest_into, ingest_large, program};
 
 /// Characters of the text of the one record that is sent to a bucket in several pieces.
 const LARGE: usize = 17 << 20;
@@ -157,16 +154,5 @@ pub(crate) fn evidence(ledger: &str) {
     let dir = stella_testkit::temp_dir();
     let store = Store::at(dir.path()).with_database(ledger);
     ingest_into(&store);
-    let large = Osv::new("TEST-LARGE").affects("npm", "left-pad", "1.3.0").padded(LARGE);
-    let path = dir.path().join("large.json");
-    std::fs::write(&path, large.bytes()).expect("writes");
-    let request = IngestRequest {
-        feed: FeedSpec::named("large".parse().expect("a feed")),
-        paths: vec![path],
-        mode: IngestMode::Merge,
-        threads: 1,
-        dry_run: false,
-        now: Instant::parse("2026-11-23T12:00:00Z").expect("a time"),
-    };
-    stella_engine::ingest(&store, &request, &NoProgress, &Cancel::new()).expect("ingests");
+    ingest_large(&store, LARGE);
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use stella_engine::{Cancel, IngestRequest, NoProgress, Store};
 use stella_ledger::{FeedSpec, IngestMode};
 use stella_model::Instant;
+use stella_testkit::Osv;
 
 use crate::elsewhere;
 
@@ -111,6 +112,16 @@ impl Server {
         };
         let address = address_in(&line());
         (Server { process, address, token, data: data.to_owned() }, line)
+    }
+
+    /// With a bundle of a document of so many bytes, and of what is there.
+    pub(crate) fn with_large_bundle(data: &Path, bytes: usize, more: &[&str]) -> Server {
+        let server = Server::start_with(data, None, more);
+        let evidence = String::from_utf8(large(bytes)).expect("is text");
+        assert_eq!(server.ask("POST", "/feeds/large/records", &[], &evidence).status, 200);
+        server.start_run("mirror:full", &[]);
+        assert_eq!(server.wait("r-1")["status"], json!("succeeded"));
+        server
     }
 
     /// Asks it to end, and waits until it has.
@@ -369,16 +380,33 @@ pub(crate) fn ingest(data: &Path) {
 
 pub(crate) fn ingest_into(store: &Store) {
     for folder in ["advisories", "sbom", "vex", "findings"] {
-        let request = IngestRequest {
-            feed: FeedSpec::named(folder.parse().expect("a feed")),
-            paths: vec![stella_testkit::samples().join(folder)],
-            mode: IngestMode::Merge,
-            threads: 1,
-            dry_run: false,
-            now: Instant::parse("2026-11-23T12:00:00Z").expect("a time"),
-        };
-        stella_engine::ingest(store, &request, &NoProgress, &Cancel::new()).expect("ingests");
+        take_in(store, folder, stella_testkit::samples().join(folder));
     }
+}
+
+/// A document of so many bytes that does not become small.
+pub(crate) fn large(bytes: usize) -> Vec<u8> {
+    Osv::new("TEST-LARGE").affects("npm", "left-pad", "1.3.0").padded(bytes).bytes()
+}
+
+/// Takes in a document of so many bytes.
+pub(crate) fn ingest_large(store: &Store, bytes: usize) {
+    let dir = stella_testkit::temp_dir();
+    let path = dir.path().join("large.json");
+    std::fs::write(&path, large(bytes)).expect("writes");
+    take_in(store, "large", path);
+}
+
+fn take_in(store: &Store, feed: &str, path: PathBuf) {
+    let request = IngestRequest {
+        feed: FeedSpec::named(feed.parse().expect("a feed")),
+        paths: vec![path],
+        mode: IngestMode::Merge,
+        threads: 1,
+        dry_run: false,
+        now: Instant::parse("2026-11-23T12:00:00Z").expect("a time"),
+    };
+    stella_engine::ingest(store, &request, &NoProgress, &Cancel::new()).expect("ingests");
 }
 
 /// The names in a tar.
