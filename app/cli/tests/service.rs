@@ -3,16 +3,15 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::Once;
 use std::time::Duration;
 
 use common::{Outcome, PASSWORD, Stella};
 use serde_json::Value;
+use stella_testkit::{Passing, Proxy};
 
 /// The server beside `stella`, built by whoever needs it first.
 fn server_program() -> PathBuf {
@@ -199,82 +198,29 @@ fn first_name(folder: &str) -> std::ffi::OsString {
     names.remove(0)
 }
 
-/// What somebody between does to the bytes of answers.
-#[derive(Clone, Copy)]
-enum Between {
-    /// Cuts every connection after so many bytes.
-    Cut(u64),
-    /// Changes a byte of every file that is large enough.
-    Flip,
-}
-
-/// A proxy that is up to something; its address, and how many connections it had.
-fn proxy(to: &str, between: Between) -> (String, Arc<AtomicU64>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address").to_string();
-    let (to, connections) = (to.to_owned(), Arc::new(AtomicU64::new(0)));
-    let counted = connections.clone();
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            counted.fetch_add(1, Ordering::Relaxed);
-            let Ok(server) = TcpStream::connect(&to) else { continue };
-            let (mut up_from, mut up_to) =
-                (client.try_clone().expect("clones"), server.try_clone().expect("clones"));
-            std::thread::spawn(move || std::io::copy(&mut up_from, &mut up_to).ok());
-            std::thread::spawn(move || pass(server, client, between));
-        }
-    });
-    (address, connections)
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream, between: Between) {
-    /// Longer than the head of an answer: what comes then is of the file.
-    const HEAD: u64 = 700;
-    let (mut piece, mut passed) = ([0; 1024], 0);
-    let (mut is_file, mut is_changed) = (false, false);
-    while let Ok(read @ 1..) = from.read(&mut piece) {
-        let mut most = read;
-        match between {
-            Between::Cut(after) => most = read.min(usize::try_from(after - passed).unwrap_or(read)),
-            Between::Flip => {
-                let kind = b"application/octet-stream";
-                is_file |= piece[..read].windows(kind.len()).any(|bytes| bytes == kind);
-                if is_file && !is_changed && passed + read as u64 > HEAD {
-                    piece[read - 1] ^= 1;
-                    is_changed = true;
-                }
-            }
-        }
-        if to.write_all(&piece[..most]).is_err() {
-            break;
-        }
-        passed += most as u64;
-        if matches!(between, Between::Cut(after) if passed >= after) {
-            break;
-        }
-    }
-    to.shutdown(std::net::Shutdown::Both).ok();
-    from.shutdown(std::net::Shutdown::Both).ok();
-}
-
 #[test]
 fn a_download_goes_on_at_its_byte_however_often_it_is_cut() {
     let service = Service::start();
     let client = Stella::new();
     assert_eq!(service.run(&client, &["export", "run", "mirror:full", "--watch"]).code, 0);
     // Less than the largest file: no connection carries it whole.
-    let (address, connections) = proxy(&service.address, Between::Cut(9_000));
+    let cut = |passing: &Passing<'_>| {
+        let mut answer = passing.answer();
+        answer.truncate(9_000);
+        Some(answer)
+    };
+    let proxy = Proxy::start(&service.address, cut);
     let dest = client.arg("bundle");
     let key = service.key();
     let fetched = service.run_through(
         &client,
-        &address,
+        &proxy.address(),
         &["export", "download", "r-1", "-d", &dest, "--trusted-key", &key, "-o", "json"],
     );
     assert_eq!(fetched.code, 0, "{fetched:?}");
     let report: Value = serde_json::from_str(&fetched.stdout).expect("is JSON");
     assert_eq!(report["fetchedBytes"], report["bytes"], "no byte came twice: {report}");
-    assert!(connections.load(Ordering::Relaxed) > 3);
+    assert!(proxy.requests() > 3);
     client.ok(&["export", "verify", &dest, "--key", &key, "--local"]);
 }
 
@@ -283,11 +229,21 @@ fn a_byte_that_was_changed_on_its_way_is_found() {
     let service = Service::start();
     let client = Stella::new();
     assert_eq!(service.run(&client, &["export", "run", "mirror:full", "--watch"]).code, 0);
-    let (address, _) = proxy(&service.address, Between::Flip);
+    // The last byte of every file.
+    let flip = |passing: &Passing<'_>| {
+        let mut answer = passing.answer();
+        if passing.path.contains("/parts/")
+            && let Some(last) = answer.last_mut()
+        {
+            *last ^= 1;
+        }
+        Some(answer)
+    };
+    let proxy = Proxy::start(&service.address, flip);
     let dest = client.arg("bundle");
     let key = service.key();
     let args = ["export", "download", "r-1", "-d", &dest, "--trusted-key", &key];
-    let refused = service.run_through(&client, &address, &args);
+    let refused = service.run_through(&client, &proxy.address(), &args);
     assert_eq!(refused.code, 8, "{refused:?}");
     assert!(refused.stderr.contains("ERR_EXPORT_DIGEST_MISMATCH"), "{refused:?}");
     assert!(!Path::new(&dest).exists());

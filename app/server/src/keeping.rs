@@ -173,10 +173,11 @@ impl Keeper {
         let (roots, rules) = (roots(needed), self.rules);
         let collected = tokio::task::spawn_blocking(move || {
             anyhow::ensure!(depot.claim(&owner)?, "it belongs to another catalog");
-            Ok(depot.collect(&roots, &rules)?)
+            let collected = depot.collect(&roots, &rules)?;
+            Ok((collected, depot.clear_unfinished(rules.grace)))
         });
-        let collected = collected.await.context("the collection broke off")??;
-        CollectionEnded { tenant, released, collected }.emit(&self.figures);
+        let (collected, uploads) = collected.await.context("the collection broke off")??;
+        CollectionEnded { tenant, released, collected, uploads }.emit(&self.figures);
         Ok(())
     }
 
@@ -217,12 +218,18 @@ struct CollectionEnded<'a> {
     tenant: &'a TenantId,
     released: u64,
     collected: Collected,
+    /// Uploads thrown away that killed processes left.
+    uploads: Result<u64, DepotError>,
 }
 
 impl CollectionEnded<'_> {
     fn emit(&self, figures: &CollectionFigures) {
-        let CollectionEnded { tenant, released, collected } = self;
-        let Collected { records, blobs, bytes, uploads, unreadable, is_busy } = collected;
+        let CollectionEnded { tenant, released, collected, uploads } = self;
+        let Collected { records, blobs, bytes, unreadable, is_busy } = collected;
+        if let Err(error) = uploads {
+            tracing::warn!(%tenant, %error, "uploads that nobody ended are not cleared");
+        }
+        let uploads = uploads.as_ref().unwrap_or(&0);
         tracing::info!(%tenant, released, records, blobs, bytes, uploads, unreadable, is_busy,
             "depot collected");
         figures.released.inc_by(*released);

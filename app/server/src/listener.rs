@@ -20,6 +20,7 @@ use tower::ServiceExt as _;
 
 use self::direct::{Direct, Outbox};
 use crate::access::Peer;
+use crate::descriptors;
 
 /// Connections at once, where the system allows that many.
 const CONNECTIONS: usize = 8_192;
@@ -105,15 +106,9 @@ pub(crate) async fn serve(
     }
 }
 
-/// Connections that this process can have: each takes a file descriptor, and answers take some more.
+/// Connections that this process can have: each takes a file descriptor.
 fn most_connections() -> usize {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    // As many as the system allows; that it does not is no reason not to serve.
-    limit.current = limit.maximum;
-    let _ = setrlimit(Resource::Nofile, limit);
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(files / 4).unwrap_or(usize::MAX).clamp(16, CONNECTIONS)
+    usize::try_from(descriptors::quarter()).unwrap_or(usize::MAX).clamp(16, CONNECTIONS)
 }
 
 /// Who is connected, by address.

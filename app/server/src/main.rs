@@ -12,6 +12,7 @@ mod access;
 mod api;
 mod arguments;
 mod demo;
+mod descriptors;
 mod end;
 mod keeping;
 mod listener;

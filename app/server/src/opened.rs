@@ -1,40 +1,155 @@
 //! A bundle that is open, for any number of requests.
+//!
+//! Its tar is laid out once, in stretches: each large file is one and goes out as it is; what lies
+//! between two of them, headers and small files, is put together in pieces that are kept for a while.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use stella_depot::{BlobReader, BundleRecord, Depot, KeptBundle, Slice, StoredFile, VirtualTar};
-use stella_model::Digest;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::api::Problem;
+use crate::descriptors;
 use crate::listener::direct::{LARGEST, Outbox, is_in_memory, read_from_memory};
 
-/// Files of a bundle that stay open at most.
-const FILES: usize = 32;
-
-/// Bytes that are read at once.
-const PIECE: usize = 256 << 10;
+/// Bytes that are read at once, or put together.
+const PIECE: u64 = 256 << 10;
 
 /// Least bytes of a file that are worth being sent on their own.
 const LARGE: u64 = 32 << 10;
 
-/// A bundle in the depot, with the tar that it is and the files that were opened last.
+/// Files of all bundles that are kept open at most, besides those that are being sent.
+const FILES: u64 = 1024;
+
+/// Bytes of all bundles that are kept put together at most.
+const BYTES: usize = 32 << 20;
+
+/// How long a file that was in memory is believed to be.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// What bundles that are open may keep, all of them together.
+pub(crate) struct Room {
+    files: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        let files = usize::try_from(descriptors::quarter().min(FILES)).unwrap_or(0);
+        let (files, bytes) = (Arc::new(Semaphore::new(files)), Arc::new(Semaphore::new(BYTES)));
+        Room { files, bytes }
+    }
+}
+
+/// A bundle in the depot, with the tar that it is.
 pub(crate) struct Opened {
     depot: Depot,
     bundle: KeptBundle,
     tar: VirtualTar,
-    files: Mutex<VecDeque<(Digest, Arc<File>)>>,
+    layout: Vec<Stretch>,
+    /// What is kept of each stretch.
+    kept: Vec<Mutex<Option<Kept>>>,
+    room: Arc<Room>,
+    /// Whether another one is open in its place, so that it keeps nothing.
+    is_left: AtomicBool,
+}
+
+/// What is kept of a stretch.
+enum Kept {
+    /// The file that it is, and when it was last in memory.
+    File(
+        Arc<File>,
+        Option<Instant>,
+        #[expect(dead_code, reason = "is given back when dropped")] OwnedSemaphorePermit,
+    ),
+    /// Its bytes.
+    Bytes(Bytes, #[expect(dead_code, reason = "is given back when dropped")] OwnedSemaphorePermit),
+}
+
+/// Bytes of a tar that are read in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stretch {
+    /// Where they begin in the tar.
+    at: u64,
+    size: u64,
+    /// The file that they are; without one they are put together.
+    file: Option<StoredFile>,
+}
+
+/// The stretches of a tar, in order and without gaps.
+fn layout(tar: &VirtualTar) -> Vec<Stretch> {
+    let mut layout = Vec::new();
+    // Where the bytes begin that are in no stretch yet, and where the slice begins.
+    let (mut begin, mut at) = (0, 0);
+    let put_together = |layout: &mut Vec<Stretch>, range: Range<u64>| {
+        layout.extend(range.clone().step_by(PIECE as usize).map(|at| {
+            let size = PIECE.min(range.end - at);
+            Stretch { at, size, file: None }
+        }));
+    };
+    for slice in tar.slices(0..tar.size()) {
+        let size = slice.size();
+        if let Slice::File { stored, .. } = slice
+            && size >= LARGE
+        {
+            put_together(&mut layout, begin..at);
+            layout.push(Stretch { at, size, file: Some(stored) });
+            begin = at + size;
+        }
+        at += size;
+    }
+    put_together(&mut layout, begin..at);
+    layout
 }
 
 impl Opened {
     /// A bundle of a depot.
-    pub(crate) fn new(depot: Depot, bundle: KeptBundle) -> Result<Opened, Problem> {
+    pub(crate) fn new(
+        depot: Depot,
+        bundle: KeptBundle,
+        room: Arc<Room>,
+    ) -> Result<Opened, Problem> {
         let tar = VirtualTar::new(depot.clone(), bundle.record()).map_err(Problem::internal)?;
-        Ok(Opened { depot, bundle, tar, files: Mutex::default() })
+        let layout = layout(&tar);
+        let kept = layout.iter().map(|_| Mutex::default()).collect();
+        Ok(Opened { depot, bundle, tar, layout, kept, room, is_left: AtomicBool::new(false) })
+    }
+
+    /// Lets go of what it keeps, for good. Whoever still fetches it does without.
+    pub(crate) fn leave(&self) {
+        self.is_left.store(true, Ordering::SeqCst);
+        for at in 0..self.kept.len() {
+            *self.kept(at) = None;
+        }
+    }
+
+    /// What is kept of a stretch.
+    fn kept(&self, at: usize) -> MutexGuard<'_, Option<Kept>> {
+        self.kept[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps something of a stretch, if there is room for it.
+    fn keep(
+        &self,
+        at: usize,
+        room: &Arc<Semaphore>,
+        takes: usize,
+        kept: impl FnOnce(OwnedSemaphorePermit) -> Kept,
+    ) {
+        let takes = u32::try_from(takes).unwrap_or(u32::MAX);
+        if let Ok(permit) = room.clone().try_acquire_many_owned(takes) {
+            let mut place = self.kept(at);
+            // Looked at under the lock: nothing comes after it was left.
+            if !self.is_left.load(Ordering::SeqCst) {
+                *place = Some(kept(permit));
+            }
+        }
     }
 
     /// Its files by name.
@@ -52,29 +167,70 @@ impl Opened {
         &self.tar
     }
 
-    /// A file of it, if this machine has it whole. That it is there was looked at a moment ago, so that
-    /// opening it waits for no disk. Large ones stay open: of small ones nobody asks for ranges.
-    fn open(&self, stored: &StoredFile) -> Option<Arc<File>> {
-        if stored.size < LARGE {
-            return self.depot.open_here(stored).ok().map(Arc::new);
-        }
-        let found = {
-            let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-            files.iter().find(|(digest, _)| *digest == stored.digest).map(|(_, file)| file.clone())
-        };
-        if found.is_some() {
-            return found;
+    /// The number of the stretch that has a byte of the tar, and the stretch.
+    fn stretch(&self, at: u64) -> Option<(usize, &Stretch)> {
+        let after = self.layout.partition_point(|stretch| stretch.at <= at);
+        let number = after.checked_sub(1)?;
+        Some((number, self.layout.get(number)?))
+    }
+
+    /// The file that a stretch is, if this machine has it whole. That it is there was looked at a moment
+    /// ago, so that opening it waits for no disk.
+    fn file(&self, number: usize, stored: &StoredFile) -> Option<Arc<File>> {
+        if let Some(Kept::File(file, ..)) = &*self.kept(number) {
+            return Some(file.clone());
         }
         let file = Arc::new(self.depot.open_here(stored).ok()?);
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two may have looked for it at once.
-        files.retain(|(digest, _)| *digest != stored.digest);
-        if files.len() >= FILES {
-            files.pop_front();
-        }
-        files.push_back((stored.digest, file.clone()));
+        self.keep(number, &self.room.files, 1, |permit| Kept::File(file.clone(), None, permit));
         Some(file)
     }
+
+    /// The bytes of a stretch that are put together. With [`Wait::No`] none, if a file in it is not in
+    /// memory.
+    fn put_together(&self, number: usize, wait: Wait) -> io::Result<Option<Bytes>> {
+        if let Some(Kept::Bytes(bytes, _)) = &*self.kept(number) {
+            return Ok(Some(bytes.clone()));
+        }
+        let stretch = self.layout[number];
+        let range = stretch.at..stretch.at + stretch.size;
+        let mut bytes = Vec::with_capacity(PIECE as usize);
+        match wait {
+            Wait::ForDisks => {
+                self.tar.reader(range).read_to_end(&mut bytes)?;
+            }
+            Wait::No => {
+                let mut slices = self.tar.slices(range);
+                if !slices.all(|slice| self.add_from_memory(slice, &mut bytes)) {
+                    return Ok(None);
+                }
+            }
+        }
+        bytes.shrink_to_fit();
+        let bytes = Bytes::from(bytes);
+        let keep = |permit| Kept::Bytes(bytes.clone(), permit);
+        self.keep(number, &self.room.bytes, bytes.len(), keep);
+        Ok(Some(bytes))
+    }
+
+    /// Adds a slice of the tar; gives whether all of it was in memory.
+    fn add_from_memory(&self, slice: Slice, into: &mut Vec<u8>) -> bool {
+        match slice {
+            Slice::Bytes(computed) => into.extend(computed),
+            Slice::File { stored, range } => {
+                let Ok(file) = self.depot.open_here(&stored) else { return false };
+                let size = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+                return read_from_memory(&file, range.start, size, into) == size;
+            }
+        }
+        true
+    }
+}
+
+/// Whether bytes that are not in memory are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    No,
+    ForDisks,
 }
 
 /// What of a bundle is read.
@@ -90,8 +246,8 @@ pub(crate) enum Of {
 pub(crate) struct Rest {
     opened: Arc<Opened>,
     of: Of,
-    /// What comes after the file that is read.
     range: Range<u64>,
+    /// What the range begins in, if that is a file.
     file: Option<Reading>,
     /// What sends large files as they are, where the connection has it.
     outbox: Option<Outbox>,
@@ -104,6 +260,8 @@ struct Reading {
     range: Range<u64>,
     /// The file, if this machine has it.
     file: Option<Arc<File>>,
+    /// The stretch that it is, if it is one.
+    number: Option<usize>,
     reader: Option<BlobReader>,
 }
 
@@ -115,6 +273,11 @@ impl Rest {
         range: Range<u64>,
         outbox: Option<Outbox>,
     ) -> Rest {
+        let size = match &of {
+            Of::Tar => opened.tar.size(),
+            Of::File(stored) => stored.size,
+        };
+        let range = range.start..range.end.min(size);
         Rest { opened, of, range, file: None, outbox }
     }
 
@@ -126,25 +289,14 @@ impl Rest {
     /// What comes next and is in memory, a piece of it at most; waits for no disk. Nothing if what comes
     /// next is not, and at the end.
     pub(crate) fn ready(&mut self) -> Bytes {
-        let mut bytes = Vec::new();
-        loop {
-            self.compute(&mut bytes);
-            let left = PIECE.saturating_sub(bytes.len());
-            let Some(reading) = self.file.as_mut().filter(|_| left > 0) else { break };
-            if let Some(outbox) = self.outbox.as_ref().filter(|_| reading.is_large()) {
-                if !bytes.is_empty() {
-                    break;
-                }
-                let piece = reading.put_into(outbox);
-                self.close_if_read();
-                return piece.unwrap_or_default();
-            }
-            if reading.read_from_memory(left, &mut bytes) == 0 {
-                break;
-            }
-            self.close_if_read();
-        }
-        Bytes::from(bytes)
+        self.open_file();
+        let outbox = self.outbox.as_ref();
+        let ready = match &mut self.file {
+            Some(reading) => reading.ready(&self.opened, outbox),
+            None => self.put_together(Wait::No).ok().flatten(),
+        };
+        self.close_file_if_read();
+        ready.unwrap_or_default()
     }
 
     /// Reads what comes next, a piece of it at most, from wherever it is. Nothing is read at the end
@@ -153,79 +305,106 @@ impl Rest {
     /// # Errors
     /// Also if a file is gone or shorter than it was.
     pub(crate) fn read(&mut self) -> io::Result<Bytes> {
-        let mut bytes = Vec::new();
-        self.compute(&mut bytes);
-        let Some(reading) = &mut self.file else { return Ok(Bytes::from(bytes)) };
-        let depot = &self.opened.depot;
-        let reader = reading
-            .reader
-            .get_or_insert_with(|| depot.reader(&reading.stored, reading.range.clone()));
-        let most = reading.range.end - reading.range.start;
-        let most = most.min(PIECE.saturating_sub(bytes.len()) as u64);
-        let read = reader.take(most).read_to_end(&mut bytes)?;
-        reading.range.start += read as u64;
-        self.close_if_read();
-        Ok(Bytes::from(bytes))
-    }
-
-    /// Adds the bytes up to the next file, which are in no file, and goes on to that.
-    fn compute(&mut self, into: &mut Vec<u8>) {
-        while self.file.is_none() && into.len() < PIECE {
-            match self.next() {
-                Some(Slice::Bytes(bytes)) => into.extend(bytes),
-                Some(Slice::File { stored, range }) => {
-                    let file = self.opened.open(&stored);
-                    self.file = Some(Reading { stored, range, file, reader: None });
-                }
-                None => return,
-            }
-        }
-    }
-
-    /// What comes after the file that is read.
-    fn next(&mut self) -> Option<Slice> {
-        let slice = match self.of {
-            Of::Tar => self.opened.tar.slices(self.range.clone()).next()?,
-            Of::File(_) if self.range.is_empty() => return None,
-            Of::File(stored) => Slice::File { stored, range: self.range.clone() },
+        self.open_file();
+        let read = match &mut self.file {
+            Some(reading) => reading.read(&self.opened.depot)?,
+            None => self.put_together(Wait::ForDisks)?.unwrap_or_default(),
         };
-        self.range.start += slice.size();
-        Some(slice)
+        self.close_file_if_read();
+        Ok(read)
     }
 
-    fn close_if_read(&mut self) {
+    /// Goes on with a file, if that comes next.
+    fn open_file(&mut self) {
+        if self.is_over() || self.file.is_some() {
+            return;
+        }
+        let opened = &self.opened;
+        let (begin, stored, file, number) = match (self.of, opened.stretch(self.range.start)) {
+            (Of::File(stored), _) => {
+                (0, stored, opened.depot.open_here(&stored).ok().map(Arc::new), None)
+            }
+            (Of::Tar, Some((number, Stretch { at, file: Some(stored), .. }))) => {
+                (*at, *stored, opened.file(number, stored), Some(number))
+            }
+            (Of::Tar, _) => return,
+        };
+        let end = self.range.end.min(begin + stored.size);
+        let range = self.range.start - begin..end - begin;
+        self.range.start = end;
+        self.file = Some(Reading { stored, range, file, number, reader: None });
+    }
+
+    fn close_file_if_read(&mut self) {
         if self.file.as_ref().is_some_and(|reading| reading.range.is_empty()) {
             self.file = None;
         }
     }
+
+    /// What of the range lies in a stretch that is put together.
+    fn put_together(&mut self, wait: Wait) -> io::Result<Option<Bytes>> {
+        let Some((number, stretch)) = self.opened.stretch(self.range.start) else {
+            return Ok(None);
+        };
+        let Some(bytes) = self.opened.put_together(number, wait)? else { return Ok(None) };
+        let end = self.range.end.min(stretch.at + stretch.size);
+        let cut = self.range.start - stretch.at..end - stretch.at;
+        self.range.start = end;
+        Ok(Some(bytes.slice(cut.start as usize..cut.end as usize)))
+    }
 }
 
 impl Reading {
-    fn is_large(&self) -> bool {
-        self.range.end - self.range.start >= LARGE
+    fn left(&self) -> u64 {
+        self.range.end - self.range.start
     }
 
-    /// Has as much of it sent as can be at once; gives what stands for that. None if it is not in
-    /// memory.
-    fn put_into(&mut self, outbox: &Outbox) -> Option<Bytes> {
-        let file = self.file.as_ref()?;
-        let end = self.range.end.min(self.range.start + LARGEST as u64);
-        let range = self.range.start..end;
-        if !is_in_memory(file, &range) {
-            return None;
-        }
-        self.pass(end);
+    /// As much of it as is in memory, and as goes at once.
+    fn ready(&mut self, opened: &Opened, outbox: Option<&Outbox>) -> Option<Bytes> {
         let file = self.file.clone()?;
-        Some(outbox.put(file, range))
+        if let Some(outbox) = outbox
+            && self.left() >= LARGE
+        {
+            let end = self.range.end.min(self.range.start + LARGEST as u64);
+            let range = self.range.start..end;
+            if !self.is_in_memory(opened, &file, &range) {
+                return None;
+            }
+            self.pass(end);
+            return Some(outbox.put(file, range));
+        }
+        let mut bytes = Vec::new();
+        let most = self.left().min(PIECE) as usize;
+        let read = read_from_memory(&file, self.range.start, most, &mut bytes);
+        self.pass(self.range.start + read as u64);
+        Some(Bytes::from(bytes))
     }
 
-    /// Reads what of it is in memory, so many bytes at most; gives how many.
-    fn read_from_memory(&mut self, most: usize, into: &mut Vec<u8>) -> usize {
-        let Some(file) = &self.file else { return 0 };
-        let left = usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX);
-        let read = read_from_memory(file, self.range.start, most.min(left), into);
-        self.pass(self.range.start + read as u64);
-        read
+    /// Whether a range of the file is in memory, or all of it was a moment ago.
+    fn is_in_memory(&self, opened: &Opened, file: &File, range: &Range<u64>) -> bool {
+        let is_small = self.stored.size <= LARGEST as u64;
+        let Some(number) = self.number.filter(|_| is_small) else {
+            return is_in_memory(file, range);
+        };
+        let mut kept = opened.kept(number);
+        let Some(Kept::File(_, seen, _)) = &mut *kept else { return is_in_memory(file, range) };
+        if seen.is_some_and(|at| at.elapsed() < MOMENT) {
+            return true;
+        }
+        let is_there = is_in_memory(file, &(0..self.stored.size));
+        *seen = is_there.then(Instant::now);
+        is_there
+    }
+
+    /// Reads what comes next of it, a [`PIECE`] at most.
+    fn read(&mut self, depot: &Depot) -> io::Result<Bytes> {
+        let make = || depot.reader(&self.stored, self.range.clone());
+        let reader = self.reader.get_or_insert_with(make);
+        let most = (self.range.end - self.range.start).min(PIECE);
+        let mut bytes = Vec::with_capacity(most as usize);
+        let read = reader.take(most).read_to_end(&mut bytes)?;
+        self.range.start += read as u64;
+        Ok(Bytes::from(bytes))
     }
 
     /// Goes on at a byte: what was read by another way is not read again.
@@ -233,6 +412,136 @@ impl Reading {
         if at > self.range.start {
             self.reader = None;
             self.range.start = at;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stella_depot::BundleFile;
+    use stella_model::TenantId;
+
+    use super::*;
+
+    const SIZES: [usize; 8] = [700, 40_000, 0, 100, 33_000, (2 << 20) + 9, 1, LARGE as usize];
+
+    /// A bundle with files of these sizes and so many small ones, open, and its tar.
+    fn bundle(dir: &std::path::Path, small: usize) -> (Arc<Opened>, Vec<u8>) {
+        let depot = Depot::at(dir, &TenantId::local());
+        let sizes = SIZES.into_iter().chain((0..small).map(|at| 9_000 + at));
+        let files = sizes.enumerate().map(|(number, size)| {
+            let bytes: Vec<u8> = (0..size).map(|at| ((at + number) % 251) as u8).collect();
+            let name = format!("file-{number:03}").parse().expect("a name");
+            BundleFile { name, stored: depot.put_blob(&bytes).expect("keeps") }
+        });
+        let bundle = KeptBundle::new(depot.clone(), BundleRecord { files: files.collect() });
+        let opened = Opened::new(depot, bundle, Arc::default()).ok().expect("is small");
+        let mut all = Vec::new();
+        opened.tar.reader(0..u64::MAX).read_to_end(&mut all).expect("reads");
+        (Arc::new(opened), all)
+    }
+
+    /// All of a range: what is in memory at once, everything else by waiting; or all by waiting.
+    fn read(opened: &Arc<Opened>, range: Range<u64>, wait: Wait) -> Vec<u8> {
+        let mut rest = Rest::new(opened.clone(), Of::Tar, range, None);
+        let mut all = Vec::new();
+        while !rest.is_over() {
+            let ready = if wait == Wait::No { rest.ready() } else { Bytes::new() };
+            let piece = if ready.is_empty() { rest.read().expect("reads") } else { ready };
+            assert!(!piece.is_empty() && piece.len() as u64 <= PIECE, "{}", piece.len());
+            all.extend(piece);
+        }
+        all
+    }
+
+    #[test]
+    fn stretches_lie_one_after_the_other_and_large_files_are_alone() {
+        let dir = stella_testkit::temp_dir();
+        let (opened, all) = bundle(dir.path(), 90);
+        let mut at = 0;
+        for stretch in &opened.layout {
+            assert_eq!((stretch.at, stretch.size > 0), (at, true), "{stretch:?}");
+            match stretch.file {
+                Some(stored) => assert!(stored.size == stretch.size && stored.size >= LARGE),
+                None => assert!(stretch.size <= PIECE),
+            }
+            at += stretch.size;
+        }
+        assert_eq!(at, all.len() as u64);
+        let files = opened.layout.iter().filter(|stretch| stretch.file.is_some()).count();
+        assert_eq!(files, SIZES.iter().filter(|size| **size as u64 >= LARGE).count());
+    }
+
+    #[test]
+    fn any_range_is_that_of_the_whole() {
+        let dir = stella_testkit::temp_dir();
+        let (opened, all) = bundle(dir.path(), 90);
+        let end = all.len() as u64;
+        let mut ends: Vec<u64> = opened.layout.iter().map(|stretch| stretch.at).collect();
+        ends.extend([0, 1, 511, 512, 513, end - 1024, end - 1, end]);
+        for wait in [Wait::ForDisks, Wait::No] {
+            assert!(read(&opened, 0..u64::MAX, wait) == all);
+            for (number, first) in ends.iter().enumerate() {
+                for last in [first + 1, first + 700, ends[number * 7 % ends.len()], end] {
+                    let last = last.min(end);
+                    if *first < last {
+                        let expected = &all[*first as usize..last as usize];
+                        assert!(read(&opened, *first..last, wait) == expected, "{first}..{last}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_fetched_lately_is_not_looked_for_again() {
+        let dir = stella_testkit::temp_dir();
+        let (opened, all) = bundle(dir.path(), 3);
+        assert!(read(&opened, 0..u64::MAX, Wait::No) == all);
+        std::fs::remove_dir_all(dir.path()).expect("is there");
+        let again = |range| {
+            let mut rest = Rest::new(opened.clone(), Of::Tar, range, None);
+            let mut bytes = Vec::new();
+            while !rest.is_over() {
+                let ready = rest.ready();
+                // Some file systems cannot tell what is in memory: then nothing can be had.
+                if ready.is_empty() {
+                    return None;
+                }
+                bytes.extend(ready);
+            }
+            Some(bytes)
+        };
+        assert!(again(0..u64::MAX).is_none_or(|bytes| bytes == all));
+        let end = opened.layout[0].size;
+        assert_eq!(again(0..end).expect("is kept"), all[..end as usize]);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_or_shorter_is_an_error_where_it_would_be_read() {
+        for (number, is_gone) in [(1, true), (1, false), (3, true), (3, false)] {
+            let dir = stella_testkit::temp_dir();
+            let (opened, all) = bundle(dir.path(), 0);
+            let path = opened.depot.blob_path(&opened.record().files[number].stored.digest);
+            if is_gone {
+                std::fs::remove_file(&path).expect("is there");
+            } else {
+                stella_testkit::overwrite(&path, b"short");
+            }
+            let mut rest = Rest::new(opened.clone(), Of::Tar, 0..u64::MAX, None);
+            let mut bytes = Vec::new();
+            let error = loop {
+                let ready = rest.ready();
+                let piece = if ready.is_empty() { rest.read() } else { Ok(ready) };
+                match piece {
+                    Ok(piece) => bytes.extend(piece),
+                    Err(error) => break error,
+                }
+                assert!(bytes.len() < all.len());
+            };
+            let kind = if is_gone { io::ErrorKind::NotFound } else { io::ErrorKind::UnexpectedEof };
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(all.starts_with(&bytes));
         }
     }
 }

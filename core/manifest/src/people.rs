@@ -221,9 +221,10 @@ const BOTH: [Other; 2] = [
 const SET: &str = ": \"${CACHE:?is to name a folder for the cache of Trivy}\"";
 
 const PLACES: &str = "
-For an SBOM, `trivy sbom FILE` with the same flags. `CACHE` is the folder, `REGISTRY` host and path such as `registry.example/security`. For a registry
-without TLS add `--to-plain-http` to `oras cp`, and `--insecure` to Trivy unless it is on the loopback.
-From 0.67 on, `--skip-version-check --disable-telemetry` keep Trivy from asking the internet for news.
+For an SBOM, `trivy sbom FILE` with the same flags. `CACHE` is the folder, `REGISTRY` host and path
+such as `registry.example/security`. For a registry without TLS add `--to-plain-http` to `oras cp`,
+and `--insecure` to Trivy unless it is on the loopback. From 0.67 on, `--skip-version-check` and
+`--disable-telemetry` keep Trivy from asking the internet for news.
 ";
 
 const TRIVY: &str = "

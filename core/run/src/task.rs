@@ -236,10 +236,10 @@ pub struct Failure {
     pub hint: Option<String>,
     /// What can be done about it without a person.
     pub remedy: Remedy,
+    /// Whether nobody told of it: the worker gave no sign of life until its lease ran out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_silence: bool,
 }
-
-/// What is said of a worker that is gone.
-const SILENCE: &str = "gave no sign of life until its lease ran out";
 
 impl Failure {
     /// A failure of this code, with the remedy that the table gives.
@@ -249,18 +249,19 @@ impl Failure {
             stella_model::error::Retry::Never => Remedy::None,
             stella_model::error::Retry::Later => Remedy::Again,
         };
-        Failure { code: code.as_str().to_owned(), message: message.into(), hint: None, remedy }
+        Failure {
+            code: code.as_str().to_owned(),
+            message: message.into(),
+            hint: None,
+            remedy,
+            is_silence: false,
+        }
     }
 
     /// That a worker gave no sign of life until its lease ran out.
     #[must_use]
     pub(crate) fn silence(worker: &str) -> Failure {
-        Failure::new(ErrorCode::Unreachable, format!("worker {worker} {SILENCE}"))
-    }
-
-    /// Whether it says that a worker gave no sign of life.
-    #[must_use]
-    pub fn is_silence(&self) -> bool {
-        self.message.starts_with("worker ") && self.message.ends_with(SILENCE)
+        let message = format!("worker {worker} gave no sign of life until its lease ran out");
+        Failure { is_silence: true, ..Failure::new(ErrorCode::Unreachable, message) }
     }
 }

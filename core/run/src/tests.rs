@@ -250,8 +250,8 @@ fn a_task_that_kills_its_workers_is_given_up() {
     }
     assert_eq!((losses, run.status), (25, Status::Failed));
     let failure = run.failure.expect("says why");
-    assert_eq!((failure.code.as_str(), failure.is_silence()), ("ERR_EXPORT_UNREACHABLE", true));
-    assert!(!Failure::new(ErrorCode::Unreachable, "no bucket").is_silence());
+    assert_eq!((failure.code.as_str(), failure.is_silence), ("ERR_EXPORT_UNREACHABLE", true));
+    assert!(!Failure::new(ErrorCode::Unreachable, "no bucket").is_silence);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 
 mod osv;
 mod places;
+mod proxy;
 mod vault;
 mod web;
 
@@ -19,7 +20,7 @@ pub use osv::Osv;
 pub use places::{
     SAMPLE_FEEDS, data_archive, data_dir, sample_files, samples, stella, temp_dir, workspace_root,
 };
-
+pub use proxy::{Passing, Proxy};
 pub use vault::{FakeVault, VaultFault};
 pub use web::{Answered, Asked, WebServer};
 

@@ -52,8 +52,6 @@ pub struct Collected {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Uploads thrown away that killed processes left in the bucket.
-    pub uploads: u64,
     /// Bundles that are kept and whose records do not read: no blob was removed because of them, see
     /// [`Depot::scrub`].
     pub unreadable: u64,
@@ -77,9 +75,18 @@ impl Depot {
         let shelf = Shared { depot: self, objects, copies: Copies::WillDo };
         let now = shelf.now()?;
         let decided = decide(&Survey::of(&shelf)?, roots, rules, now);
-        let collected = decided.carry_out(&shelf)?;
-        let uploads = objects.remove_unfinished(now, rules.grace)?;
-        Ok(Collected { uploads, ..collected })
+        decided.carry_out(&shelf)
+    }
+
+    /// Throws away uploads that killed processes left in the bucket at least so long ago; gives how many.
+    /// Apart from a collection, because not all storage can tell of them.
+    ///
+    /// # Errors
+    /// [`DepotError`] if they cannot be listed or removed.
+    pub fn clear_unfinished(&self, grace: Duration) -> Result<u64, DepotError> {
+        let Some(objects) = &self.objects else { return Ok(0) };
+        let now = Shared { depot: self, objects, copies: Copies::WillDo }.now()?;
+        objects.remove_unfinished(now, grace)
     }
 
     /// Says whose roots this depot is collected by, unless somebody has said so; whether it is this

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use reqwest::blocking::{RequestBuilder, Response};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 use stella_model::host::is_loopback;
@@ -138,8 +138,10 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
+        let wait = response.headers().get(RETRY_AFTER);
+        let wait = wait.and_then(|wait| wait.to_str().ok()?.parse().ok()).map(Duration::from_secs);
         let body = read(&attempt, response)?;
-        Err(refused(&attempt, status.as_u16(), &body))
+        Err(refused(&attempt, status.as_u16(), wait, &body))
     }
 
     fn json(&self, attempt: &str, request: RequestBuilder) -> Result<Value, RemoteError> {

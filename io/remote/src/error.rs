@@ -1,5 +1,7 @@
 //! Why a server did not do what it was asked.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use stella_model::ErrorCode;
 
@@ -47,6 +49,8 @@ pub enum RemoteError {
         hint: Option<String>,
         /// The request, for whoever looks after the server.
         trace: Option<String>,
+        /// How long not to ask again, as the server says.
+        wait: Option<Duration>,
     },
     /// A page of a ledger is not what it must be.
     #[error("the answer to {attempt} is wrong in line {line}: {fault}")]
@@ -107,9 +111,18 @@ impl RemoteError {
     pub fn may_pass(&self) -> bool {
         match self {
             RemoteError::Unreachable { .. } | RemoteError::BrokenOff { .. } => true,
-            RemoteError::Refused { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+            RemoteError::Refused { status, .. } => passes(*status),
             RemoteError::Page { fault, .. } => fault.may_pass(),
             RemoteError::Address { .. } | RemoteError::Strange { .. } => false,
+        }
+    }
+
+    /// How long not to ask again, as the server says; five minutes at most.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            RemoteError::Refused { wait, .. } => wait.map(|wait| wait.min(LONGEST_WAIT)),
+            _ => None,
         }
     }
 
@@ -119,6 +132,14 @@ impl RemoteError {
     pub fn is_out_of_reach(&self) -> bool {
         matches!(self, RemoteError::Refused { status: 410, .. })
     }
+}
+
+/// The longest that a server is believed to need.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Whether a status is one of too many requests, or of a server that is away behind a proxy.
+fn passes(status: u16) -> bool {
+    matches!(status, 429 | 502 | 503 | 504)
 }
 
 /// What a server says of an error (RFC 9457).
@@ -139,11 +160,21 @@ struct Detail {
     message: String,
 }
 
-/// The error that an answer tells of.
-pub(crate) fn refused(attempt: &str, status: u16, body: &[u8]) -> RemoteError {
+/// The error that an answer tells of; `wait` is its `Retry-After`.
+pub(crate) fn refused(
+    attempt: &str,
+    status: u16,
+    wait: Option<Duration>,
+    body: &[u8],
+) -> RemoteError {
     let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
         let what = format!("status {status} without an explanation");
-        return RemoteError::Strange { attempt: attempt.to_owned(), what };
+        if !passes(status) {
+            return RemoteError::Strange { attempt: attempt.to_owned(), what };
+        }
+        // A proxy whose server is away knows nothing of our errors.
+        let (code, message) = (ErrorCode::Unreachable, format!("{attempt}: {what}"));
+        return RemoteError::Refused { code, status, message, hint: None, trace: None, wait };
     };
     let known = ErrorCode::ALL.iter().find(|code| code.as_str() == problem.code);
     // A newer server may have codes of its own.
@@ -157,7 +188,8 @@ pub(crate) fn refused(attempt: &str, status: u16, body: &[u8]) -> RemoteError {
             message = format!("{message}; {path}: {rule}");
         }
     }
-    RemoteError::Refused { code, status, message, hint: problem.hint, trace: problem.trace_id }
+    let Problem { hint, trace_id: trace, .. } = problem;
+    RemoteError::Refused { code, status, message, hint, trace, wait }
 }
 
 #[cfg(test)]
@@ -168,7 +200,7 @@ mod tests {
     fn what_a_server_says_is_told_as_it_is() {
         let body = br#"{"code":"ERR_EXPORT_INVALID","message":"no","hint":"mend it","traceId":"0a",
                         "details":[{"path":"select.kinds","message":"is none"}]}"#;
-        let error = refused("start a run", 422, body);
+        let error = refused("start a run", 422, None, body);
         assert_eq!(error.code(), ErrorCode::Invalid);
         assert_eq!(error.to_string(), "no; select.kinds: is none");
         assert_eq!(error.hint().as_deref(), Some("mend it (request 0a)"));
@@ -177,8 +209,17 @@ mod tests {
 
     #[test]
     fn what_is_no_export_center_is_told() {
-        let error = refused("list runs", 502, b"<html>Bad gateway</html>");
+        let error = refused("list runs", 404, None, b"<html>Not here</html>");
         assert!(matches!(&error, RemoteError::Strange { .. }), "{error}");
-        assert_eq!(error.code(), ErrorCode::Unreachable);
+        assert!(!error.may_pass());
+    }
+
+    #[test]
+    fn a_server_that_is_away_behind_a_proxy_may_come_back() {
+        let (wait, body) = (Some(Duration::from_secs(86_400)), b"<html>Bad gateway</html>");
+        let error = refused("list runs", 502, wait, body);
+        assert_eq!((error.code(), error.may_pass()), (ErrorCode::Unreachable, true));
+        assert_eq!(error.to_string(), "list runs: status 502 without an explanation");
+        assert_eq!(error.wait(), Some(Duration::from_secs(300)));
     }
 }

@@ -154,7 +154,8 @@ impl<'a> Fetch<'a> {
                 }
                 Err(Stop::Remote(error)) if error.may_pass() && tries < patience.tries => {
                     self.progress.trouble(&format!("{}; asking again", Safe(&error.to_string())));
-                    self.cancel.wait(patience.first_wait * 2u32.pow(tries))?;
+                    let wait = patience.first_wait * 2u32.pow(tries);
+                    self.cancel.wait(wait.max(error.wait().unwrap_or_default()))?;
                     tries += 1;
                     self.retries += 1;
                 }

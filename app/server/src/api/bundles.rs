@@ -24,53 +24,59 @@ const PROVENANCE: &str = "provenance.json";
 /// Largest file of the envelope that is read into memory: a manifest of a hundred thousand parts.
 const LARGEST_ENVELOPE: u64 = 64 << 20;
 
-/// The bundle of a run that has one: looked for, and whether every file of it is there.
+/// The bundle of a run that has one, and of which every file was there a moment ago.
 pub(super) async fn kept(
     service: &Service,
     caller: &Caller,
     id: RunId,
 ) -> Result<Arc<Opened>, Problem> {
-    let bundle = to_fetch(service, caller, id).await?;
-    let opened = open(service, caller, bundle).await?;
-    service.remembered.bundles.insert(runs::key(caller, id), bundle);
-    Ok(opened)
+    let bundle = found(service, caller, id).await?;
+    let name = (caller.tenant.clone(), bundle.files);
+    match service.remembered.opened.get(&name) {
+        Some(opened) if service.remembered.whole.contains_key(&name) => Ok(opened),
+        _ => open(service, caller, bundle).await,
+    }
 }
 
-/// As [`kept`], for one of many requests: what was found a moment ago is believed.
+/// As [`kept`], for one of many requests: that every file is there is believed for longer.
 pub(super) async fn kept_lately(
     service: &Service,
     caller: &Caller,
     id: RunId,
 ) -> Result<Arc<Opened>, Problem> {
-    let run = runs::key(caller, id);
-    let bundle = match service.remembered.bundles.get(&run) {
-        Some(bundle) => bundle,
-        None => {
-            let bundle = to_fetch(service, caller, id).await?;
-            service.remembered.bundles.insert(run, bundle);
-            bundle
-        }
-    };
+    let bundle = found(service, caller, id).await?;
     match service.remembered.opened.get(&(caller.tenant.clone(), bundle.files)) {
         Some(opened) => Ok(opened),
         None => open(service, caller, bundle).await,
     }
 }
 
-/// Opens a bundle of the caller's tenant.
+/// The bundle that a run has, or had a moment ago.
+async fn found(service: &Service, caller: &Caller, id: RunId) -> Result<Bundle, Problem> {
+    let run = runs::key(caller, id);
+    if let Some(bundle) = service.remembered.bundles.get(&run) {
+        return Ok(bundle);
+    }
+    let bundle = to_fetch(service, caller, id).await?;
+    service.remembered.bundles.insert(run, bundle);
+    Ok(bundle)
+}
+
+/// Opens a bundle of the caller's tenant, and looks whether every file of it is there.
 async fn open(service: &Service, caller: &Caller, bundle: Bundle) -> Result<Arc<Opened>, Problem> {
     let store = service.store(&caller.tenant);
-    let found = tokio::task::spawn_blocking(move || {
+    let looked = tokio::task::spawn_blocking(move || {
         let kept = stella_engine::kept_bundle(&store, &bundle)?;
         Ok::<_, Problem>((store.depot(), kept))
     });
-    let (depot, kept) = found.await.map_err(ended)??;
-    // Whoever fetches it already has files of it open.
+    let (depot, kept) = looked.await.map_err(ended)??;
     let name = (caller.tenant.clone(), bundle.files);
+    service.remembered.whole.insert(name.clone(), ());
+    // Whoever fetches it already has stretches of it open.
     if let Some(opened) = service.remembered.opened.get(&name) {
         return Ok(opened);
     }
-    let opened = Arc::new(Opened::new(depot, kept)?);
+    let opened = Arc::new(Opened::new(depot, kept, service.remembered.room.clone())?);
     service.remembered.opened.insert(name, opened.clone());
     Ok(opened)
 }

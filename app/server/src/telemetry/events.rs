@@ -165,7 +165,7 @@ impl OfWorker<'_> {
                         RunEvent::Sealed { bundle } => {
                             figures.bundle_bytes.inc_by(bundle.bytes);
                         }
-                        RunEvent::Failed { failure, .. } if failure.is_silence() => {
+                        RunEvent::Failed { failure, .. } if failure.is_silence => {
                             figures.attempts_lost.inc();
                         }
                         _ => {}

@@ -11,8 +11,8 @@ use stella_peers::{Postgres, SeaweedFs};
 
 use crate::follower::{Follower, Told};
 use crate::machines::{Machines, evidence};
-use crate::proxy::{Fault, Proxy};
 use crate::server::{Beside, LONGEST, Server, ingest};
+use crate::storage::{Fault, Storage};
 
 fn ask_to_end(process: u32) {
     let asked = Command::new("kill").args(["-s", "TERM", &process.to_string()]).status();
@@ -125,11 +125,11 @@ fn tasks_are_given_back_at_once_and_others_go_on_with_them() {
     let Some(postgres) = Postgres::start() else { return };
     let ledger = postgres.database("ledger");
     evidence(&ledger);
-    let proxy = Proxy::start(weed.port());
+    let storage = Storage::start(weed.port());
     // So slow that a task is surely in the middle.
-    proxy.set(|_, _, _| Fault::Late(Duration::from_millis(150)));
+    storage.set(|_| Fault::Late(Duration::from_millis(150)));
     // Leases last longer than the test: nobody waits for one to run out.
-    let mut machines = Machines::patient("leaving", &postgres, &ledger, &proxy.url(), 1, "600");
+    let mut machines = Machines::patient("leaving", &postgres, &ledger, &storage.url(), 1, "600");
     let events = Follower::start(&machines.whereabouts, &machines.server.token, "/events?after=0");
     let level = machines.add_level(1);
     let id = machines.server.start_run(&level, &[]).json()["id"].clone();
@@ -160,10 +160,10 @@ fn a_worker_whose_task_waits_for_storage_ends_in_time_all_the_same() {
     let Some(postgres) = Postgres::start() else { return };
     let ledger = postgres.database("ledger");
     evidence(&ledger);
-    let proxy = Proxy::start(weed.port());
-    let mut machines = Machines::start("stuck", &postgres, &ledger, &proxy.url(), 0);
+    let storage = Storage::start(weed.port());
+    let mut machines = Machines::start("stuck", &postgres, &ledger, &storage.url(), 0);
     machines.workers.push(Beside::start(&machines.data_of(0), &machines.and(&["--drain", "1"])));
-    proxy.set(|_, _, _| Fault::Late(Duration::from_secs(25)));
+    storage.set(|_| Fault::Late(Duration::from_secs(25)));
     let events = Follower::start(&machines.whereabouts, &machines.server.token, "/events?after=0");
     let level = machines.add_level(1);
     let id = machines.server.start_run(&level, &[]).json()["id"].clone();
@@ -175,7 +175,7 @@ fn a_worker_whose_task_waits_for_storage_ends_in_time_all_the_same() {
     let (code, after) = ended(machines.workers[0].process(), since);
     assert_eq!(code, Some(0));
     assert!(after < Duration::from_secs(4), "{after:?}");
-    proxy.set(|_, _, _| Fault::None);
+    storage.set(|_| Fault::None);
     machines.replace_worker(0);
     let run = machines.server.wait(id.as_str().expect("an id"));
     assert_eq!(run["status"], json!("succeeded"), "{run}");

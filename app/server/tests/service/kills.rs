@@ -8,8 +8,8 @@ use stella_peers::{Postgres, SeaweedFs};
 
 use crate::follower::{Follower, Told};
 use crate::machines::{Machines, evidence};
-use crate::proxy::{Fault, Proxy};
 use crate::server::LONGEST;
+use crate::storage::{Fault, Storage};
 
 /// What the tasks of a run are called.
 const PHASES: [&str; 6] = ["plan", "make", "pack", "seal", "distribute", "verify"];
@@ -179,10 +179,11 @@ fn whoever_is_killed_whenever_every_run_ends_and_nothing_is_lost() {
     evidence(&ledger);
     let wanted = stella_testkit::rounds(20, 100);
     let undisturbed = Undisturbed::run(&postgres, &ledger, &weed, stella_testkit::rounds(3, 12));
-    let proxy = Proxy::start(weed.port());
+    let storage = Storage::start(weed.port());
     // Whether something is there is all that is asked when a bundle is delivered.
-    proxy.set(|_, method, _| Fault::Late(if method == "HEAD" { DISTANCE * 6 } else { DISTANCE }));
-    let machines = Machines::start("besieged", &postgres, &ledger, &proxy.url(), 3);
+    storage
+        .set(|passing| Fault::Late(if passing.method == "HEAD" { DISTANCE * 6 } else { DISTANCE }));
+    let machines = Machines::start("besieged", &postgres, &ledger, &storage.url(), 3);
     (1..=undisturbed.levels.len()).for_each(|level| drop(machines.add_level(level)));
     let events = Follower::start(&machines.whereabouts, &machines.server.token, "/events?after=0");
     let mut siege = Siege { machines, events, asked: Vec::new(), followers: Vec::new(), kills: 0 };

@@ -1,8 +1,6 @@
 //! One instance feeds another: the real server, and a follower behind a network that does what it likes.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +14,7 @@ use stella_ledger::{FeedSpec, IngestMode};
 use stella_model::{Digest, ErrorCode, Instant};
 use stella_plan::profile::Select;
 use stella_remote::{Client, Credentials};
+use stella_testkit::{Passing, Proxy};
 
 use crate::server::{Server, ingest};
 
@@ -248,45 +247,12 @@ fn feeds_of_this_ledger_are_not_overwritten_and_what_is_blocked_here_stays_out()
 }
 
 /// What a network does to the answer with this number, from 0, among those to requests for pages.
-type Mischief = Arc<dyn Fn(usize, &str, Vec<u8>) -> Option<Vec<u8>> + Send + Sync>;
+type Mischief = Arc<dyn Fn(usize, Vec<u8>) -> Option<Vec<u8>> + Send + Sync>;
 
-/// A proxy before a server that changes what passes; gives its address, and counts what was asked.
-fn proxy(server: &Server, mischief: Mischief) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("is bound").to_string();
-    let (to, asked) = (server.address.clone(), Arc::new(Mutex::new(Vec::new())));
-    let log = asked.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            pass(stream, &to, &mischief, &log);
-        }
-    });
-    (address, asked)
-}
-
-/// Passes one request on, and what is made of its answer back.
-fn pass(mut client: TcpStream, to: &str, mischief: &Mischief, log: &Mutex<Vec<String>>) {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        match client.read(&mut byte) {
-            Ok(1) => head.push(byte[0]),
-            _ => return,
-        }
-    }
-    let head = String::from_utf8(head).expect("is text");
-    let number = {
-        let mut log = log.lock().expect("is there");
-        log.push(head.lines().next().unwrap_or_default().to_owned());
-        log.len() - 1
-    };
-    let mut server = TcpStream::connect(to).expect("connects");
-    let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
-    server.write_all(head.as_bytes()).expect("is sent");
-    let mut answer = Vec::new();
-    server.read_to_end(&mut answer).expect("is answered");
-    if let Some(answer) = mischief(number, &head, answer) {
-        client.write_all(&answer).ok();
-    }
+/// A proxy before a server that changes what passes.
+fn proxy(server: &Server, mischief: Mischief) -> Proxy {
+    let plan = move |passing: &Passing<'_>| mischief(passing.number, passing.answer());
+    Proxy::start(&server.address, plan)
 }
 
 /// An answer with another body.
@@ -300,6 +266,96 @@ fn with_body(answer: &[u8], change: impl FnOnce(&str) -> String) -> Vec<u8> {
 
 /// The answers before are those to the questions what there is.
 const FIRST_PAGE: usize = 4;
+
+/// What is made of the body of an answer.
+type Change = fn(&str) -> String;
+
+/// What happens to every page, and the error that comes of it.
+const LASTING: [(&str, Change, ErrorCode, &str); 12] = [
+    (
+        "always cut short",
+        |body| body[..body.len() / 2].to_owned(),
+        ErrorCode::Unreachable,
+        "cut short",
+    ),
+    (
+        "always without an end",
+        |body| body.split("{\"end\"").next().unwrap_or_default().to_owned(),
+        ErrorCode::Unreachable,
+        "cut short",
+    ),
+    (
+        "another tenant",
+        |body| body.replace("\"local\"", "\"acme\""),
+        ErrorCode::Invalid,
+        "tenant is acme, not local",
+    ),
+    (
+        "another tenant of one record",
+        |body| body.replacen("\"tenant\":\"local\",\"raw\"", "\"tenant\":\"acme\",\"raw\"", 1),
+        ErrorCode::Invalid,
+        "tenant is acme, not local",
+    ),
+    (
+        "another ledger",
+        |body| body.replacen("\"epoch\":1", "\"epoch\":2", 1),
+        ErrorCode::Invalid,
+        "epoch is 2, not 1",
+    ),
+    (
+        "a sequence outside",
+        |body| body.replace("\"sequence\":2", "\"sequence\":1"),
+        ErrorCode::Invalid,
+        "sequence 1 does not come after 1",
+    ),
+    (
+        "a changed document",
+        |body| body.replacen("2026-01-02T00:00:00Z\"}", "2026-01-02T00:00:01Z\"}", 1),
+        ErrorCode::Invalid,
+        "does not have the digest",
+    ),
+    (
+        "a left-out record",
+        |body| {
+            body.lines()
+                .filter(|line| !line.contains("N-0007"))
+                .map(|line| format!("{line}\n"))
+                .collect()
+        },
+        ErrorCode::Invalid,
+        "records are told up to the end",
+    ),
+    (
+        "another id",
+        |body| body.replacen("\"id\":\"N-0000\",\"kind\"", "\"id\":\"N-00000\",\"kind\"", 1),
+        ErrorCode::Invalid,
+        "its document is advisory N-0000",
+    ),
+    (
+        "another kind",
+        |body| body.replace("\"kind\":\"advisory\"", "\"kind\":\"vex\""),
+        ErrorCode::Invalid,
+        "kind is vex, not advisory",
+    ),
+    (
+        "another time",
+        |body| {
+            body.replacen(
+                "\"modified\":\"2026-01-02T00:00:00Z\",\"sequence\"",
+                "\"modified\":\"2026-01-03T00:00:00Z\",\"sequence\"",
+                1,
+            )
+        },
+        ErrorCode::Invalid,
+        "its document is another version",
+    ),
+    (
+        "another format",
+        |body| body.replacen("\"format\":\"osv\"", "\"format\":\"csaf-vex\"", 1),
+        ErrorCode::Invalid,
+        "its document is refused",
+    ),
+];
 
 #[test]
 fn whatever_a_network_does_a_pull_goes_on_or_changes_nothing() {
@@ -316,15 +372,10 @@ fn whatever_a_network_does_a_pull_goes_on_or_changes_nothing() {
     take_in(&origin, "z", &osv(&[("Z-1", 1)]), IngestMode::Merge);
 
     let once = |at: usize, what: fn(Vec<u8>) -> Option<Vec<u8>>| -> Mischief {
-        Arc::new(move |number, _, answer| if number == at { what(answer) } else { Some(answer) })
-    };
-    let always = |change: fn(&str) -> String| -> Mischief {
-        Arc::new(move |number, _, answer| {
-            Some(if number < FIRST_PAGE { answer } else { with_body(&answer, change) })
-        })
+        Arc::new(move |number, answer| if number == at { what(answer) } else { Some(answer) })
     };
     let kept: Arc<Mutex<Vec<u8>>> = Arc::default();
-    let repeated: Mischief = Arc::new(move |number, _, answer| {
+    let repeated: Mischief = Arc::new(move |number, answer| {
         let mut kept = kept.lock().expect("is there");
         if number == FIRST_PAGE {
             kept.clone_from(&answer);
@@ -337,97 +388,12 @@ fn whatever_a_network_does_a_pull_goes_on_or_changes_nothing() {
         Some(head.into_bytes())
     };
     // What keeps on: nothing changes here.
-    for (name, mischief, code, told) in [
-        (
-            "always cut short",
-            always(|body| body[..body.len() / 2].to_owned()),
-            ErrorCode::Unreachable,
-            "cut short",
-        ),
-        (
-            "always without an end",
-            always(|body| body.split("{\"end\"").next().unwrap_or_default().to_owned()),
-            ErrorCode::Unreachable,
-            "cut short",
-        ),
-        (
-            "another tenant",
-            always(|body| body.replace("\"local\"", "\"acme\"")),
-            ErrorCode::Invalid,
-            "tenant is acme, not local",
-        ),
-        (
-            "another tenant of one record",
-            always(|body| {
-                body.replacen("\"tenant\":\"local\",\"raw\"", "\"tenant\":\"acme\",\"raw\"", 1)
-            }),
-            ErrorCode::Invalid,
-            "tenant is acme, not local",
-        ),
-        (
-            "another ledger",
-            always(|body| body.replacen("\"epoch\":1", "\"epoch\":2", 1)),
-            ErrorCode::Invalid,
-            "epoch is 2, not 1",
-        ),
-        (
-            "a sequence outside",
-            always(|body| body.replace("\"sequence\":2", "\"sequence\":1")),
-            ErrorCode::Invalid,
-            "sequence 1 does not come after 1",
-        ),
-        (
-            "a changed document",
-            always(|body| body.replacen("2026-01-02T00:00:00Z\"}", "2026-01-02T00:00:01Z\"}", 1)),
-            ErrorCode::Invalid,
-            "does not have the digest",
-        ),
-        (
-            "a left-out record",
-            always(|body| {
-                body.lines()
-                    .filter(|line| !line.contains("N-0007"))
-                    .map(|line| format!("{line}\n"))
-                    .collect()
-            }),
-            ErrorCode::Invalid,
-            "records are told up to the end",
-        ),
-        (
-            "another id",
-            always(|body| {
-                body.replacen("\"id\":\"N-0000\",\"kind\"", "\"id\":\"N-00000\",\"kind\"", 1)
-            }),
-            ErrorCode::Invalid,
-            "its document is advisory N-0000",
-        ),
-        (
-            "another kind",
-            always(|body| body.replace("\"kind\":\"advisory\"", "\"kind\":\"vex\"")),
-            ErrorCode::Invalid,
-            "kind is vex, not advisory",
-        ),
-        (
-            "another time",
-            always(|body| {
-                body.replacen(
-                    "\"modified\":\"2026-01-02T00:00:00Z\",\"sequence\"",
-                    "\"modified\":\"2026-01-03T00:00:00Z\",\"sequence\"",
-                    1,
-                )
-            }),
-            ErrorCode::Invalid,
-            "its document is another version",
-        ),
-        (
-            "another format",
-            always(|body| body.replacen("\"format\":\"osv\"", "\"format\":\"csaf-vex\"", 1)),
-            ErrorCode::Invalid,
-            "its document is refused",
-        ),
-    ] {
-        let (address, _) = proxy(&server, mischief);
-        let error = pull_from(&address, &server.token, &store, &request()).expect_err(name);
+    for (name, change, code, told) in LASTING {
+        let mischief: Mischief = Arc::new(move |number, answer| {
+            Some(if number < FIRST_PAGE { answer } else { with_body(&answer, change) })
+        });
+        let proxy = proxy(&server, mischief);
+        let error = pull_from(&proxy.address(), &server.token, &store, &request()).expect_err(name);
         assert!(error.to_string().contains(told), "{name}: {error}");
         assert_eq!(error.code(), code, "{name}: {error}");
         assert!(error.next_step().is_some() || code == ErrorCode::Unreachable, "{name}");
@@ -447,9 +413,9 @@ fn whatever_a_network_does_a_pull_goes_on_or_changes_nothing() {
     ] {
         let fresh = stella_testkit::temp_dir();
         let store = Store::at(fresh.path());
-        let (address, asked) = proxy(&server, mischief);
-        let report = pull_from(&address, &server.token, &store, &request()).expect(name);
-        assert_eq!(report.retries, 1, "{name}: {:?}", asked.lock().expect("is there"));
+        let proxy = proxy(&server, mischief);
+        let report = pull_from(&proxy.address(), &server.token, &store, &request()).expect(name);
+        assert_eq!(report.retries, 1, "{name}");
         assert_eq!(counts(&report), [("a", [2_501, 0, 0, 2_501]), ("z", [1, 0, 0, 1])].into());
         assert_equal(&origin, &store);
     }

@@ -10,8 +10,8 @@ use stella_testkit::Osv;
 
 use crate::follower::{Follower, Told};
 use crate::machines::{Machines, evidence};
-use crate::proxy::{Fault, Proxy};
 use crate::server::{Answer, LONGEST, Server, ingest_into, program};
+use crate::storage::{Fault, Storage};
 
 /// Digest of the manifest and the tar that a level has where nothing fails.
 fn expected(machines: &Machines, level: &str) -> (Value, Vec<u8>) {
@@ -23,7 +23,7 @@ fn expected(machines: &Machines, level: &str) -> (Value, Vec<u8>) {
 }
 
 /// A storage that fails in one way, by the number of the request.
-type Failing = fn(u64) -> Fault;
+type Failing = fn(usize) -> Fault;
 
 const FAILING: [(&str, Failing); 6] = [
     ("answers 500 to every third request", |number| match number % 3 {
@@ -53,12 +53,12 @@ fn runs_come_to_the_same_end_however_storage_fails() {
     let ledger = postgres.database("ledger");
     evidence(&ledger);
     let calm = Machines::start("calm", &postgres, &ledger, &weed.url(), 1);
-    let proxy = Proxy::start(weed.port());
-    let machines = Machines::start("failing", &postgres, &ledger, &proxy.url(), 2);
+    let storage = Storage::start(weed.port());
+    let machines = Machines::start("failing", &postgres, &ledger, &storage.url(), 2);
     for (level, (what, fault)) in (1..).zip(FAILING) {
         let (digest, tar) = expected(&calm, &calm.add_level(level));
         let level = machines.add_level(level);
-        proxy.set(move |number, _, _| fault(number));
+        storage.set(move |passing| fault(passing.number));
         let id = machines.server.start_run(&level, &[]).json()["id"].clone();
         let id = id.as_str().expect("an id");
         let run = machines.server.wait(id);
@@ -67,8 +67,8 @@ fn runs_come_to_the_same_end_however_storage_fails() {
             (&json!("succeeded"), &digest),
             "{what} {run}"
         );
-        assert!(what == "is slow" || proxy.faults() > 0, "{what}");
-        proxy.set(|_, _, _| Fault::None);
+        assert!(what == "is slow" || storage.faults() > 0, "{what}");
+        storage.set(|_| Fault::None);
         assert!(machines.tar(id) == tar, "{what}");
     }
     let (code, told) = machines.command("scrub", &[]);
@@ -83,14 +83,14 @@ fn storage_that_is_down_for_a_while_costs_attempts_that_everybody_can_see() {
     evidence(&ledger);
     let calm = Machines::start("calm", &postgres, &ledger, &weed.url(), 1);
     let (digest, tar) = expected(&calm, &calm.add_level(1));
-    let proxy = Proxy::start(weed.port());
-    let machines = Machines::start("failing", &postgres, &ledger, &proxy.url(), 2);
+    let storage = Storage::start(weed.port());
+    let machines = Machines::start("failing", &postgres, &ledger, &storage.url(), 2);
     let level = machines.add_level(1);
     let events = Follower::start(&machines.whereabouts, &machines.server.token, "/events?after=0");
     // It is away from the moment on at which something is packed.
     let is_down = Arc::new(Mutex::new(None::<Instant>));
     let since = is_down.clone();
-    proxy.set(move |_, _, _| {
+    storage.set(move |_| {
         let since = since.lock().unwrap_or_else(PoisonError::into_inner);
         if since.is_some() { Fault::Down } else { Fault::None }
     });
@@ -118,6 +118,8 @@ fn storage_that_is_down_for_a_while_costs_attempts_that_everybody_can_see() {
     // Who fetches meanwhile is told to come again.
     std::fs::remove_dir_all(machines.server.data.join("depot")).ok();
     set(Some(Instant::now()));
+    // What was there a moment ago is believed for a second.
+    std::thread::sleep(Duration::from_millis(1100));
     let away = machines.server.ask("GET", &format!("/runs/{id}/bundle.tar"), &[], "");
     assert_eq!(away.problem(), (503, "ERR_EXPORT_UNREACHABLE".to_owned()));
     assert!(away.header("retry-after").is_some(), "{}", away.head);
