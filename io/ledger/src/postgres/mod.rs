@@ -7,6 +7,7 @@
 
 mod feeds;
 mod ingest;
+mod library;
 mod read;
 mod schema;
 mod upkeep;
@@ -164,10 +165,16 @@ impl Session {
         Ok(Seq(head.unsigned_abs() + 1))
     }
 
+    /// Takes the sequence that [`next`](Session::next) gave.
+    fn set_head(&mut self, next: Seq) -> Outcome<()> {
+        let next = values::integer(next.0);
+        self.execute("UPDATE ledger.ledger SET head = $1", &[&next]).map(drop)
+    }
+
     /// Ends a change of the records of a feed: a new sequence, and what its sets hold since.
     fn advance(&mut self, feed: i64, next: Seq) -> Outcome<()> {
+        self.set_head(next)?;
         let next = values::integer(next.0);
-        self.execute("UPDATE ledger.ledger SET head = $1", &[&next])?;
         let sql = "UPDATE ledger.record_set AS r SET changed = $2, state = gen_random_uuid(),
                      live = (SELECT count(*) FROM ledger.version AS v
                              WHERE v.record_set = r.number AND v.superseded_by IS NULL AND v.gone = 0)

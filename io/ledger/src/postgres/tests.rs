@@ -8,13 +8,29 @@ use stella_records::{Draft, Facets, Revision, RevisionOrder};
 
 use super::*;
 use crate::contract::{
-    CASES, Rec, Subject, another_tenant_sees_nothing, feed, items, model, now, replace, state,
+    CASES, Rec, Subject, another_tenant_sees_nothing, feed, items, library, model, now, replace,
+    state,
 };
-use crate::{Feeds as _, Snapshots as _, Upkeep as _, prepare};
+use crate::{Feeds as _, Library as _, Snapshots as _, Upkeep as _, prepare};
 
 fn open(url: &str) -> PostgresLedger {
-    let ledger = PostgresLedger::open(url, TenantId::local()).expect("a new ledger");
+    open_as(url, "local")
+}
+
+fn open_as(url: &str, tenant: &str) -> PostgresLedger {
+    let tenant = TenantId::new(tenant).expect("a tenant");
+    let ledger = PostgresLedger::open(url, tenant).expect("a new ledger");
     ledger.with_busy_timeout(Duration::from_millis(50))
+}
+
+/// One database as the library, and as two tenants.
+fn shared(url: &str) -> [PostgresLedger; 3] {
+    ["library", "acme", "other"].map(|tenant| open_as(url, tenant))
+}
+
+fn tenants([library, acme, other]: &[PostgresLedger; 3]) -> library::Tenants<'_> {
+    let (library, acme, other) = (Subject(library), Subject(acme), Subject(other));
+    library::Tenants { library, acme, other }
 }
 
 fn records(count: usize, body: u8) -> Vec<Rec> {
@@ -72,6 +88,44 @@ fn random_histories_are_exact() {
         |ledger| ledger,
         assert_sound,
     );
+}
+
+#[test]
+fn every_rule_of_subscriptions_holds() {
+    let Some(server) = Postgres::start() else { return };
+    for (number, (name, rule)) in library::CASES.iter().enumerate() {
+        println!("{name}");
+        let ledgers = shared(&server.database(&format!("rule{number}")));
+        rule(tenants(&ledgers));
+        assert_sound(&ledgers[0]);
+    }
+}
+
+#[test]
+fn random_histories_of_subscribers_are_exact() {
+    let Some(server) = Postgres::start() else { return };
+    let histories = u32::try_from(stella_testkit::rounds(12, 300)).unwrap_or(12);
+    let number = Cell::new(0);
+    let fresh = || {
+        number.set(number.get() + 1);
+        shared(&server.database(&format!("history{}", number.get())))
+    };
+    library::every_snapshot_of_subscribers_is_exact(histories, fresh, tenants);
+}
+
+#[test]
+fn a_name_is_taken_by_an_ingest_or_by_a_subscription_and_never_by_both() {
+    let Some(server) = Postgres::start() else { return };
+    let [library, acme, _] = shared(&server.database("names"));
+    let input = items(&records(1, 1));
+    Subject(&library).ingest(&feed("f"), IngestMode::Merge, &input).expect("ingest");
+    let name = feed("f").name;
+    // The first feed of this name of the tenant's own: nobody else sees it before its end.
+    let begun = acme.ingest(&feed("f"), IngestMode::Merge, now()).expect("begins");
+    assert!(matches!(acme.subscribe(&name), Err(LedgerError::Busy { .. })));
+    drop(begun);
+    assert!(acme.subscribe(&name).expect("subscribes"));
+    assert!(Subject(&acme).ingest(&feed("f"), IngestMode::Merge, &input).is_err());
 }
 
 #[test]
@@ -154,8 +208,7 @@ fn nothing_of_an_ingest_that_is_dropped_or_whose_server_dies_is_there() {
 fn a_tenant_sees_nothing_of_another() {
     let Some(server) = Postgres::start() else { return };
     let url = server.database("tenants");
-    let (ledger, tenant) = (open(&url), TenantId::new("other").expect("a tenant"));
-    let other = PostgresLedger::open(&url, tenant).expect("opens");
+    let (ledger, other) = (open(&url), open_as(&url, "other"));
     another_tenant_sees_nothing(Subject(&ledger), &other);
 }
 
