@@ -61,6 +61,20 @@ pub enum LedgerError {
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The address of a database cannot be followed.
+    #[error("the address of the ledger cannot be used: {problem}")]
+    Address {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The server of the database has no TLS, or none of the kind that the address asks for.
+    #[error("no connection to {place} over TLS: {reason}")]
+    Tls {
+        /// The database.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No space is left.
     #[error("no space is left for {place}")]
     Full {
@@ -194,8 +208,10 @@ impl LedgerError {
             | LedgerError::OfLibrary { .. }
             | LedgerError::OwnFeed { .. } => ErrorCode::Conflict,
             LedgerError::Unreadable { .. } | LedgerError::ReadOnly { .. } => ErrorCode::NotAllowed,
-            LedgerError::Unreachable { .. } => ErrorCode::Unreachable,
-            LedgerError::Full { .. } | LedgerError::Storage { .. } => ErrorCode::Io,
+            LedgerError::Unreachable { .. } | LedgerError::Tls { .. } => ErrorCode::Unreachable,
+            LedgerError::Full { .. }
+            | LedgerError::Storage { .. }
+            | LedgerError::Address { .. } => ErrorCode::Io,
             LedgerError::Damaged { .. } => ErrorCode::DigestMismatch,
             LedgerError::MaxDrop { .. } => ErrorCode::Drop,
             LedgerError::ReadErrors { .. } => ErrorCode::Rejected,
@@ -222,6 +238,9 @@ impl LedgerError {
             }
             LedgerError::Unreachable { .. } => {
                 "check the address and the server, then try again; nothing was changed"
+            }
+            LedgerError::Address { .. } | LedgerError::Tls { .. } => {
+                "check sslmode and sslrootcert of the address, and the certificate of the server"
             }
             LedgerError::Full { .. } => "free some space and try again; nothing was changed",
             LedgerError::Damaged { .. } => {

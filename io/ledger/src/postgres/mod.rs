@@ -10,6 +10,7 @@ mod ingest;
 mod library;
 mod read;
 mod schema;
+mod tls;
 mod upkeep;
 mod values;
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 use postgres::error::SqlState;
 use postgres::{Client, Config, Statement};
 use stella_model::{Instant, TenantId};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::stored::Damage;
 use crate::{FeedSpec, Ingest, IngestMode, Ledger, LedgerError, Seq};
@@ -43,6 +45,7 @@ pub struct PostgresLedger {
 /// Connections, and what is said of where they lead.
 struct Shared {
     config: Config,
+    tls: MakeRustlsConnect,
     place: String,
     idle: Mutex<Vec<Session>>,
 }
@@ -92,6 +95,8 @@ impl Failure {
         let is = |codes: &[SqlState]| code.as_ref().is_some_and(|code| codes.contains(code));
         if is_away(&error) {
             LedgerError::Unreachable { place, source: error.into() }
+        } else if let Some(reason) = tls::reason(&error) {
+            LedgerError::Tls { place, reason }
         } else if is(&[SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED]) {
             LedgerError::Busy { place }
         } else if is(&[SqlState::INSUFFICIENT_PRIVILEGE, SqlState::READ_ONLY_SQL_TRANSACTION]) {
@@ -218,17 +223,15 @@ type Values<'v> = [&'v (dyn postgres::types::ToSql + Sync)];
 
 impl PostgresLedger {
     /// The ledger in a database, whose tables are made if they are missing. `url` is a connection
-    /// string or URL as libpq has it.
+    /// string or URL as libpq has it; `sslmode` and `sslrootcert` of a URL say how it is reached over TLS.
     ///
     /// # Errors
-    /// [`LedgerError`] if the database cannot be reached, or holds a newer schema.
+    /// [`LedgerError`] if the database cannot be reached, or not as the URL says, or holds a newer
+    /// schema.
     pub fn open(url: &str, tenant: TenantId) -> Result<PostgresLedger, LedgerError> {
-        let config: Config = url.parse().map_err(|error: postgres::Error| {
-            // The text may have a password in it.
-            Failure::from(error).of("the database that was named", "read the connection string")
-        })?;
+        let (config, tls) = tls::read(url)?;
         let place = place(&config);
-        let shared = Arc::new(Shared { config, place, idle: Mutex::default() });
+        let shared = Arc::new(Shared { config, tls, place, idle: Mutex::default() });
         let mut session =
             shared.session().map_err(|failure| failure.of(&shared.place, "reach the ledger"))?;
         schema::prepare(&mut session.client, &shared.place)?;
@@ -287,7 +290,7 @@ impl Shared {
         match self.take_idle() {
             Some(session) => Ok(session),
             None => {
-                let client = self.config.connect(postgres::NoTls)?;
+                let client = self.config.connect(self.tls.clone())?;
                 let mut session = Session { client, statements: HashMap::new() };
                 session.client.batch_execute(SETTINGS)?;
                 Ok(session)
