@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::postgres::PgListener;
 use stella_run::RunKey;
 
-use crate::catalog::Database;
+use crate::catalog::{Database, address};
 use crate::error::doing;
 use crate::tenant::TenantTx;
 use crate::{Catalog, CatalogError};
@@ -41,7 +41,7 @@ impl Catalog {
         }
         loop {
             // Without a connection the sweeps do it.
-            if let Ok(mut listener) = PgListener::connect(url).await
+            if let Ok(mut listener) = PgListener::connect(&address(url)).await
                 && listener.listen(CHANNEL).await.is_ok()
             {
                 // None tells that the connection was lost and made again.

@@ -1,5 +1,6 @@
 //! Opening a catalog, and the transactions that everything goes through.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -188,5 +189,42 @@ pub(crate) async fn pool(
             Ok(())
         })
     });
-    options.connect(url).await.map_err(doing("open the catalog"))
+    options.connect(&address(url)).await.map_err(doing("open the catalog"))
+}
+
+/// The address as the driver has to be told it. To libpq `require` with authorities means that they are
+/// asked; the driver would believe any certificate.
+pub(crate) fn address(url: &str) -> Cow<'_, str> {
+    let Some((before, query)) = url.split_once('?') else { return Cow::Borrowed(url) };
+    let mut said: Vec<&str> = query.split('&').collect();
+    if !said.iter().any(|part| part.starts_with("sslrootcert=")) {
+        return Cow::Borrowed(url);
+    }
+    for part in said.iter_mut().filter(|part| **part == "sslmode=require") {
+        *part = "sslmode=verify-ca";
+    }
+    Cow::Owned(format!("{before}?{}", said.join("&")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_that_are_named_are_asked() {
+        for (url, told) in [
+            ("postgres://h/d?sslmode=require", "postgres://h/d?sslmode=require"),
+            (
+                "postgres://h/d?sslrootcert=/a&sslmode=require&x=y",
+                "postgres://h/d?sslrootcert=/a&sslmode=verify-ca&x=y",
+            ),
+            (
+                "postgres://h/d?sslmode=verify-full&sslrootcert=/a",
+                "postgres://h/d?sslmode=verify-full&sslrootcert=/a",
+            ),
+            ("sqlite:///a/b?mode=rwc", "sqlite:///a/b?mode=rwc"),
+        ] {
+            assert_eq!(address(url), told);
+        }
+    }
 }

@@ -66,6 +66,23 @@ impl Catalog {
             Seen::Before(result) => Some(result),
         })
     }
+
+    /// Notes a change of something that is not in the catalog, once it was made: in the audit log, and
+    /// under its key.
+    ///
+    /// # Errors
+    /// [`CatalogError::Conflict`] if the key came with another request meanwhile.
+    pub async fn note(
+        &self,
+        tenant: &TenantId,
+        mutation: &Mutation<'_>,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.write(tenant).await?;
+        match tx.begin(mutation).await? {
+            None => tx.end(mutation, "").await,
+            Some(_) => tx.commit().await,
+        }
+    }
 }
 
 /// What is known of a key.

@@ -172,6 +172,54 @@ fn evidence_goes_to_a_server_as_files_as_folders_and_as_a_stream() {
 }
 
 #[test]
+fn a_feed_of_the_library_is_in_bundles_of_who_is_subscribed() {
+    let service = Service::start();
+    let client = Stella::new();
+    let mut token = Command::new(server_program());
+    token.env_clear().args(["token", "library", "--data"]).arg(service.stella.path("store"));
+    let told = String::from_utf8(token.output().expect("runs").stdout).expect("is text");
+    let keeper = told.trim().rsplit(' ').next().expect("a word").to_owned();
+    let npm = stella_testkit::samples().join("advisories/npm");
+    let args = ["ingest", "--feed", "shared", npm.to_str().expect("UTF-8")];
+    let mut command = service.command(&client, &service.address, &args);
+    let filled = Outcome::of(command.env("STELLA_TOKEN", &keeper).output().expect("starts"));
+    assert_eq!(filled.code, 0, "{filled:?}");
+
+    let listed = |args: &[&str]| {
+        let listed = service.run(&client, &[&["feeds", "list", "-o", "json"], args].concat());
+        serde_json::from_str::<Value>(&listed.stdout).expect("is JSON")["items"].clone()
+    };
+    assert_eq!(listed(&["--library"])[0]["subscribed"], false);
+    let subscribed = service.run(&client, &["feeds", "subscribe", "shared"]);
+    assert!(subscribed.stdout.starts_with("Subscribed to feed shared"), "{subscribed:?}");
+    assert_eq!(listed(&["--library"])[0]["subscribed"], true);
+    let table = service.run(&client, &["feeds", "list"]).stdout;
+    let row = table.lines().find(|line| line.starts_with("shared")).expect("a row");
+    assert!(row.ends_with("library"), "{table}");
+    let taken = service.run(&client, &["ingest", "--feed", "shared", args[3]]);
+    assert_eq!(taken.code, 9, "{taken:?}");
+    assert!(taken.stderr.contains("stella feeds unsubscribe"), "{taken:?}");
+
+    let (dest, key) = (client.arg("bundle"), service.key());
+    let run = ["export", "run", "mirror:full", "--feed", "shared", "-d", &dest];
+    let made = service.run(&client, &[&run[..], &["--trusted-key", &key]].concat());
+    assert_eq!(made.code, 0, "{made:?}");
+    client.ok(&["export", "verify", &dest, "--key", &key, "--local"]);
+    let records = client.ok(&["export", "cat", &dest, "--feed", "shared", "--local"]);
+    assert_eq!(records.lines().count(), std::fs::read_dir(npm).expect("lists").count());
+
+    let ended = service.run(&client, &["feeds", "unsubscribe", "shared"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(service.run(&client, &["feeds", "subscribe", "nowhere"]).code, 3);
+    // A store of this machine has one tenant.
+    for args in [["list", "--library"], ["subscribe", "shared"], ["unsubscribe", "shared"]] {
+        let refused = client.run(&[&["feeds"], &args[..], &["--local"]].concat());
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.stderr.contains("one tenant"), "{refused:?}");
+    }
+}
+
+#[test]
 fn a_bundle_by_a_key_that_nobody_trusts_gets_no_name_here() {
     let service = Service::start();
     let client = Stella::new();

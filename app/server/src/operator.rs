@@ -130,8 +130,11 @@ impl NewQuota {
     }
 }
 
-/// That a tenant is there: whoever misspells one is not to make another.
+/// That a tenant is there: whoever misspells one is not to make another. The library always is.
 pub(crate) async fn find(catalog: &Catalog, tenant: &TenantId) -> anyhow::Result<()> {
+    if *tenant == TenantId::library() {
+        catalog.add_tenant(tenant, now()).await?;
+    }
     match catalog.has_tenant(tenant).await? {
         true => Ok(()),
         false => Err(CatalogError::NotFound(format!("tenant {tenant}")).into()),

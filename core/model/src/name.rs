@@ -126,7 +126,8 @@ name!(
 );
 
 name!(
-    /// An opaque tenant id. A store without tenants uses [`TenantId::local`].
+    /// An opaque tenant id. A store without tenants uses [`TenantId::local`]; the feeds of
+    /// [`TenantId::library`] are for all.
     TenantId, "tenant id", "1 to 64 characters of a-z, 0-9, '.', '_' and '-'", |text| {
         (1..=64).contains(&text.len())
             && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
@@ -182,6 +183,12 @@ impl TenantId {
     #[must_use]
     pub fn local() -> TenantId {
         TenantId("local".into())
+    }
+
+    /// The tenant whose feeds are the library: others subscribe to them and can only read them.
+    #[must_use]
+    pub fn library() -> TenantId {
+        TenantId("library".into())
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use stella_testkit::Certificate;
 
 /// How long a server may take to answer.
 const START: Duration = Duration::from_secs(60);
@@ -28,11 +29,16 @@ impl Stop {
     }
 }
 
+/// The port of a server that listens nowhere: its socket is named after it.
+const NO_PORT: u16 = 5432;
+
 /// A running server, reached through a socket in a folder, without a password.
 pub struct Postgres {
     server: Child,
     programs: PathBuf,
     folder: tempfile::TempDir,
+    port: u16,
+    settings: Vec<String>,
 }
 
 impl Postgres {
@@ -42,11 +48,39 @@ impl Postgres {
     /// As [`stella_testkit::skip`] does, and if a server that is there does not start.
     #[must_use]
     pub fn start() -> Option<Postgres> {
-        let Some(programs) = programs() else {
-            stella_testkit::skip("the programs of PostgreSQL are missing: install postgresql");
-            return None;
-        };
-        Some(start(programs).expect("PostgreSQL starts"))
+        let programs = programs_or_skip()?;
+        let folder = folder(&programs).expect("a folder for a cluster");
+        let settings = vec![setting("listen_addresses", "")];
+        Some(start(folder, programs, NO_PORT, settings).expect("PostgreSQL starts"))
+    }
+
+    /// Starts a server that is also reached at 127.0.0.1, with TLS if it has a certificate; else as
+    /// [`start`](Postgres::start).
+    ///
+    /// # Panics
+    /// As [`start`](Postgres::start).
+    #[must_use]
+    pub fn start_on_network(certificate: Option<&Certificate>) -> Option<Postgres> {
+        let programs = programs_or_skip()?;
+        let port = free_port().expect("a free port");
+        let mut settings = vec![setting("listen_addresses", "127.0.0.1")];
+        settings.push(setting("port", &port.to_string()));
+        if certificate.is_some() {
+            settings.push(setting("ssl", "on"));
+        }
+        let folder = folder(&programs).expect("a folder for a cluster");
+        if let Some(Certificate { certificate, key }) = certificate {
+            let data = folder.path().join("data");
+            let put = |from: &Path, name: &str| give(from, &data.join(name));
+            put(certificate, "server.crt").and_then(|()| put(key, "server.key")).expect("copies");
+        }
+        Some(start(folder, programs, port, settings).expect("PostgreSQL starts"))
+    }
+
+    /// The address of a database of a server on the network, by a name of this machine.
+    #[must_use]
+    pub fn network_address(&self, host: &str, name: &str) -> String {
+        format!("postgres://postgres@{host}:{}/{name}", self.port)
     }
 
     /// Makes a database; gives its address.
@@ -57,7 +91,7 @@ impl Postgres {
     pub fn database(&self, name: &str) -> String {
         let folder = self.folder.path();
         let mut make = Command::new(self.programs.join("createdb"));
-        make.arg("--host").arg(folder).args([
+        make.arg("--host").arg(folder).arg("--port").arg(self.port.to_string()).args([
             "--username",
             "postgres",
             "--template",
@@ -86,7 +120,7 @@ impl Postgres {
     /// # Panics
     /// If it does not start.
     pub fn start_again(&mut self) {
-        self.server = serve(&self.programs, self.folder.path()).expect("PostgreSQL starts again");
+        self.server = self.serve().expect("PostgreSQL starts again");
     }
 
     /// Stops the server as a pulled plug would, and starts it again on what is left.
@@ -96,7 +130,11 @@ impl Postgres {
     pub fn crash(&mut self) {
         self.server.kill().expect("a running server");
         self.server.wait().expect("a server that was killed");
-        self.server = serve(&self.programs, self.folder.path()).expect("PostgreSQL starts again");
+        self.server = self.serve().expect("PostgreSQL starts again");
+    }
+
+    fn serve(&self) -> Result<Child> {
+        serve(&self.programs, self.folder.path(), self.port, &self.settings)
     }
 }
 
@@ -119,7 +157,26 @@ fn programs() -> Option<PathBuf> {
     folders.into_iter().rev().find(|folder| folder.join("initdb").is_file())
 }
 
-fn start(programs: PathBuf) -> Result<Postgres> {
+fn programs_or_skip() -> Option<PathBuf> {
+    let programs = programs();
+    if programs.is_none() {
+        stella_testkit::skip("the programs of PostgreSQL are missing: install postgresql");
+    }
+    programs
+}
+
+/// An argument that sets something.
+fn setting(name: &str, value: &str) -> String {
+    format!("{name}={value}")
+}
+
+/// A port of this machine that is free at this moment.
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// A new cluster in a folder of its own.
+fn folder(programs: &Path) -> Result<tempfile::TempDir> {
     let folder = tempfile::Builder::new().prefix("stella-postgres-").tempdir()?;
     if let Some((user, group)) = other_user()? {
         chown(folder.path(), Some(user), Some(group))?;
@@ -129,18 +186,36 @@ fn start(programs: PathBuf) -> Result<Postgres> {
     make.arg("--pgdata").arg(folder.path().join("data"));
     make.args(["--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--no-locale"]);
     run(make.args(["--no-sync", "--no-instructions"]))?;
-    let server = serve(&programs, folder.path())?;
-    Ok(Postgres { server, programs, folder })
+    Ok(folder)
+}
+
+/// Copies a file for the server alone.
+fn give(from: &Path, to: &Path) -> Result<()> {
+    std::fs::copy(from, to)?;
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600))?;
+    if let Some((user, group)) = other_user()? {
+        chown(to, Some(user), Some(group))?;
+    }
+    Ok(())
+}
+
+fn start(
+    folder: tempfile::TempDir,
+    programs: PathBuf,
+    port: u16,
+    settings: Vec<String>,
+) -> Result<Postgres> {
+    let server = serve(&programs, folder.path(), port, &settings)?;
+    Ok(Postgres { server, programs, folder, port, settings })
 }
 
 /// Starts the server of a folder and waits until it answers.
-fn serve(programs: &Path, folder: &Path) -> Result<Child> {
+fn serve(programs: &Path, folder: &Path, port: u16, settings: &[String]) -> Result<Child> {
     let mut serve = as_user(&programs.join("postgres"))?;
     serve.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
     // What a test writes need not outlive the machine.
-    for setting in
-        ["listen_addresses=", "fsync=off", "shared_buffers=64MB", "log_min_messages=fatal"]
-    {
+    let usual = ["fsync=off", "shared_buffers=64MB", "log_min_messages=fatal"];
+    for setting in usual.into_iter().chain(settings.iter().map(String::as_str)) {
         serve.args(["-c", setting]);
     }
     let mut server =
@@ -148,7 +223,8 @@ fn serve(programs: &Path, folder: &Path) -> Result<Child> {
     let begin = Instant::now();
     loop {
         let mut ask = Command::new(programs.join("pg_isready"));
-        if run(ask.arg("--quiet").arg("--host").arg(folder)).is_ok() {
+        ask.arg("--quiet").arg("--host").arg(folder).arg("--port").arg(port.to_string());
+        if run(&mut ask).is_ok() {
             return Ok(server);
         }
         if let Some(status) = server.try_wait()? {

@@ -1,5 +1,6 @@
 //! What the tests of every crate share: where the real data and the samples are, temporary folders,
-//! small documents to feed in, the built `stella` binary, and servers that fail as they are told.
+//! small documents to feed in, the built `stella` binary, certificates, and servers that fail as they are
+//! told.
 //!
 //! Depends on no crate of the product, so every crate may use it in its tests.
 //!
@@ -10,12 +11,14 @@
 //! data alone (`.ci/run` sets it, and says so, where none lies beside the checkout), `all` for
 //! everything.
 
+mod certificate;
 mod osv;
 mod places;
 mod proxy;
 mod vault;
 mod web;
 
+pub use certificate::Certificate;
 pub use osv::Osv;
 pub use places::{
     SAMPLE_FEEDS, data_archive, data_dir, sample_files, samples, stella, temp_dir, workspace_root,

@@ -1,7 +1,14 @@
 //! What every ledger must do, as tests that each implementation runs: [`CASES`], each on a new,
-//! empty ledger, and [`model`].
+//! empty ledger, [`library::CASES`], on one of several tenants, and the histories of [`model`] and
+//! [`library`].
+
+/// Rules with their names.
+macro_rules! cases {
+    ($($case:ident)*) => { &[$((stringify!($case), $case)),*] };
+}
 
 pub(crate) mod follow;
+pub(crate) mod library;
 pub(crate) mod model;
 
 use std::collections::BTreeMap;
@@ -640,6 +647,7 @@ pub(crate) fn another_tenant_sees_nothing(subject: Subject<'_>, other: &dyn Ledg
     assert!(other.feeds().expect("feeds").is_empty());
     assert!(other.quarantine(&QuarantineFilter::default()).expect("quarantine").is_empty());
     assert!(other.quarantine_entry(1).is_err() && subject.0.quarantine_entry(1).is_ok());
+    assert!(other.library().expect("the library").is_empty() && other.subscribe(&name).is_err());
     assert!(other.block(&set, &id, "", now()).is_err() && other.remove_feed(&name).is_err());
     assert_eq!(other.received(Seq(1), &set, &id).expect("read"), None);
     let mut none = |_| panic!("there is no record");
@@ -652,10 +660,6 @@ pub(crate) fn another_tenant_sees_nothing(subject: Subject<'_>, other: &dyn Ledg
 
 /// A rule by its name.
 pub(crate) type Case = (&'static str, fn(Subject<'_>));
-
-macro_rules! cases {
-    ($($case:ident)*) => { &[$((stringify!($case), $case)),*] };
-}
 
 /// All rules.
 pub(crate) const CASES: &[Case] = cases! {

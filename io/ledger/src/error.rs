@@ -61,6 +61,20 @@ pub enum LedgerError {
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The address of a database cannot be followed.
+    #[error("the address of the ledger cannot be used: {problem}")]
+    Address {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The server of the database has no TLS, or none of the kind that the address asks for.
+    #[error("no connection to {place} over TLS: {reason}")]
+    Tls {
+        /// The database.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No space is left.
     #[error("no space is left for {place}")]
     Full {
@@ -115,6 +129,20 @@ pub enum LedgerError {
         /// What was named.
         what: String,
     },
+    /// Something that would change a feed of the library, to which the tenant is subscribed.
+    #[error("feed {feed} is of the library, where it can only be read")]
+    OfLibrary {
+        /// The feed.
+        feed: String,
+    },
+    /// A subscription to a feed of the library whose name is taken.
+    #[error(
+        "the tenant has a feed {feed} of its own, beside which there can be no other of this name"
+    )]
+    OwnFeed {
+        /// The feed.
+        feed: String,
+    },
     /// A snapshot that this ledger has not reached, or whose records were compacted away.
     #[error("the ledger cannot read sequence {at}: it holds {from} to {to}")]
     OutOfReach {
@@ -130,6 +158,14 @@ pub enum LedgerError {
 impl LedgerError {
     pub(crate) fn no_feed(name: &FeedName) -> LedgerError {
         LedgerError::NotFound { what: format!("feed {name}") }
+    }
+
+    pub(crate) fn not_in_library(name: &FeedName) -> LedgerError {
+        LedgerError::NotFound { what: format!("feed {name} in the library") }
+    }
+
+    pub(crate) fn of_library(name: &FeedName) -> LedgerError {
+        LedgerError::OfLibrary { feed: name.to_string() }
     }
 
     pub(crate) fn no_quarantine_entry(number: u64) -> LedgerError {
@@ -168,10 +204,14 @@ impl LedgerError {
             LedgerError::Missing { .. } | LedgerError::NotFound { .. } => ErrorCode::NotFound,
             LedgerError::NotALedger { .. } => ErrorCode::Invalid,
             LedgerError::NewerSchema { .. } => ErrorCode::NeedsNewer,
-            LedgerError::Busy { .. } => ErrorCode::Conflict,
+            LedgerError::Busy { .. }
+            | LedgerError::OfLibrary { .. }
+            | LedgerError::OwnFeed { .. } => ErrorCode::Conflict,
             LedgerError::Unreadable { .. } | LedgerError::ReadOnly { .. } => ErrorCode::NotAllowed,
-            LedgerError::Unreachable { .. } => ErrorCode::Unreachable,
-            LedgerError::Full { .. } | LedgerError::Storage { .. } => ErrorCode::Io,
+            LedgerError::Unreachable { .. } | LedgerError::Tls { .. } => ErrorCode::Unreachable,
+            LedgerError::Full { .. }
+            | LedgerError::Storage { .. }
+            | LedgerError::Address { .. } => ErrorCode::Io,
             LedgerError::Damaged { .. } => ErrorCode::DigestMismatch,
             LedgerError::MaxDrop { .. } => ErrorCode::Drop,
             LedgerError::ReadErrors { .. } => ErrorCode::Rejected,
@@ -199,12 +239,22 @@ impl LedgerError {
             LedgerError::Unreachable { .. } => {
                 "check the address and the server, then try again; nothing was changed"
             }
+            LedgerError::Address { .. } | LedgerError::Tls { .. } => {
+                "check sslmode and sslrootcert of the address, and the certificate of the server"
+            }
             LedgerError::Full { .. } => "free some space and try again; nothing was changed",
             LedgerError::Damaged { .. } => {
                 "restore the file from a copy, or ingest again into a new store"
             }
             LedgerError::MaxDrop { .. } | LedgerError::ReadErrors { .. } => {
                 "look at the input; if it is right, repeat with --accept-drop --reason TEXT"
+            }
+            LedgerError::OfLibrary { .. } => {
+                "take another name for evidence of your own, or end the subscription: stella feeds \
+                 unsubscribe FEED"
+            }
+            LedgerError::OwnFeed { .. } => {
+                "go on with the feed that is there, or have it removed where its ledger is kept"
             }
             LedgerError::NotFound { .. } => {
                 "stella feeds list, stella feeds show FEED and stella quarantine list show what \

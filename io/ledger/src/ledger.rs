@@ -6,14 +6,14 @@ use stella_model::{FeedName, Instant, Kind, RecordId, SetKey};
 
 use crate::{
     Block, ChangedRecord, Changes, Compacted, FeedInfo, FeedSpec, IdRange, IndexRow, IngestMode,
-    IngestSummary, LedgerError, LiveSet, Origin, PreparedDocument, QuarantineEntry,
+    IngestSummary, LedgerError, LibraryFeed, LiveSet, Origin, PreparedDocument, QuarantineEntry,
     QuarantineFilter, Quarantined, Seq, StoredRecord, WithFacets,
 };
 
 /// A ledger, bound to one tenant (INV-TENANT).
 ///
 /// All methods may be called from several threads at once and while an ingest is under way.
-pub trait Ledger: Snapshots + Feeds + Upkeep {
+pub trait Ledger: Snapshots + Feeds + Library + Upkeep {
     /// What tells this ledger's sequences from those of another: its id, 32 hex digits, and its
     /// epoch, which a restore from a copy raises.
     ///
@@ -25,7 +25,8 @@ pub trait Ledger: Snapshots + Feeds + Upkeep {
     /// notes for it.
     ///
     /// # Errors
-    /// [`LedgerError::Busy`] if another writer is not done in time; else if storage fails.
+    /// [`LedgerError::Busy`] if another writer is not done in time; [`LedgerError::OfLibrary`]; else if
+    /// storage fails.
     fn ingest(
         &self,
         feed: &FeedSpec,
@@ -34,7 +35,8 @@ pub trait Ledger: Snapshots + Feeds + Upkeep {
     ) -> Result<Box<dyn Ingest>, LedgerError>;
 }
 
-/// Reading what the ledger holds, and what it held.
+/// Reading what the ledger holds, and what it held: the feeds of the tenant's own, and those of the
+/// library as far as the tenant was subscribed to them then.
 pub trait Snapshots: Send + Sync {
     /// The newest sequence; 0 if nothing was ever ingested.
     ///
@@ -93,17 +95,17 @@ pub trait Snapshots: Send + Sync {
     /// [`LedgerError::OutOfReach`] if one of the two can no longer be read, or if storage fails.
     fn changes(&self, set: &SetKey, from: Seq, to: Seq) -> Result<Changes, LedgerError>;
 
-    /// The sets that changed after `since`, those that hold nothing any more among them, in export
-    /// order. One may have changed after any other sequence only.
+    /// The sets of the tenant's own that changed after `since`, those that hold nothing any more among
+    /// them, in export order. One may have changed after any other sequence only.
     ///
     /// # Errors
     /// [`LedgerError`] if storage fails.
     fn changed_sets(&self, since: Seq) -> Result<Vec<SetKey>, LedgerError>;
 
-    /// Gives what changed in a set after `since` and up to `until`, as it was at `until`: each
-    /// record once, bytewise by id, those after the id `after`, until `each` breaks. With `since` 0
-    /// these are the records of the set, and nothing is removed. Pages by key, and the record lies
-    /// in memory that the next one takes over, as with [`read`](Snapshots::read).
+    /// Gives what changed in a set of the tenant's own after `since` and up to `until`, as it was at
+    /// `until`: each record once, bytewise by id, those after the id `after`, until `each` breaks. With
+    /// `since` 0 these are the records of the set, and nothing is removed. Pages by key, and the record
+    /// lies in memory that the next one takes over, as with [`read`](Snapshots::read).
     ///
     /// `since` may have been compacted away: what was there then is not looked at.
     ///
@@ -122,7 +124,8 @@ pub trait Snapshots: Send + Sync {
 
 /// Feeds: what they hold, what stays out of them, what was rejected, and their removal.
 pub trait Feeds {
-    /// The feeds by name, as they are now.
+    /// The feeds by name, as they are now; those of the library to which the tenant is subscribed
+    /// among them, also one that was removed there: it holds nothing then.
     ///
     /// # Errors
     /// [`LedgerError`] if storage fails.
@@ -139,7 +142,7 @@ pub trait Feeds {
     ///
     /// # Errors
     /// [`LedgerError::NotFound`] if there is no such feed, or it holds the id as another kind: the
-    /// block would not do what it seems to; else if storage fails.
+    /// block would not do what it seems to; [`LedgerError::OfLibrary`]; else if storage fails.
     fn block(
         &self,
         set: &SetKey,
@@ -165,7 +168,7 @@ pub trait Feeds {
     /// Earlier snapshots still have it. Gives how many records it held.
     ///
     /// # Errors
-    /// [`LedgerError::NotFound`] if there is none; else if storage fails.
+    /// [`LedgerError::NotFound`] if there is none; [`LedgerError::OfLibrary`]; else if storage fails.
     fn remove_feed(&self, name: &FeedName) -> Result<u64, LedgerError>;
 
     /// The entries of the quarantine that a filter lets through, in the order of their numbers.
@@ -179,6 +182,33 @@ pub trait Feeds {
     /// # Errors
     /// [`LedgerError::NotFound`] if there is none; else if storage fails.
     fn quarantine_entry(&self, number: u64) -> Result<QuarantineEntry, LedgerError>;
+}
+
+/// Feeds that are for all tenants: those of the tenant [`TenantId::library`]. Who is subscribed to one
+/// reads it, and takes nothing into it.
+///
+/// [`TenantId::library`]: stella_model::TenantId::library
+pub trait Library {
+    /// The feeds of the library by name, as they are now.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if storage fails.
+    fn library(&self) -> Result<Vec<LibraryFeed>, LedgerError>;
+
+    /// Has a feed of the library among the tenant's, from the next sequence on. Gives whether it was
+    /// not there already.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`] if the library has none of this name; [`LedgerError::OwnFeed`] if the
+    /// tenant has one; else if storage fails.
+    fn subscribe(&self, feed: &FeedName) -> Result<bool, LedgerError>;
+
+    /// Ends that, from the next sequence on: earlier snapshots still have the feed. Gives whether
+    /// there was something to end.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`] if the library never had a feed of this name; else if storage fails.
+    fn unsubscribe(&self, feed: &FeedName) -> Result<bool, LedgerError>;
 }
 
 /// What keeps a ledger from growing for ever, and snapshots from being forgotten.

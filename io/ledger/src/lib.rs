@@ -15,6 +15,10 @@
 //!   revision, takes out those that it says are gone, and leaves all others;
 //! - a blocked id stays out;
 //! - the same input again changes nothing and takes no sequence.
+//!
+//! The feeds of the tenant [`TenantId::library`] are for all: whoever is subscribed to one reads it
+//! as if it were their own, and only reads it ([`Library`]). Beginning and ending a subscription
+//! takes a sequence too, so that a snapshot keeps what it had.
 
 mod account;
 mod error;
@@ -35,7 +39,7 @@ use stella_model::{Digest, FeedName, Instant, Kind, RecordId, SetKey, TenantId};
 use stella_records::{Facets, Format};
 
 pub use error::LedgerError;
-pub use ledger::{Feeds, Ingest, Ledger, Snapshots, Upkeep};
+pub use ledger::{Feeds, Ingest, Ledger, Library, Snapshots, Upkeep};
 pub use postgres::PostgresLedger;
 pub use prepare::{Prepared, PreparedDocument, prepare};
 pub use sqlite::SqliteLedger;
@@ -90,6 +94,8 @@ pub struct LiveSet {
     pub records: u64,
     /// What it holds; absent where it changed since the snapshot.
     pub state: Option<SetState>,
+    /// Whether it is of the library, and not of the tenant's own.
+    pub library: bool,
 }
 
 /// Whether a scan shall give the facets of each record, which costs a second look-up.
@@ -337,6 +343,29 @@ pub struct FeedInfo {
     /// otherwise since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// Whether it is of the library, and not of the tenant's own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub library: bool,
+}
+
+impl FeedInfo {
+    /// What the tenant is told of it: how the library is kept is not for those who read it.
+    fn as_told(self) -> FeedInfo {
+        match self.library {
+            true => FeedInfo { blocked: 0, quarantined: 0, origin: None, ..self },
+            false => self,
+        }
+    }
+}
+
+/// A feed of the library, for a tenant that may subscribe to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LibraryFeed {
+    /// The feed.
+    #[serde(flatten)]
+    pub feed: FeedInfo,
+    /// Whether the tenant is subscribed to it.
+    pub subscribed: bool,
 }
 
 /// An id that stays out of its feed.

@@ -171,12 +171,32 @@ impl Client {
         key: &str,
         body: Option<&Value>,
     ) -> Result<Value, RemoteError> {
-        let mut request = self.request(Method::POST, path).header("idempotency-key", key);
+        let mut request = self.keyed(Method::POST, path, key);
         if let Some(body) = body {
             let json = HeaderValue::from_static("application/json");
             request = request.header(CONTENT_TYPE, json).body(body.to_string());
         }
         self.json(attempt, request)
+    }
+
+    /// Has something be there; `key` as with [`post`](Client::post).
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn put(&self, attempt: &str, path: &str, key: &str) -> Result<Value, RemoteError> {
+        self.json(attempt, self.keyed(Method::PUT, path, key))
+    }
+
+    /// Has something be gone; `key` as with [`post`](Client::post).
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn delete(&self, attempt: &str, path: &str, key: &str) -> Result<Value, RemoteError> {
+        self.json(attempt, self.keyed(Method::DELETE, path, key))
+    }
+
+    fn keyed(&self, method: Method, path: &str, key: &str) -> RequestBuilder {
+        self.request(method, path).header("idempotency-key", key)
     }
 
     /// Sends evidence for a feed, as it is read, in one request: all of it is taken in or nothing.

@@ -8,4 +8,5 @@ mod profiles;
 mod quotas;
 mod runs;
 mod tenancy;
+mod tls;
 mod tokens;

@@ -16,7 +16,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn at(url: String, is_postgres: bool) -> Place {
+    pub(crate) fn at(url: String, is_postgres: bool) -> Place {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

@@ -122,32 +122,35 @@ fn a_run_is_driven_to_its_end_and_tells_of_it() {
 
 #[test]
 fn on_a_server_every_process_hears_what_was_committed() {
-    on_postgres(|place| {
-        let (give, take) = std::sync::mpsc::channel();
-        let (catalog, url) = (place.catalog.clone(), place.url.clone());
-        let hearing = place.runtime.spawn(async move {
-            catalog.hear(&url, |run| drop(give.send(run.clone()))).await;
-        });
-        // Calls before the connection stands are not heard.
-        let mut started = Vec::new();
-        let heard = loop {
-            started.push(start(place, "json:raw"));
-            if let Ok(run) = take.recv_timeout(std::time::Duration::from_millis(200)) {
-                break run;
-            }
-            assert!(started.len() < 100, "nothing is heard");
-        };
-        assert!(started.contains(&heard), "{heard}");
-        let (new, entry) = (new_run("json:raw"), entry("run.create"));
-        let nobody = tenant("nobody");
-        let mutation = mutation(&entry, 5);
-        let refused = place.catalog.start_run(&nobody, &new, &mutation);
-        assert!(place.wait(refused).is_err());
-        let last = start(place, "json:raw");
-        let next = || take.recv_timeout(std::time::Duration::from_secs(20)).expect("hears");
-        while next() != last {}
-        hearing.abort();
+    on_postgres(every_process_hears);
+}
+
+/// What is committed is heard, and nothing else.
+pub(crate) fn every_process_hears(place: &Place) {
+    let (give, take) = std::sync::mpsc::channel();
+    let (catalog, url) = (place.catalog.clone(), place.url.clone());
+    let hearing = place.runtime.spawn(async move {
+        catalog.hear(&url, |run| drop(give.send(run.clone()))).await;
     });
+    // Calls before the connection stands are not heard.
+    let mut started = Vec::new();
+    let heard = loop {
+        started.push(start(place, "json:raw"));
+        if let Ok(run) = take.recv_timeout(std::time::Duration::from_millis(200)) {
+            break run;
+        }
+        assert!(started.len() < 100, "nothing is heard");
+    };
+    assert!(started.contains(&heard), "{heard}");
+    let (new, entry) = (new_run("json:raw"), entry("run.create"));
+    let nobody = tenant("nobody");
+    let mutation = mutation(&entry, 5);
+    let refused = place.catalog.start_run(&nobody, &new, &mutation);
+    assert!(place.wait(refused).is_err());
+    let last = start(place, "json:raw");
+    let next = || take.recv_timeout(std::time::Duration::from_secs(20)).expect("hears");
+    while next() != last {}
+    hearing.abort();
 }
 
 #[test]

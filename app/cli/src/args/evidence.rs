@@ -76,7 +76,11 @@ pub(crate) enum YesNo {
 pub(crate) enum FeedsCommand {
     /// List the feeds with their records
     #[command(visible_alias = "ls")]
-    List,
+    List {
+        /// List what the library of the server has for all of its tenants
+        #[arg(long)]
+        library: bool,
+    },
     /// Show one feed: publisher, licence, records, blocked ids
     Show {
         /// The feed
@@ -88,6 +92,16 @@ pub(crate) enum FeedsCommand {
     Unblock(UnblockArgs),
     /// Pull what changed in the feeds of a server
     Pull(PullArgs),
+    /// Read a feed of the library of a server as if it were one's own
+    Subscribe {
+        /// The feed, as feeds list --library has it
+        feed: FeedName,
+    },
+    /// End a subscription to a feed of the library
+    Unsubscribe {
+        /// The feed
+        feed: FeedName,
+    },
     /// Remove a feed with all its records
     Remove {
         /// The feed

@@ -18,10 +18,13 @@ use crate::output::{Column, Item, Page, Table, human};
 /// Runs a verb of `feeds`.
 pub(crate) fn run(command: FeedsCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
-        FeedsCommand::List => match service::server(context)? {
+        FeedsCommand::List { library: true } => service::library::list(context)?,
+        FeedsCommand::List { library: false } => match service::server(context)? {
             Some(client) => service::evidence::feeds(&client, context)?,
             None => list(context)?,
         },
+        FeedsCommand::Subscribe { feed } => service::library::subscribe(&feed, context)?,
+        FeedsCommand::Unsubscribe { feed } => service::library::unsubscribe(&feed, context)?,
         FeedsCommand::Show { feed } => show(&feed, context)?,
         FeedsCommand::Pull(args) => service::pull::run(args, context)?,
         FeedsCommand::Block(args) => block(&args, context)?,
@@ -48,6 +51,7 @@ fn list(context: &Context) -> Result<(), Failure> {
         Column::new("LAST INGEST").time().spare(),
         Column::new("PUBLISHER").wide().shrinks(),
         Column::new("PASS ON").wide(),
+        Column::new("OWNER").wide(),
     ]);
     let mut items = Vec::new();
     for feed in &feeds {
@@ -62,6 +66,7 @@ fn list(context: &Context) -> Result<(), Failure> {
                 feed.last_ingest.map(|at| at.to_string()).unwrap_or_default().into(),
                 feed.publisher.as_deref().unwrap_or_default().into(),
                 passed_on(feed).into(),
+                if feed.library { "library" } else { "tenant" }.into(),
             ]);
         }
         items.push(Item {
@@ -111,6 +116,9 @@ fn show(name: &FeedName, context: &Context) -> Result<(), Failure> {
         feed.last_ingest.map_or_else(|| "never".to_owned(), |at| at.to_string()),
         human::count(feed.blocked),
     );
+    if feed.library {
+        text.push_str("\n  owner        the library");
+    }
     if let Some(from) = &feed.origin {
         let _ = write!(text, "\n  pulled from  {}", origin(from));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stella_ledger::{FeedInfo, FeedSpec, Ledger, Origin};
+use stella_ledger::{FeedInfo, FeedSpec, Ledger, LedgerError, Origin};
 use stella_model::{ErrorCode, FeedName};
 use stella_remote::RemoteState;
 
@@ -67,6 +67,9 @@ pub(super) fn wanted(
         let whole = |origin| Wanted { pulled: PulledAs::Whole, since: 0, origin };
         let one = match here.get(name) {
             None => whole(None),
+            Some(feed) if feed.library => {
+                return Err(LedgerError::OfLibrary { feed: name.to_string() }.into());
+            }
             Some(feed) if is_from_there(feed) => match &feed.origin {
                 Some(origin) if may_go_on(origin, remote, request) => {
                     let (since, origin) = (origin.sequence, Some(origin.clone()));

@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use futures_util::StreamExt as _;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stella_engine::{Cancel, EngineError, IngestRequest, NoProgress, Store};
 use stella_ledger::{FeedSpec, IngestMode, Ledger, LedgerError, QuarantineFilter};
@@ -36,7 +36,7 @@ const PAGE: u64 = 200;
 const MAX_DROP: f64 = 2.0;
 
 /// Reads the ledger of the caller's tenant.
-async fn read<T: Send + 'static>(
+pub(super) async fn read<T: Send + 'static>(
     service: &Service,
     caller: &Caller,
     read: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
@@ -49,23 +49,27 @@ async fn read<T: Send + 'static>(
     Ok(found.await.map_err(ended)??)
 }
 
-fn feed(name: &str) -> Result<FeedName, Problem> {
+pub(super) fn feed(name: &str) -> Result<FeedName, Problem> {
     name.parse().map_err(|_| Problem::not_found("such feed"))
 }
 
-/// The feeds of the tenant, with what they hold.
+/// A list that is read from a ledger: nothing before the first evidence, when there is none.
+pub(super) fn items<T: Serialize>(listed: Result<Vec<T>, Problem>) -> Result<Json<Value>, Problem> {
+    match listed {
+        Ok(items) => Ok(Json(json!({ "items": items }))),
+        Err(problem) if problem.code() == ErrorCode::NotFound => Ok(Json(json!({ "items": [] }))),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// The feeds of the tenant, those of the library to which it is subscribed among them, with what they hold.
 #[utoipa::path(get, path = "/feeds", tag = "feeds",
     responses((status = 200, description = "all of them, by name", body = Value)))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     caller: Caller,
 ) -> Result<Json<Value>, Problem> {
-    match read(&service, &caller, |ledger| ledger.feeds()).await {
-        Ok(feeds) => Ok(Json(json!({ "items": feeds }))),
-        // Before the first evidence there is no ledger.
-        Err(problem) if problem.code() == ErrorCode::NotFound => Ok(Json(json!({ "items": [] }))),
-        Err(problem) => Err(problem),
-    }
+    items(read(&service, &caller, |ledger| ledger.feeds()).await)
 }
 
 /// A feed of the tenant.

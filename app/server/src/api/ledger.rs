@@ -172,7 +172,8 @@ fn out_of_reach(error: &LedgerError) -> Problem {
 }
 
 /// What the tenant's ledger holds of a kind, or what changed in it after a sequence, as JSON lines: one
-/// page, whose last line says where the next one begins. `kind` is `advisories`, `findings`, `sboms` or
+/// page, whose last line says where the next one begins. Feeds of the library are told to their keeper
+/// alone. `kind` is `advisories`, `findings`, `sboms` or
 /// `vex`.
 #[utoipa::path(get, path = "/ledger/export/{kind}", tag = "ledger",
     params(("kind" = String, Path, description = "advisories, findings, sboms or vex"), ExportQuery),
@@ -250,7 +251,7 @@ impl Page {
     }
 }
 
-/// Tells of every feed that holds records of the kind.
+/// Tells of every feed of the tenant's own that holds records of the kind.
 fn write_feeds(
     ledger: &dyn Ledger,
     head: &PageHead,
@@ -259,7 +260,8 @@ fn write_feeds(
     let known = ledger.feeds()?;
     for live in ledger.sets(Seq(head.until))? {
         let SetKey { kind, feed: name } = live.set;
-        if kind != head.kind || head.feed.as_ref().is_some_and(|only| *only != name) {
+        if live.library || kind != head.kind || head.feed.as_ref().is_some_and(|only| *only != name)
+        {
             continue;
         }
         let info = known.iter().find(|info| info.name == name);

@@ -9,6 +9,7 @@ mod events;
 mod extract;
 mod feeds;
 mod ledger;
+mod library;
 mod me;
 mod order;
 mod plans;
@@ -80,6 +81,8 @@ fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(feeds::get))
         .routes(routes!(feeds::quarantine))
         .routes(routes!(feeds::ingest))
+        .routes(routes!(library::subscribe, library::unsubscribe))
+        .routes(routes!(library::list))
         .routes(routes!(quotas::get))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))

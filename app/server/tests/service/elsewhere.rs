@@ -8,7 +8,7 @@ use std::process::Command;
 use stella_engine::Store;
 use stella_peers::{Postgres, SeaweedFs};
 
-use crate::{document, downloads, feeds, oidc, operator, requests, runs, tenancy};
+use crate::{document, downloads, feeds, library, oidc, operator, requests, runs, tenancy};
 
 thread_local! {
     /// Where this thread has services keep everything; in their data directories unless it is said.
@@ -82,6 +82,8 @@ const TESTS: &[(&str, fn())] = &[
     ("large downloads", downloads::what_is_large_comes_as_it_is_in_whatever_ranges),
     ("feeds", feeds::evidence_that_streams_in_becomes_a_bundle),
     ("broken evidence", feeds::evidence_that_breaks_off_leaves_nothing),
+    ("library", library::a_feed_of_the_library_is_read_by_those_who_are_subscribed),
+    ("subscriptions", library::what_cannot_be_subscribed_to_says_why),
     ("people", oidc::who_the_provider_knows_may_what_it_says_and_nobody_else),
     ("several tenants", oidc::a_token_of_several_tenants_reaches_the_one_that_is_named),
     ("outsiders", oidc::a_tenant_is_told_of_people_from_elsewhere_who_wanted_in),

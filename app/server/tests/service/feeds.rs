@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::server::{Server, ingest};
 
 /// The samples of a feed as lines.
-fn lines() -> Vec<u8> {
+pub(crate) fn lines() -> Vec<u8> {
     let folder = stella_testkit::samples().join("advisories/npm");
     let mut paths: Vec<_> = std::fs::read_dir(folder).expect("is there").flatten().collect();
     paths.sort_by_key(std::fs::DirEntry::path);

@@ -11,6 +11,7 @@ mod feeds;
 mod follower;
 mod kills;
 mod ledger;
+mod library;
 mod machines;
 mod oidc;
 mod operator;

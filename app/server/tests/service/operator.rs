@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::server::{Server, ingest, program};
 
 /// Runs a command on a data directory: how it ended and what it said.
-fn command(data: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn command(data: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let done = program(data).args(arguments).output().expect("runs");
     let told = [done.stdout, done.stderr].concat();
     (done.status.code(), String::from_utf8(told).expect("is text"))

@@ -19,11 +19,11 @@ enum Step {
     Compact,
 }
 
-const FEEDS: [&str; 2] = ["f", "g"];
+pub(super) const FEEDS: [&str; 2] = ["f", "g"];
 const IDS: [&str; 5] = ["a", "a\0", "b", "B", "\u{e9}"];
 const VERSIONS: [Option<&str>; 3] = [None, Some("1.9"), Some("1.10")];
 
-fn record() -> impl Strategy<Value = Rec> {
+pub(super) fn record() -> impl Strategy<Value = Rec> {
     let day = prop_oneof![1 => Just(None), 4 => (1..4_u8).prop_map(Some)];
     (prop::bool::weighted(0.2), 0..IDS.len(), day, 0..VERSIONS.len(), 0..3_u8).prop_map(
         |(vex, id, day, version, body)| Rec {
@@ -54,20 +54,20 @@ type Key = (SetKey, String);
 
 /// What a ledger has to hold: the live records, and the snapshot of every sequence.
 #[derive(Default)]
-struct Model {
+pub(super) struct Model {
     live: BTreeMap<Key, (Revision, Digest)>,
-    feeds: BTreeSet<usize>,
+    pub(super) feeds: BTreeSet<usize>,
     blocked: BTreeSet<Key>,
-    snapshots: Vec<State>,
+    pub(super) snapshots: Vec<State>,
     oldest: usize,
 }
 
 impl Model {
-    fn new() -> Model {
+    pub(super) fn new() -> Model {
         Model { snapshots: vec![State::new()], ..Model::default() }
     }
 
-    fn shown(&self) -> State {
+    pub(super) fn shown(&self) -> State {
         self.live.iter().map(|(key, (_, digest))| (key.clone(), *digest)).collect()
     }
 
@@ -78,7 +78,7 @@ impl Model {
         }
     }
 
-    fn ingest(&mut self, feed: usize, how: &How, records: &[Rec]) {
+    pub(super) fn ingest(&mut self, feed: usize, how: &How, records: &[Rec]) {
         self.feeds.insert(feed);
         let name = FeedName::new(FEEDS[feed]).expect("a feed");
         let replace = *how == How::Replace;
@@ -129,7 +129,7 @@ impl Model {
         Some(held)
     }
 
-    fn remove(&mut self, feed: usize) -> bool {
+    pub(super) fn remove(&mut self, feed: usize) -> bool {
         let existed = self.feeds.remove(&feed);
         let count = self.live.len();
         if existed {
@@ -143,7 +143,7 @@ impl Model {
 
 /// How an input relates to its feed.
 #[derive(PartialEq)]
-enum How {
+pub(super) enum How {
     Merge,
     Replace,
     Follow(Vec<usize>),
@@ -151,11 +151,11 @@ enum How {
 
 /// What was held in each state that a set was ever in.
 #[derive(Default)]
-struct States(Vec<(SetState, State)>);
+pub(super) struct States(Vec<(SetState, State)>);
 
 impl States {
     /// Equal states, equal records, whenever and in whatever snapshot they are seen.
-    fn see(&mut self, sets: &[LiveSet], found: &State, newest: bool) {
+    pub(super) fn see(&mut self, sets: &[LiveSet], found: &State, newest: bool) {
         for LiveSet { set, state, .. } in sets {
             assert!(!newest || state.is_some(), "{set} is as it is");
             let Some(state) = state else { continue };

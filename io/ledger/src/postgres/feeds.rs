@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Row;
-use stella_model::{FeedName, Instant, RecordId, SetKey};
+use stella_model::{FeedName, Instant, RecordId, SetKey, TenantId};
 
 use crate::{
     Block, FeedInfo, Feeds, LedgerError, Origin, QuarantineEntry, QuarantineFilter, Quarantined,
 };
 
-use super::{Outcome, PostgresLedger, Session, values};
+use super::library::{NOW, VISIBLE, refuse_of_library};
+use super::{Outcome, PostgresLedger, Session, Values, values};
 
 impl Feeds for PostgresLedger {
     fn feeds(&self) -> Result<Vec<FeedInfo>, LedgerError> {
@@ -137,7 +138,8 @@ impl Feeds for PostgresLedger {
 const ENTRY: &str = "SELECT q.number, f.name, q.at, q.path, q.reason, q.\"offset\", q.detail
      FROM ledger.quarantine AS q JOIN ledger.feed AS f ON f.number = q.feed WHERE f.tenant = $1";
 
-/// One row a feed and kind; the counts of a feed in each of its rows.
+/// What is told of feeds to a tenant (`$1`): one row a feed and kind; the counts of a feed in each of its
+/// rows.
 const FEEDS: &str = "
 SELECT f.number, f.name, f.publisher, f.licence, f.attribution, f.redistribution,
   (SELECT count(*) FROM ledger.block AS b JOIN ledger.record_set AS s ON s.number = b.record_set
@@ -146,55 +148,82 @@ SELECT f.number, f.name, f.publisher, f.licence, f.attribution, f.redistribution
   (SELECT i.at FROM ledger.ingest AS i WHERE i.feed = f.number ORDER BY i.number DESC LIMIT 1),
   r.kind, r.live,
   EXISTS(SELECT 1 FROM ledger.version AS v WHERE v.record_set = r.number),
-  o.ledger, o.epoch, o.tenant, o.sequence
+  o.ledger, o.epoch, o.tenant, o.sequence, f.tenant <> $1
 FROM ledger.feed AS f LEFT JOIN ledger.record_set AS r ON r.feed = f.number
-LEFT JOIN ledger.origin AS o ON o.feed = f.number
-WHERE f.tenant = $1 AND NOT f.removed AND ($2::text IS NULL OR f.name = $2)
-ORDER BY f.name COLLATE \"C\"";
+LEFT JOIN ledger.origin AS o ON o.feed = f.number";
 
 impl PostgresLedger {
     /// The feeds by name, or the one of that name.
     fn list(&self, session: &mut Session, name: Option<&FeedName>) -> Outcome<Vec<FeedInfo>> {
+        let condition = format!(
+            "f.number IN ({VISIBLE}) AND (NOT f.removed OR f.tenant <> $1)
+             AND ($3::text IS NULL OR f.name = $3)"
+        );
         let name = name.map(|name| name.as_str());
-        let mut feeds: Vec<FeedInfo> = Vec::new();
-        for row in session.query(FEEDS, &[&self.tenant.as_str(), &name])? {
-            let name: FeedName = values::to_name(&row, 1)?;
-            if feeds.last().is_none_or(|last| last.name != name) {
-                feeds.push(FeedInfo {
-                    name,
-                    publisher: row.get(2),
-                    licence: row.get(3),
-                    attribution: row.get(4),
-                    redistribution: row.get(5),
-                    records: BTreeMap::new(),
-                    kinds: BTreeSet::new(),
-                    blocked: row.get::<_, i64>(6).unsigned_abs(),
-                    quarantined: row.get::<_, i64>(7).unsigned_abs(),
-                    last_ingest: values::to_time(&row, 8)?,
-                    origin: origin(&row)?,
-                });
-            }
-            if let (Some(feed), Some(_)) = (feeds.last_mut(), row.get::<_, Option<&str>>(9)) {
-                let kind: stella_model::Kind = values::to_name(&row, 9)?;
-                let live: i64 = row.get(10);
-                if live > 0 {
-                    feed.records.insert(kind.clone(), live.unsigned_abs());
-                }
-                if row.get(11) {
-                    feed.kinds.insert(kind);
-                }
-            }
-        }
-        Ok(feeds)
+        let feeds = told(session, &condition, &[&self.tenant.as_str(), &NOW, &name])?;
+        Ok(feeds.into_iter().map(|(_, feed)| feed).collect())
+    }
+
+    /// The feeds of the library with their numbers, by name.
+    pub(super) fn list_of_library(&self, session: &mut Session) -> Outcome<Vec<(i64, FeedInfo)>> {
+        let (tenant, library) = (self.tenant.as_str(), TenantId::library());
+        told(session, "f.tenant = $2 AND NOT f.removed", &[&tenant, &library.as_str()])
     }
 
     /// The number of a feed, which no other writer changes until the end of the transaction.
     fn existing_feed(&self, session: &mut Session, name: &FeedName) -> Outcome<i64> {
+        refuse_of_library(session, &self.tenant, name)?;
         let sql = "SELECT number FROM ledger.feed WHERE tenant = $1 AND name = $2 AND NOT removed
                    FOR UPDATE";
         let row = session.query_opt(sql, &[&self.tenant.as_str(), &name.as_str()])?;
         row.map(|row| row.get(0)).ok_or_else(|| LedgerError::no_feed(name).into())
     }
+}
+
+/// The feeds of which a condition over `f` is true, with their numbers, by name.
+fn told(
+    session: &mut Session,
+    condition: &str,
+    values: &Values<'_>,
+) -> Outcome<Vec<(i64, FeedInfo)>> {
+    let sql = format!("{FEEDS} WHERE {condition} ORDER BY f.name COLLATE \"C\"");
+    let mut feeds: Vec<(i64, FeedInfo)> = Vec::new();
+    for row in session.query(&sql, values)? {
+        let number: i64 = row.get(0);
+        if feeds.last().is_none_or(|(last, _)| *last != number) {
+            feeds.push((number, info(&row)?));
+        }
+        if let (Some((_, feed)), Some(_)) = (feeds.last_mut(), row.get::<_, Option<&str>>(9)) {
+            let kind: stella_model::Kind = values::to_name(&row, 9)?;
+            let live: i64 = row.get(10);
+            if live > 0 {
+                feed.records.insert(kind.clone(), live.unsigned_abs());
+            }
+            if row.get(11) {
+                feed.kinds.insert(kind);
+            }
+        }
+    }
+    Ok(feeds)
+}
+
+/// A feed in its first row of [`FEEDS`], without its records.
+fn info(row: &Row) -> Outcome<FeedInfo> {
+    let info = FeedInfo {
+        name: values::to_name(row, 1)?,
+        publisher: row.get(2),
+        licence: row.get(3),
+        attribution: row.get(4),
+        redistribution: row.get(5),
+        records: BTreeMap::new(),
+        kinds: BTreeSet::new(),
+        blocked: row.get::<_, i64>(6).unsigned_abs(),
+        quarantined: row.get::<_, i64>(7).unsigned_abs(),
+        last_ingest: values::to_time(row, 8)?,
+        origin: origin(row)?,
+        library: row.get(16),
+    };
+    Ok(info.as_told())
 }
 
 /// The origin of a feed in a row of [`FEEDS`].

@@ -14,6 +14,7 @@ use crate::account::{Account, Fate};
 use crate::prepare::{Prepared, PreparedDocument};
 use crate::{FeedSpec, Ingest, IngestMode, IngestSummary, LedgerError, Origin, Quarantined, Seq};
 
+use super::library::refuse_of_library;
 use super::{Failure, Outcome, PostgresLedger, Session, Shared, values};
 
 /// What this ingest has met and what becomes of it, so that memory does not grow with the records.
@@ -108,7 +109,10 @@ impl PostgresLedger {
         let begin = || -> Outcome<_> {
             let mut session = self.begin()?;
             let before = session.head()?;
+            let name = &feed.name;
             let feed = put_feed(&mut session, &self.tenant, feed)?;
+            // Whoever subscribes waits for that row too: it stays as it is seen here.
+            refuse_of_library(&mut session, &self.tenant, name)?;
             session.client.batch_execute(SEEN)?;
             let number = session.query_one("SELECT nextval('ledger.ingest_number')", &[])?.get(0);
             let held = "SELECT EXISTS(SELECT 1 FROM ledger.quarantine WHERE feed = $1)";

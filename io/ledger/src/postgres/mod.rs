@@ -7,8 +7,10 @@
 
 mod feeds;
 mod ingest;
+mod library;
 mod read;
 mod schema;
+mod tls;
 mod upkeep;
 mod values;
 
@@ -19,6 +21,7 @@ use std::time::Duration;
 use postgres::error::SqlState;
 use postgres::{Client, Config, Statement};
 use stella_model::{Instant, TenantId};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::stored::Damage;
 use crate::{FeedSpec, Ingest, IngestMode, Ledger, LedgerError, Seq};
@@ -42,6 +45,7 @@ pub struct PostgresLedger {
 /// Connections, and what is said of where they lead.
 struct Shared {
     config: Config,
+    tls: MakeRustlsConnect,
     place: String,
     idle: Mutex<Vec<Session>>,
 }
@@ -91,6 +95,8 @@ impl Failure {
         let is = |codes: &[SqlState]| code.as_ref().is_some_and(|code| codes.contains(code));
         if is_away(&error) {
             LedgerError::Unreachable { place, source: error.into() }
+        } else if let Some(reason) = tls::reason(&error) {
+            LedgerError::Tls { place, reason }
         } else if is(&[SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED]) {
             LedgerError::Busy { place }
         } else if is(&[SqlState::INSUFFICIENT_PRIVILEGE, SqlState::READ_ONLY_SQL_TRANSACTION]) {
@@ -164,10 +170,16 @@ impl Session {
         Ok(Seq(head.unsigned_abs() + 1))
     }
 
+    /// Takes the sequence that [`next`](Session::next) gave.
+    fn set_head(&mut self, next: Seq) -> Outcome<()> {
+        let next = values::integer(next.0);
+        self.execute("UPDATE ledger.ledger SET head = $1", &[&next]).map(drop)
+    }
+
     /// Ends a change of the records of a feed: a new sequence, and what its sets hold since.
     fn advance(&mut self, feed: i64, next: Seq) -> Outcome<()> {
+        self.set_head(next)?;
         let next = values::integer(next.0);
-        self.execute("UPDATE ledger.ledger SET head = $1", &[&next])?;
         let sql = "UPDATE ledger.record_set AS r SET changed = $2, state = gen_random_uuid(),
                      live = (SELECT count(*) FROM ledger.version AS v
                              WHERE v.record_set = r.number AND v.superseded_by IS NULL AND v.gone = 0)
@@ -211,17 +223,15 @@ type Values<'v> = [&'v (dyn postgres::types::ToSql + Sync)];
 
 impl PostgresLedger {
     /// The ledger in a database, whose tables are made if they are missing. `url` is a connection
-    /// string or URL as libpq has it.
+    /// string or URL as libpq has it; `sslmode` and `sslrootcert` of a URL say how it is reached over TLS.
     ///
     /// # Errors
-    /// [`LedgerError`] if the database cannot be reached, or holds a newer schema.
+    /// [`LedgerError`] if the database cannot be reached, or not as the URL says, or holds a newer
+    /// schema.
     pub fn open(url: &str, tenant: TenantId) -> Result<PostgresLedger, LedgerError> {
-        let config: Config = url.parse().map_err(|error: postgres::Error| {
-            // The text may have a password in it.
-            Failure::from(error).of("the database that was named", "read the connection string")
-        })?;
+        let (config, tls) = tls::read(url)?;
         let place = place(&config);
-        let shared = Arc::new(Shared { config, place, idle: Mutex::default() });
+        let shared = Arc::new(Shared { config, tls, place, idle: Mutex::default() });
         let mut session =
             shared.session().map_err(|failure| failure.of(&shared.place, "reach the ledger"))?;
         schema::prepare(&mut session.client, &shared.place)?;
@@ -280,7 +290,7 @@ impl Shared {
         match self.take_idle() {
             Some(session) => Ok(session),
             None => {
-                let client = self.config.connect(postgres::NoTls)?;
+                let client = self.config.connect(self.tls.clone())?;
                 let mut session = Session { client, statements: HashMap::new() };
                 session.client.batch_execute(SETTINGS)?;
                 Ok(session)

@@ -14,6 +14,7 @@ use crate::{
     WithFacets,
 };
 
+use super::library::VISIBLE;
 use super::{Outcome, PostgresLedger, Session, values};
 
 /// Rows of one statement, after which another begins.
@@ -34,12 +35,16 @@ impl Snapshots for PostgresLedger {
     fn sets(&self, at: Seq) -> Result<Vec<LiveSet>, LedgerError> {
         self.check_reach(at)?;
         self.reading("list the sets", |session| {
-            let sql = "SELECT r.kind, f.name, r.number, r.live, r.changed, uuid_send(r.state)
-                       FROM ledger.record_set AS r JOIN ledger.feed AS f ON f.number = r.feed
-                       WHERE f.tenant = $1 ORDER BY r.kind COLLATE \"C\", f.name COLLATE \"C\"";
+            let sql = format!(
+                "SELECT r.kind, f.name, r.number, r.live, r.changed, uuid_send(r.state),
+                   f.tenant <> $1
+                 FROM ledger.record_set AS r JOIN ledger.feed AS f ON f.number = r.feed
+                 WHERE f.number IN ({VISIBLE})
+                 ORDER BY r.kind COLLATE \"C\", f.name COLLATE \"C\""
+            );
             let seq = values::integer(at.0);
             let mut live = Vec::new();
-            for row in session.query(sql, &[&self.tenant.as_str()])? {
+            for row in session.query(&sql, &[&self.tenant.as_str(), &seq])? {
                 let set =
                     SetKey { kind: values::to_name(&row, 0)?, feed: values::to_name(&row, 1)? };
                 let changed: i64 = row.get(4);
@@ -48,7 +53,8 @@ impl Snapshots for PostgresLedger {
                 } else {
                     (count_at(session, row.get(2), seq)?, None)
                 };
-                live.push(LiveSet { set, records: records.unsigned_abs(), state });
+                let records = records.unsigned_abs();
+                live.push(LiveSet { set, records, state, library: row.get(6) });
             }
             live.retain(|set| set.records > 0);
             Ok(live)
@@ -117,7 +123,7 @@ impl Snapshots for PostgresLedger {
     ) -> Result<Option<Vec<u8>>, LedgerError> {
         self.check_reach(at)?;
         self.reading("read a received document", |session| {
-            let Some(number) = self.find_set(session, set)? else { return Ok(None) };
+            let Some(number) = self.visible_set(session, set, at)? else { return Ok(None) };
             let sql = "SELECT coalesce(o.size, v.size), coalesce(o.encoding, c.encoding),
                          coalesce(o.bytes, c.bytes)
                        FROM ledger.version AS v JOIN ledger.content AS c ON c.number = v.content
@@ -137,9 +143,13 @@ impl Snapshots for PostgresLedger {
         self.check_reach(from)?;
         self.check_reach(to)?;
         self.reading("compare two snapshots", |session| {
-            let Some(number) = self.find_set(session, set)? else { return Ok(Changes::default()) };
+            let (was, now) =
+                (self.visible_set(session, set, from)?, self.visible_set(session, set, to)?);
+            // Of one set the rows come in the order of their ids, and need no sorting.
+            let sets = if was == now { "= $1" } else { "IN ($1, $3)" };
+            let sql = CHANGES.replace("{sets}", sets);
             let (from, to) = (values::integer(from.0), values::integer(to.0));
-            let row = session.query_one(CHANGES, &[&number, &from, &to])?;
+            let row = session.query_one(&sql, &[&was, &from, &now, &to])?;
             let count = |at: usize| row.get::<_, i64>(at).unsigned_abs();
             Ok(Changes { added: count(0), changed: count(1), removed: count(2) })
         })
@@ -251,19 +261,20 @@ impl ChangedRows {
     }
 }
 
-/// One row a record: its digest in each of the two snapshots, if it was there.
+/// One row a record: its digest in each of the two snapshots, if it was there. Each has the number of the
+/// set there, if there is one: a feed of the library may have taken the place of one of the tenant's own.
 const CHANGES: &str = "
 SELECT count(*) FILTER (WHERE was IS NULL AND now IS NOT NULL),
        count(*) FILTER (WHERE was <> now),
        count(*) FILTER (WHERE was IS NOT NULL AND now IS NULL)
 FROM (
   SELECT
-    max(encode(content_digest, 'hex'))
-      FILTER (WHERE seq <= $2 AND (superseded_by IS NULL OR superseded_by > $2)) AS was,
-    max(encode(content_digest, 'hex'))
-      FILTER (WHERE seq <= $3 AND (superseded_by IS NULL OR superseded_by > $3)) AS now
-  FROM ledger.version WHERE record_set = $1 AND gone = 0 GROUP BY id
-) AS both";
+    max(encode(content_digest, 'hex')) FILTER (WHERE record_set = $1 AND seq <= $2
+      AND (superseded_by IS NULL OR superseded_by > $2)) AS was,
+    max(encode(content_digest, 'hex')) FILTER (WHERE record_set = $3 AND seq <= $4
+      AND (superseded_by IS NULL OR superseded_by > $4)) AS now
+  FROM ledger.version WHERE record_set {sets} AND gone = 0 GROUP BY id
+) AS compared";
 
 impl PostgresLedger {
     /// Refuses a snapshot that is not there, or not there any more.
@@ -279,6 +290,7 @@ impl PostgresLedger {
         LedgerError::unless_in_reach(at, from, to, pinned)
     }
 
+    /// The number of a set of the tenant's own.
     pub(super) fn find_set(&self, session: &mut Session, set: &SetKey) -> Outcome<Option<i64>> {
         let sql = "SELECT r.number FROM ledger.record_set AS r
                    JOIN ledger.feed AS f ON f.number = r.feed
@@ -296,9 +308,8 @@ impl PostgresLedger {
         mut query: Query,
         each: &mut EachRow<'_>,
     ) -> Result<(), LedgerError> {
-        let Some(number) = self.reading("look for a set", |db| self.find_set(db, set))? else {
-            return Ok(());
-        };
+        let found = self.reading("look for a set", |db| self.visible_set(db, set, at))?;
+        let Some(number) = found else { return Ok(()) };
         while self.reading("read a set", |session| query.page(session, number, at, each))? {}
         Ok(())
     }

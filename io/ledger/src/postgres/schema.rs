@@ -6,7 +6,7 @@ use super::Failure;
 use crate::LedgerError;
 
 /// Each migration leads from its index to the next schema. They are never edited, only added to.
-const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2];
+const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2, SCHEMA_3];
 
 /// Held while the schema is looked at and changed: several processes may start at once.
 const LOCK: i64 = 0x5374_656c_4c65_6467;
@@ -87,6 +87,15 @@ const SCHEMA_2: &str = "
 CREATE TABLE ledger.origin(
   feed bigint PRIMARY KEY REFERENCES ledger.feed, ledger text NOT NULL, epoch bigint NOT NULL,
   tenant text NOT NULL, sequence bigint NOT NULL
+);
+";
+
+/// Schema 3: who reads a feed of the library, from which sequence on and up to which. What has ended
+/// stays, for the snapshots before its end.
+const SCHEMA_3: &str = "
+CREATE TABLE ledger.subscription(
+  tenant text NOT NULL, feed bigint NOT NULL REFERENCES ledger.feed, since bigint NOT NULL,
+  until bigint, PRIMARY KEY(tenant, feed, since)
 );
 ";
 

@@ -5,16 +5,33 @@ use std::cell::Cell;
 use stella_model::RecordId;
 use stella_peers::Postgres;
 use stella_records::{Draft, Facets, Revision, RevisionOrder};
+use stella_testkit::Certificate;
 
 use super::*;
 use crate::contract::{
-    CASES, Rec, Subject, another_tenant_sees_nothing, feed, items, model, now, replace, state,
+    CASES, Rec, Subject, another_tenant_sees_nothing, feed, items, library, model, now, replace,
+    state,
 };
-use crate::{Feeds as _, Snapshots as _, Upkeep as _, prepare};
+use crate::{Feeds as _, Library as _, Snapshots as _, Upkeep as _, prepare};
 
 fn open(url: &str) -> PostgresLedger {
-    let ledger = PostgresLedger::open(url, TenantId::local()).expect("a new ledger");
+    open_as(url, "local")
+}
+
+fn open_as(url: &str, tenant: &str) -> PostgresLedger {
+    let tenant = TenantId::new(tenant).expect("a tenant");
+    let ledger = PostgresLedger::open(url, tenant).expect("a new ledger");
     ledger.with_busy_timeout(Duration::from_millis(50))
+}
+
+/// One database as the library, and as two tenants.
+fn shared(url: &str) -> [PostgresLedger; 3] {
+    ["library", "acme", "other"].map(|tenant| open_as(url, tenant))
+}
+
+fn tenants([library, acme, other]: &[PostgresLedger; 3]) -> library::Tenants<'_> {
+    let (library, acme, other) = (Subject(library), Subject(acme), Subject(other));
+    library::Tenants { library, acme, other }
 }
 
 fn records(count: usize, body: u8) -> Vec<Rec> {
@@ -72,6 +89,44 @@ fn random_histories_are_exact() {
         |ledger| ledger,
         assert_sound,
     );
+}
+
+#[test]
+fn every_rule_of_subscriptions_holds() {
+    let Some(server) = Postgres::start() else { return };
+    for (number, (name, rule)) in library::CASES.iter().enumerate() {
+        println!("{name}");
+        let ledgers = shared(&server.database(&format!("rule{number}")));
+        rule(tenants(&ledgers));
+        assert_sound(&ledgers[0]);
+    }
+}
+
+#[test]
+fn random_histories_of_subscribers_are_exact() {
+    let Some(server) = Postgres::start() else { return };
+    let histories = u32::try_from(stella_testkit::rounds(12, 300)).unwrap_or(12);
+    let number = Cell::new(0);
+    let fresh = || {
+        number.set(number.get() + 1);
+        shared(&server.database(&format!("history{}", number.get())))
+    };
+    library::every_snapshot_of_subscribers_is_exact(histories, fresh, tenants);
+}
+
+#[test]
+fn a_name_is_taken_by_an_ingest_or_by_a_subscription_and_never_by_both() {
+    let Some(server) = Postgres::start() else { return };
+    let [library, acme, _] = shared(&server.database("names"));
+    let input = items(&records(1, 1));
+    Subject(&library).ingest(&feed("f"), IngestMode::Merge, &input).expect("ingest");
+    let name = feed("f").name;
+    // The first feed of this name of the tenant's own: nobody else sees it before its end.
+    let begun = acme.ingest(&feed("f"), IngestMode::Merge, now()).expect("begins");
+    assert!(matches!(acme.subscribe(&name), Err(LedgerError::Busy { .. })));
+    drop(begun);
+    assert!(acme.subscribe(&name).expect("subscribes"));
+    assert!(Subject(&acme).ingest(&feed("f"), IngestMode::Merge, &input).is_err());
 }
 
 #[test]
@@ -154,8 +209,7 @@ fn nothing_of_an_ingest_that_is_dropped_or_whose_server_dies_is_there() {
 fn a_tenant_sees_nothing_of_another() {
     let Some(server) = Postgres::start() else { return };
     let url = server.database("tenants");
-    let (ledger, tenant) = (open(&url), TenantId::new("other").expect("a tenant"));
-    let other = PostgresLedger::open(&url, tenant).expect("opens");
+    let (ledger, other) = (open(&url), open_as(&url, "other"));
     another_tenant_sees_nothing(Subject(&ledger), &other);
 }
 
@@ -190,4 +244,52 @@ fn any_character_in_a_document_is_kept() {
     assert_eq!(found.keys().map(|(_, id)| id.as_str()).collect::<Vec<_>>(), [odd]);
     ledger.pin("x", Seq(1)).expect("pins");
     ledger.unpin("x").expect("unpins");
+}
+
+#[test]
+fn a_server_is_reached_as_its_address_says() {
+    let dir = stella_testkit::temp_dir();
+    let [own, foreign] = ["own", "foreign"].map(|name| Certificate::make(dir.path(), name));
+    let server = Postgres::start_on_network(Some(&own));
+    let (Some(server), Some(plain)) = (server, Postgres::start_on_network(None)) else { return };
+    [&server, &plain].into_iter().for_each(|server| drop(server.database("tls")));
+    let roots = |of: &Certificate| format!("sslrootcert={}", of.certificate.display());
+    let (own, foreign) = (roots(&own), roots(&foreign));
+    let open = |server: &Postgres, host: &str, said: &str| {
+        let url = format!("{}?{said}", server.network_address(host, "tls"));
+        PostgresLedger::open(&url, TenantId::local())
+    };
+    for (server, host, said, is_tls) in [
+        (&server, "127.0.0.1", String::new(), true),
+        (&server, "127.0.0.1", "sslmode=disable".to_owned(), false),
+        (&server, "127.0.0.1", "sslmode=prefer".to_owned(), true),
+        (&server, "127.0.0.1", "sslmode=require".to_owned(), true),
+        (&server, "127.0.0.1", format!("sslmode=require&{own}"), true),
+        (&server, "localhost", format!("sslmode=verify-ca&{own}"), true),
+        (&server, "127.0.0.1", format!("{own}&sslmode=verify-full"), true),
+        (&plain, "127.0.0.1", "sslmode=prefer".to_owned(), false),
+    ] {
+        let ledger = open(server, host, &said).unwrap_or_else(|error| panic!("{said}: {error}"));
+        let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        let asked = ledger.reading("ask", |session| Ok(session.query_one(sql, &[])?.get(0)));
+        assert_eq!(asked.ok(), Some(is_tls), "{said}");
+    }
+    for (server, host, said, why) in [
+        (&server, "127.0.0.1", format!("sslmode=require&{foreign}"), "invalid peer certificate"),
+        (&server, "127.0.0.1", format!("sslmode=verify-ca&{foreign}"), "invalid peer certificate"),
+        (
+            &server,
+            "127.0.0.1",
+            format!("sslmode=verify-full&{foreign}"),
+            "invalid peer certificate",
+        ),
+        (&server, "127.0.0.1", "sslmode=verify-full".to_owned(), "UnknownIssuer"),
+        (&server, "localhost", format!("sslmode=verify-full&{own}"), "not valid for name"),
+        (&plain, "127.0.0.1", "sslmode=require".to_owned(), "does not support TLS"),
+        (&plain, "127.0.0.1", format!("sslmode=verify-full&{own}"), "does not support TLS"),
+    ] {
+        let refused = open(server, host, &said).err().expect("is refused");
+        assert!(matches!(refused, LedgerError::Tls { .. }), "{said}: {refused:?}");
+        assert!(refused.to_string().contains(why) && refused.hint().is_some(), "{said}: {refused}");
+    }
 }

@@ -9,10 +9,18 @@ use super::read::{PAGE_CONTENTS, broken};
 use super::values;
 use crate::{ChangedRecord, Changes, Seq, StoredRecord, stored};
 
-/// Compares a set by its number.
-pub(super) fn between(db: &Connection, set: i64, from: Seq, to: Seq) -> rusqlite::Result<Changes> {
+/// Compares what is visible of a set at two sequences, each with the number of the set there, if there is
+/// one: a feed of the library may have taken the place of one of the tenant's own.
+pub(super) fn between(
+    db: &Connection,
+    (was, from): (Option<i64>, Seq),
+    (now, to): (Option<i64>, Seq),
+) -> rusqlite::Result<Changes> {
+    // Of one set the rows come in the order of their ids, and need no sorting.
+    let sets = if was == now { "= ?1" } else { "IN (?1, ?3)" };
+    let sql = CHANGES.replace("{sets}", sets);
     let (from, to) = (values::integer(from.0), values::integer(to.0));
-    db.prepare_cached(CHANGES)?.query_row(params![set, from, to], |row| {
+    db.prepare_cached(&sql)?.query_row(params![was, from, now, to], |row| {
         let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
         Ok(Changes { added: count(0)?, changed: count(1)?, removed: count(2)? })
     })
@@ -25,9 +33,11 @@ SELECT count(*) FILTER (WHERE was IS NULL AND now IS NOT NULL),
        count(*) FILTER (WHERE was IS NOT NULL AND now IS NULL)
 FROM (
   SELECT
-    max(content_digest) FILTER (WHERE seq <= ?2 AND ifnull(superseded_by > ?2, 1)) AS was,
-    max(content_digest) FILTER (WHERE seq <= ?3 AND ifnull(superseded_by > ?3, 1)) AS now
-  FROM version WHERE record_set = ?1 AND gone = 0 GROUP BY id
+    max(content_digest)
+      FILTER (WHERE record_set = ?1 AND seq <= ?2 AND ifnull(superseded_by > ?2, 1)) AS was,
+    max(content_digest)
+      FILTER (WHERE record_set = ?3 AND seq <= ?4 AND ifnull(superseded_by > ?4, 1)) AS now
+  FROM version WHERE record_set {sets} AND gone = 0 GROUP BY id
 )";
 
 /// The sets of a tenant that changed after a sequence.

@@ -3,27 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use stella_model::{FeedName, Instant, RecordId, SetKey};
+use stella_model::{FeedName, Instant, RecordId, SetKey, TenantId};
 
 use crate::{Block, FeedInfo, Feeds, LedgerError, Origin, QuarantineEntry, QuarantineFilter, Seq};
 
 use super::ingest::{bury, set_number, supersede};
+use super::library::{NOW, VISIBLE, live_feed};
 use super::{SqliteLedger, advance, head, quarantine, values};
 
 impl Feeds for SqliteLedger {
     fn feeds(&self) -> Result<Vec<FeedInfo>, LedgerError> {
-        self.with_reader("list the feeds", |db| self.list_feeds(db))
+        self.with_reader("list the feeds", |db| self.list_feeds(db, None))
     }
 
     fn feed(&self, name: &FeedName) -> Result<FeedInfo, LedgerError> {
-        let found = self.with_reader("read a feed", |db| {
-            let sql = format!("{FEED} AND name = ?2");
-            let feed = db
-                .query_row(&sql, params![self.tenant.as_str(), name.as_str()], feed_row)
-                .optional()?;
-            feed.map(|(number, info)| complete(db, number, info)).transpose()
-        })?;
-        found.ok_or_else(|| LedgerError::no_feed(name))
+        let found = self.with_reader("read a feed", |db| self.list_feeds(db, Some(name)))?;
+        found.into_iter().next().ok_or_else(|| LedgerError::no_feed(name))
     }
 
     fn block(
@@ -128,25 +123,47 @@ impl Feeds for SqliteLedger {
 }
 
 impl SqliteLedger {
-    fn list_feeds(&self, db: &Connection) -> rusqlite::Result<Vec<FeedInfo>> {
-        let mut statement = db.prepare_cached(&format!("{FEED} ORDER BY name"))?;
-        let feeds = statement.query_map([self.tenant.as_str()], feed_row)?;
+    /// The feeds by name, or the one of that name.
+    fn list_feeds(
+        &self,
+        db: &Connection,
+        name: Option<&FeedName>,
+    ) -> rusqlite::Result<Vec<FeedInfo>> {
+        let sql = format!(
+            "{FEED} WHERE number IN ({VISIBLE}) AND (removed = 0 OR tenant <> ?1)
+             AND (?3 IS NULL OR name = ?3) ORDER BY name"
+        );
+        let name = name.map(|name| name.as_str());
+        let mut statement = db.prepare_cached(&sql)?;
+        let feeds = statement.query_map(params![self.tenant.as_str(), NOW, name], feed_row)?;
         feeds.map(|feed| feed.and_then(|(number, info)| complete(db, number, info))).collect()
     }
 
     fn existing_feed(&self, db: &Connection, name: &FeedName) -> Result<i64, LedgerError> {
-        let sql = "SELECT number FROM feed WHERE tenant = ?1 AND name = ?2 AND removed = 0";
-        let found = db
-            .query_row(sql, params![self.tenant.as_str(), name.as_str()], |row| row.get(0))
-            .optional();
-        found
+        self.refuse_of_library(db, name)?;
+        live_feed(db, &self.tenant, name)
             .map_err(|error| self.error("look for a feed", error))?
             .ok_or_else(|| LedgerError::no_feed(name))
     }
 }
 
-const FEED: &str = "SELECT number, name, publisher, licence, attribution, redistribution
-                    FROM feed WHERE tenant = ?1 AND removed = 0";
+/// The feeds of the library with their numbers, as a tenant is told of them.
+pub(super) fn of_library(
+    db: &Connection,
+    tenant: &TenantId,
+) -> rusqlite::Result<Vec<(i64, FeedInfo)>> {
+    let sql = format!("{FEED} WHERE tenant = ?2 AND removed = 0 ORDER BY name");
+    let mut statement = db.prepare_cached(&sql)?;
+    let library = TenantId::library();
+    let feeds = statement.query_map([tenant.as_str(), library.as_str()], feed_row)?;
+    let numbered = |(number, info)| Ok((number, complete(db, number, info)?));
+    feeds.map(|feed| feed.and_then(numbered)).collect()
+}
+
+/// What is told of feeds to a tenant (`?1`).
+const FEED: &str =
+    "SELECT number, name, publisher, licence, attribution, redistribution, tenant <> ?1
+                    FROM feed";
 
 fn feed_row(row: &Row<'_>) -> rusqlite::Result<(i64, FeedInfo)> {
     let info = FeedInfo {
@@ -161,6 +178,7 @@ fn feed_row(row: &Row<'_>) -> rusqlite::Result<(i64, FeedInfo)> {
         quarantined: 0,
         last_ingest: None,
         origin: None,
+        library: row.get(6)?,
     };
     Ok((row.get(0)?, info))
 }
@@ -201,7 +219,7 @@ fn complete(db: &Connection, feed: i64, mut info: FeedInfo) -> rusqlite::Result<
         })
     };
     info.origin = db.prepare_cached(sql)?.query_row([feed], origin).optional()?;
-    Ok(info)
+    Ok(info.as_told())
 }
 
 /// The kind under which a feed holds an id now.

@@ -103,6 +103,7 @@ impl SqliteLedger {
         at: Instant,
     ) -> Result<Running, LedgerError> {
         let db = self.writer()?;
+        self.refuse_of_library(&db, &feed.name)?;
         let begin = |db: &Connection| -> rusqlite::Result<_> {
             db.execute_batch(SEEN)?;
             let before = head(db)?;

@@ -8,6 +8,7 @@ mod changes;
 mod compact;
 mod feeds;
 mod ingest;
+mod library;
 mod quarantine;
 mod read;
 mod schema;
@@ -254,10 +255,15 @@ fn head(db: &Connection) -> rusqlite::Result<Seq> {
     Ok(Seq(head.unsigned_abs()))
 }
 
+/// Takes the next sequence.
+fn set_head(db: &Connection, next: Seq) -> rusqlite::Result<()> {
+    db.execute("UPDATE ledger SET head = ?1", [values::integer(next.0)]).map(drop)
+}
+
 /// Ends a change of the records of a feed: a new sequence, and what its sets hold since.
 fn advance(db: &Connection, feed: i64, next: Seq) -> rusqlite::Result<()> {
+    set_head(db, next)?;
     let next = values::integer(next.0);
-    db.execute("UPDATE ledger SET head = ?1", [next])?;
     let sql = "UPDATE record_set SET changed = ?2, state = randomblob(16),
                  live = (SELECT count(*) FROM version AS v
                          WHERE v.record_set = number AND v.superseded_by IS NULL AND v.gone = 0)

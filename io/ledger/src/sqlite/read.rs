@@ -12,6 +12,7 @@ use crate::{
     WithFacets,
 };
 
+use super::library::VISIBLE;
 use super::{SqliteLedger, changes, feed_number, head, values};
 
 /// Rows of one statement, after which the read transaction ends and another begins.
@@ -97,7 +98,7 @@ impl Snapshots for SqliteLedger {
     ) -> Result<Option<Vec<u8>>, LedgerError> {
         self.check_reach(at)?;
         self.with_reader("read a received document", |db| {
-            let Some(number) = self.find_set(db, set)? else { return Ok(None) };
+            let Some(number) = self.visible_set(db, set, at)? else { return Ok(None) };
             let sql = "SELECT coalesce(o.size, v.size), coalesce(o.encoding, c.encoding), coalesce(o.bytes, c.bytes)
                        FROM version AS v CROSS JOIN content AS c ON c.number = v.content
                        LEFT JOIN original AS o ON o.number = c.original
@@ -115,9 +116,9 @@ impl Snapshots for SqliteLedger {
     fn changes(&self, set: &SetKey, from: Seq, to: Seq) -> Result<Changes, LedgerError> {
         self.check_reach(from)?;
         self.check_reach(to)?;
-        self.with_reader("compare two snapshots", |db| match self.find_set(db, set)? {
-            Some(number) => changes::between(db, number, from, to),
-            None => Ok(Changes::default()),
+        self.with_reader("compare two snapshots", |db| {
+            let number = |at| self.visible_set(db, set, at);
+            changes::between(db, (number(from)?, from), (number(to)?, to))
         })
     }
 
@@ -160,6 +161,7 @@ impl SqliteLedger {
         LedgerError::unless_in_reach(at, from, to, pinned)
     }
 
+    /// The number of a set of the tenant's own.
     pub(super) fn find_set(&self, db: &Connection, set: &SetKey) -> rusqlite::Result<Option<i64>> {
         let Some(feed) = feed_number(db, &self.tenant, set.feed.as_str())? else { return Ok(None) };
         db.prepare_cached("SELECT number FROM record_set WHERE feed = ?1 AND kind = ?2")?
@@ -169,11 +171,13 @@ impl SqliteLedger {
 
     fn list_sets(&self, db: &Connection, at: Seq) -> rusqlite::Result<Vec<LiveSet>> {
         let at = values::integer(at.0);
-        let sql = "SELECT r.kind, f.name, r.number, r.live, r.changed, r.state
-                   FROM record_set AS r JOIN feed AS f ON f.number = r.feed WHERE f.tenant = ?1
-                   ORDER BY r.kind, f.name";
-        let mut statement = db.prepare_cached(sql)?;
-        let sets = statement.query_map([self.tenant.as_str()], |row| {
+        let sql = format!(
+            "SELECT r.kind, f.name, r.number, r.live, r.changed, r.state, f.tenant <> ?1
+             FROM record_set AS r JOIN feed AS f ON f.number = r.feed
+             WHERE f.number IN ({VISIBLE}) ORDER BY r.kind, f.name"
+        );
+        let mut statement = db.prepare_cached(&sql)?;
+        let sets = statement.query_map(params![self.tenant.as_str(), at], |row| {
             let kind: Kind = values::to_name(row.get_ref(0)?)?;
             let set = SetKey { kind, feed: values::to_name(row.get_ref(1)?)? };
             let changed: i64 = row.get(4)?;
@@ -182,7 +186,7 @@ impl SqliteLedger {
             } else {
                 (count_at(db, row.get(2)?, at)?, None)
             };
-            Ok(LiveSet { set, records: records.unsigned_abs(), state })
+            Ok(LiveSet { set, records: records.unsigned_abs(), state, library: row.get(6)? })
         })?;
         let mut live: Vec<LiveSet> = sets.collect::<rusqlite::Result<_>>()?;
         live.retain(|set| set.records > 0);
@@ -199,7 +203,7 @@ impl SqliteLedger {
         each: &mut EachRow<'_>,
     ) -> Result<(), LedgerError> {
         let mut run = || -> rusqlite::Result<()> {
-            let Some(number) = self.find_set(db, set)? else { return Ok(()) };
+            let Some(number) = self.visible_set(db, set, at)? else { return Ok(()) };
             while query.page(db, number, at, each)? {}
             Ok(())
         };

@@ -12,7 +12,7 @@ use super::storage_error;
 const APPLICATION_ID: i64 = 0x5374_656c;
 
 /// Each migration leads from its index to the next schema. They are never edited, only added to.
-const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4];
+const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5];
 
 /// Schema 1.
 ///
@@ -107,6 +107,15 @@ CREATE TABLE origin(
   feed INTEGER PRIMARY KEY, ledger TEXT NOT NULL, epoch INTEGER NOT NULL, tenant TEXT NOT NULL,
   sequence INTEGER NOT NULL
 ) STRICT;
+";
+
+/// Schema 5: who reads a feed of the library, from which sequence on and up to which. What has ended
+/// stays, for the snapshots before its end.
+const SCHEMA_5: &str = "
+CREATE TABLE subscription(
+  tenant TEXT NOT NULL, feed INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER,
+  PRIMARY KEY(tenant, feed, since)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Makes a file a ledger of the newest schema.

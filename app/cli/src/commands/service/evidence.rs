@@ -140,20 +140,26 @@ pub(crate) fn feeds(client: &Client, context: &Context) -> Result<(), Failure> {
         Column::new("LICENCE").shrinks(),
         Column::new("REJECTED").right(),
         Column::new("LAST INGEST").time().spare(),
+        Column::new("OWNER").spare(),
     ]);
     let mut items = Vec::new();
     for feed in feeds {
-        let kinds = feed["records"].as_object();
-        let records = kinds.into_iter().flat_map(|by| by.values()).filter_map(Value::as_u64).sum();
         table.row([
             text(feed, "name").into(),
-            human::count(records).into(),
+            human::count(records(feed)).into(),
             text(feed, "licence").into(),
             human::count(feed["quarantined"].as_u64().unwrap_or(0)).into(),
             text(feed, "lastIngest").into(),
+            if feed["library"] == Value::Bool(true) { "library" } else { "tenant" }.into(),
         ]);
         let name = feed["name"].as_str().unwrap_or_default().to_owned();
         items.push(Item { id: name.clone(), name, value: feed.clone() });
     }
     context.print(&Page::list("FeedList", items).table(table))
+}
+
+/// How many records a feed of an answer holds, of all kinds.
+pub(super) fn records(feed: &Value) -> u64 {
+    let kinds = feed["records"].as_object();
+    kinds.into_iter().flat_map(|by| by.values()).filter_map(Value::as_u64).sum()
 }

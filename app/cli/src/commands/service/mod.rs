@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 pub(crate) mod download;
 pub(crate) mod evidence;
+pub(crate) mod library;
 pub(crate) mod order;
 pub(crate) mod profiles;
 pub(crate) mod pull;
@@ -69,8 +70,12 @@ pub(super) fn client(address: &str, token: String) -> Result<Client, Failure> {
 
 /// The server of a command that needs one.
 pub(crate) fn needed(context: &Context) -> Result<Client, Failure> {
+    needed_since(context, "this needs a server, and none is named")
+}
+
+/// The server of a command that needs one for a reason of its own.
+fn needed_since(context: &Context, message: &str) -> Result<Client, Failure> {
     server(context)?.ok_or_else(|| {
-        let message = "this needs a server, and none is named";
         Failure::new(ErrorCode::Usage, message)
             .hint("give --server URL, or stella auth login --server URL once")
     })

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stella_model::ErrorCode;
-use stella_remote::Client;
+use stella_remote::{Client, RemoteError};
 
 use super::super::Exit;
 use super::super::export::selection;
@@ -70,23 +70,28 @@ pub(super) fn once() -> Result<String, Failure> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Sends a request that starts something, again where the connection broke: it is done once.
+/// Sends a request that starts something, see [`change`].
 pub(super) fn post(
     client: &Client,
     attempt: &str,
     path: &str,
     body: Option<&Value>,
 ) -> Result<Value, Failure> {
+    change(|key| client.post(attempt, path, key, body))
+}
+
+/// Sends a request that changes something, again where the connection broke: by its key it is done once.
+pub(super) fn change(send: impl Fn(&str) -> Result<Value, RemoteError>) -> Result<Value, Failure> {
     let key = once()?;
     let mut wait = std::time::Duration::from_millis(500);
     for _ in 0..3 {
-        match client.post(attempt, path, &key, body) {
+        match send(&key) {
             Err(error) if error.may_pass() => std::thread::sleep(wait),
             outcome => return outcome.map_err(remote),
         }
         wait *= 2;
     }
-    client.post(attempt, path, &key, body).map_err(remote)
+    send(&key).map_err(remote)
 }
 
 /// `export run` of a server.

@@ -289,7 +289,7 @@ fn a_ledger_of_the_first_schema_becomes_one_of_the_newest() {
     for column in ["live", "changed", "state"] {
         db.execute_batch(&format!("ALTER TABLE record_set DROP COLUMN {column}")).expect("drops");
     }
-    db.execute_batch("DROP TABLE origin").expect("drops");
+    db.execute_batch("DROP TABLE origin; DROP TABLE subscription").expect("drops");
     db.pragma_update(None, "user_version", 1).expect("a pragma");
     drop(db);
 

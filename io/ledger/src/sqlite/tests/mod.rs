@@ -7,7 +7,7 @@ use std::time::Duration;
 use stella_model::{FeedName, RecordId, SetKey};
 
 use super::*;
-use crate::contract::{CASES, Item, Subject, fill, model, now};
+use crate::contract::{CASES, Item, Subject, fill, library, model, now};
 use crate::{
     Changes, FeedSpec, Feeds as _, IngestMode, IngestSummary, LiveSet, Snapshots as _, Upkeep as _,
 };
@@ -56,4 +56,43 @@ fn random_histories_are_exact() {
         |fresh| &fresh.ledger,
         |fresh| file::assert_sound(&fresh.ledger),
     );
+}
+
+/// One file as the library, and as two tenants.
+struct Shared {
+    ledgers: [SqliteLedger; 3],
+    _dir: tempfile::TempDir,
+}
+
+impl Shared {
+    fn fresh() -> Shared {
+        let dir = stella_testkit::temp_dir();
+        let ledgers = ["library", "acme", "other"].map(|tenant| {
+            let tenant = TenantId::new(tenant).expect("a tenant");
+            SqliteLedger::open(dir.path(), tenant).expect("opens")
+        });
+        Shared { ledgers, _dir: dir }
+    }
+
+    fn tenants(&self) -> library::Tenants<'_> {
+        let [library, acme, other] = &self.ledgers;
+        let (library, acme, other) = (Subject(library), Subject(acme), Subject(other));
+        library::Tenants { library, acme, other }
+    }
+}
+
+#[test]
+fn every_rule_of_subscriptions_holds() {
+    for (name, rule) in library::CASES {
+        println!("{name}");
+        let shared = Shared::fresh();
+        rule(shared.tenants());
+        file::assert_sound(&shared.ledgers[0]);
+    }
+}
+
+#[test]
+fn random_histories_of_subscribers_are_exact() {
+    let histories = u32::try_from(stella_testkit::rounds(24, 2_000)).unwrap_or(24);
+    library::every_snapshot_of_subscribers_is_exact(histories, Shared::fresh, Shared::tenants);
 }
