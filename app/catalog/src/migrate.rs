@@ -97,8 +97,11 @@ async fn lock(url: &str) -> Result<File, CatalogError> {
     let path = file(url).with_extension("lock");
     // Waits for as long as somebody else migrates, so it must not hold up the runtime.
     let locked = tokio::task::spawn_blocking(move || {
-        let file = File::create(&path)?;
-        file.lock()?;
+        let named = |error: std::io::Error| {
+            std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        };
+        let file = File::create(&path).map_err(named)?;
+        file.lock().map_err(named)?;
         Ok(file)
     });
     let locked = locked.await.unwrap_or_else(|ended| Err(std::io::Error::other(ended)));

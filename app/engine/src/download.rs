@@ -18,7 +18,7 @@ use stella_depot::{Arrival, Depot, StoredFile};
 use stella_manifest::{layout, sort_for_carrier};
 use stella_model::{Digest, ErrorCode, Instant, PartName};
 use stella_remote::{Client, RemoteError, RemoteFile};
-use stella_verify::{Depth, Policy, Report, Unsigned};
+use stella_verify::{Depth, Policy, Report, TrustedKey, Unsigned};
 
 use crate::bundle::{trusted_keys, verify_carrier};
 use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate, Store, threads};
@@ -80,6 +80,27 @@ pub struct DownloadReport {
     pub signed_by: Option<String>,
 }
 
+/// The keys by which a bundle that is fetched is believed: those in files, or those that the store
+/// trusts. Worth asking before a run is started whose bundle is to be fetched.
+///
+/// # Errors
+/// [`EngineError`] if a key does not read, or nobody is trusted and bundles must be signed.
+pub fn trust(
+    files: &[PathBuf],
+    store: &Store,
+    allow_unsigned: bool,
+) -> Result<Vec<TrustedKey>, EngineError> {
+    let keys = trusted_keys(files, Some(store))?;
+    if keys.is_empty() && !allow_unsigned {
+        let what = "no key is trusted, so that no bundle of a server can be believed";
+        return Err(EngineError::new(ErrorCode::NoKey, what).hint(
+            "get the public key of the signer by another way than the bundle, then: stella trust add \
+             NAME KEY.pub, or --trusted-key KEY.pub",
+        ));
+    }
+    Ok(keys)
+}
+
 /// Fetches a bundle.
 ///
 /// # Errors
@@ -93,7 +114,7 @@ pub fn download(
     cancel: &Cancel,
 ) -> Result<DownloadReport, EngineError> {
     let policy = Policy {
-        keys: trusted_keys(&request.keys, Some(request.store))?,
+        keys: trust(&request.keys, request.store, request.allow_unsigned)?,
         max_age_seconds: None,
         now: request.now,
         depth: Depth::Digests,
@@ -336,6 +357,10 @@ fn not_verified(report: &Report) -> EngineError {
     let what = failed.map_or("", |check| check.check.title());
     let error = EngineError::new(code, format!("the bundle of the run is not verified: {what}"));
     match failed.and_then(|check| check.next) {
+        _ if code == ErrorCode::Signature => error.hint(
+            "nothing was put at the destination; make sure of the signer's public key, then: stella \
+             trust add NAME KEY.pub, or --trusted-key KEY.pub",
+        ),
         Some(next) => error.hint(next),
         None => error.hint("nothing was put at the destination"),
     }

@@ -24,7 +24,7 @@ pub use bundle::{
     InspectedFile, MissingSet, OutputDiff, ProveRequest, RecordChange, SbomEcosystem, SetDiff,
     VerifyProofRequest, VerifyRequest, cat, coverage, diff, inspect, prove, verify, verify_proof,
 };
-pub use download::{DownloadReport, DownloadRequest, download};
+pub use download::{DownloadReport, DownloadRequest, download, trust};
 pub use error::EngineError;
 pub use ingest::{IngestReport, IngestRequest, ingest, ingest_stream};
 pub use percent::percent;

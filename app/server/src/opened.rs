@@ -3,6 +3,8 @@
 //! Its tar is laid out once, in stretches: each large file is one and goes out as it is; what lies
 //! between two of them, headers and small files, is put together in pieces that are kept for a while.
 
+mod rest;
+
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
@@ -11,12 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use stella_depot::{BlobReader, BundleRecord, Depot, KeptBundle, Slice, StoredFile, VirtualTar};
+use stella_depot::{BundleRecord, Depot, KeptBundle, Slice, StoredFile, VirtualTar};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::api::Problem;
 use crate::descriptors;
-use crate::listener::direct::{LARGEST, Outbox, is_in_memory, read_from_memory};
+use crate::listener::direct::{LARGEST, is_in_memory, read_from_memory};
+
+pub(crate) use self::rest::{Of, Rest};
 
 /// Bytes that are read at once, or put together.
 const PIECE: u64 = 256 << 10;
@@ -60,16 +64,17 @@ pub(crate) struct Opened {
     is_left: AtomicBool,
 }
 
-/// What is kept of a stretch.
-enum Kept {
-    /// The file that it is, and when it was last in memory.
-    File(
-        Arc<File>,
-        Option<Instant>,
-        #[expect(dead_code, reason = "is given back when dropped")] OwnedSemaphorePermit,
-    ),
+/// What is kept of a stretch, and the room that it takes.
+struct Kept {
+    what: What,
+    _room: OwnedSemaphorePermit,
+}
+
+enum What {
+    /// The file that it is, and when all of it was last in memory.
+    File(Arc<File>, Option<Instant>),
     /// Its bytes.
-    Bytes(Bytes, #[expect(dead_code, reason = "is given back when dropped")] OwnedSemaphorePermit),
+    Bytes(Bytes),
 }
 
 /// Bytes of a tar that are read in one way.
@@ -135,19 +140,17 @@ impl Opened {
     }
 
     /// Keeps something of a stretch, if there is room for it.
-    fn keep(
-        &self,
-        at: usize,
-        room: &Arc<Semaphore>,
-        takes: usize,
-        kept: impl FnOnce(OwnedSemaphorePermit) -> Kept,
-    ) {
+    fn keep(&self, number: usize, what: What) {
+        let (room, takes) = match &what {
+            What::File(..) => (&self.room.files, 1),
+            What::Bytes(bytes) => (&self.room.bytes, bytes.len()),
+        };
         let takes = u32::try_from(takes).unwrap_or(u32::MAX);
-        if let Ok(permit) = room.clone().try_acquire_many_owned(takes) {
-            let mut place = self.kept(at);
-            // Looked at under the lock: nothing comes after it was left.
+        if let Ok(room) = room.clone().try_acquire_many_owned(takes) {
+            let mut kept = self.kept(number);
+            // Looked at under the lock: nothing is kept once it was left.
             if !self.is_left.load(Ordering::SeqCst) {
-                *place = Some(kept(permit));
+                *kept = Some(Kept { what, _room: room });
             }
         }
     }
@@ -177,18 +180,18 @@ impl Opened {
     /// The file that a stretch is, if this machine has it whole. That it is there was looked at a moment
     /// ago, so that opening it waits for no disk.
     fn file(&self, number: usize, stored: &StoredFile) -> Option<Arc<File>> {
-        if let Some(Kept::File(file, ..)) = &*self.kept(number) {
+        if let Some(Kept { what: What::File(file, _), .. }) = &*self.kept(number) {
             return Some(file.clone());
         }
         let file = Arc::new(self.depot.open_here(stored).ok()?);
-        self.keep(number, &self.room.files, 1, |permit| Kept::File(file.clone(), None, permit));
+        self.keep(number, What::File(file.clone(), None));
         Some(file)
     }
 
     /// The bytes of a stretch that are put together. With [`Wait::No`] none, if a file in it is not in
     /// memory.
     fn put_together(&self, number: usize, wait: Wait) -> io::Result<Option<Bytes>> {
-        if let Some(Kept::Bytes(bytes, _)) = &*self.kept(number) {
+        if let Some(Kept { what: What::Bytes(bytes), .. }) = &*self.kept(number) {
             return Ok(Some(bytes.clone()));
         }
         let stretch = self.layout[number];
@@ -207,9 +210,24 @@ impl Opened {
         }
         bytes.shrink_to_fit();
         let bytes = Bytes::from(bytes);
-        let keep = |permit| Kept::Bytes(bytes.clone(), permit);
-        self.keep(number, &self.room.bytes, bytes.len(), keep);
+        self.keep(number, What::Bytes(bytes.clone()));
         Ok(Some(bytes))
+    }
+
+    /// Whether a range of the file that a stretch is lies in memory, or all of the file did a moment ago.
+    fn is_in_memory(&self, number: usize, file: &File, range: &Range<u64>) -> bool {
+        let size = self.layout[number].size;
+        let mut kept = self.kept(number);
+        let Some(Kept { what: What::File(_, seen), .. }) = &mut *kept else {
+            return is_in_memory(file, range);
+        };
+        if size > LARGEST as u64 {
+            return is_in_memory(file, range);
+        }
+        if seen.is_none_or(|at| at.elapsed() >= MOMENT) {
+            *seen = is_in_memory(file, &(0..size)).then(Instant::now);
+        }
+        seen.is_some()
     }
 
     /// Adds a slice of the tar; gives whether all of it was in memory.
@@ -233,189 +251,6 @@ enum Wait {
     ForDisks,
 }
 
-/// What of a bundle is read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Of {
-    /// All of it, as one tar.
-    Tar,
-    /// A file of it.
-    File(StoredFile),
-}
-
-/// What is left of a range of a bundle.
-pub(crate) struct Rest {
-    opened: Arc<Opened>,
-    of: Of,
-    range: Range<u64>,
-    /// What the range begins in, if that is a file.
-    file: Option<Reading>,
-    /// What sends large files as they are, where the connection has it.
-    outbox: Option<Outbox>,
-}
-
-/// A file that is read.
-struct Reading {
-    stored: StoredFile,
-    /// What is left of it.
-    range: Range<u64>,
-    /// The file, if this machine has it.
-    file: Option<Arc<File>>,
-    /// The stretch that it is, if it is one.
-    number: Option<usize>,
-    reader: Option<BlobReader>,
-}
-
-impl Rest {
-    /// A range of a bundle; what lies beyond the end is left out.
-    pub(crate) fn new(
-        opened: Arc<Opened>,
-        of: Of,
-        range: Range<u64>,
-        outbox: Option<Outbox>,
-    ) -> Rest {
-        let size = match &of {
-            Of::Tar => opened.tar.size(),
-            Of::File(stored) => stored.size,
-        };
-        let range = range.start..range.end.min(size);
-        Rest { opened, of, range, file: None, outbox }
-    }
-
-    /// Whether nothing is left.
-    pub(crate) fn is_over(&self) -> bool {
-        self.file.is_none() && self.range.is_empty()
-    }
-
-    /// What comes next and is in memory, a piece of it at most; waits for no disk. Nothing if what comes
-    /// next is not, and at the end.
-    pub(crate) fn ready(&mut self) -> Bytes {
-        self.open_file();
-        let outbox = self.outbox.as_ref();
-        let ready = match &mut self.file {
-            Some(reading) => reading.ready(&self.opened, outbox),
-            None => self.put_together(Wait::No).ok().flatten(),
-        };
-        self.close_file_if_read();
-        ready.unwrap_or_default()
-    }
-
-    /// Reads what comes next, a piece of it at most, from wherever it is. Nothing is read at the end
-    /// alone.
-    ///
-    /// # Errors
-    /// Also if a file is gone or shorter than it was.
-    pub(crate) fn read(&mut self) -> io::Result<Bytes> {
-        self.open_file();
-        let read = match &mut self.file {
-            Some(reading) => reading.read(&self.opened.depot)?,
-            None => self.put_together(Wait::ForDisks)?.unwrap_or_default(),
-        };
-        self.close_file_if_read();
-        Ok(read)
-    }
-
-    /// Goes on with a file, if that comes next.
-    fn open_file(&mut self) {
-        if self.is_over() || self.file.is_some() {
-            return;
-        }
-        let opened = &self.opened;
-        let (begin, stored, file, number) = match (self.of, opened.stretch(self.range.start)) {
-            (Of::File(stored), _) => {
-                (0, stored, opened.depot.open_here(&stored).ok().map(Arc::new), None)
-            }
-            (Of::Tar, Some((number, Stretch { at, file: Some(stored), .. }))) => {
-                (*at, *stored, opened.file(number, stored), Some(number))
-            }
-            (Of::Tar, _) => return,
-        };
-        let end = self.range.end.min(begin + stored.size);
-        let range = self.range.start - begin..end - begin;
-        self.range.start = end;
-        self.file = Some(Reading { stored, range, file, number, reader: None });
-    }
-
-    fn close_file_if_read(&mut self) {
-        if self.file.as_ref().is_some_and(|reading| reading.range.is_empty()) {
-            self.file = None;
-        }
-    }
-
-    /// What of the range lies in a stretch that is put together.
-    fn put_together(&mut self, wait: Wait) -> io::Result<Option<Bytes>> {
-        let Some((number, stretch)) = self.opened.stretch(self.range.start) else {
-            return Ok(None);
-        };
-        let Some(bytes) = self.opened.put_together(number, wait)? else { return Ok(None) };
-        let end = self.range.end.min(stretch.at + stretch.size);
-        let cut = self.range.start - stretch.at..end - stretch.at;
-        self.range.start = end;
-        Ok(Some(bytes.slice(cut.start as usize..cut.end as usize)))
-    }
-}
-
-impl Reading {
-    fn left(&self) -> u64 {
-        self.range.end - self.range.start
-    }
-
-    /// As much of it as is in memory, and as goes at once.
-    fn ready(&mut self, opened: &Opened, outbox: Option<&Outbox>) -> Option<Bytes> {
-        let file = self.file.clone()?;
-        if let Some(outbox) = outbox
-            && self.left() >= LARGE
-        {
-            let end = self.range.end.min(self.range.start + LARGEST as u64);
-            let range = self.range.start..end;
-            if !self.is_in_memory(opened, &file, &range) {
-                return None;
-            }
-            self.pass(end);
-            return Some(outbox.put(file, range));
-        }
-        let mut bytes = Vec::new();
-        let most = self.left().min(PIECE) as usize;
-        let read = read_from_memory(&file, self.range.start, most, &mut bytes);
-        self.pass(self.range.start + read as u64);
-        Some(Bytes::from(bytes))
-    }
-
-    /// Whether a range of the file is in memory, or all of it was a moment ago.
-    fn is_in_memory(&self, opened: &Opened, file: &File, range: &Range<u64>) -> bool {
-        let is_small = self.stored.size <= LARGEST as u64;
-        let Some(number) = self.number.filter(|_| is_small) else {
-            return is_in_memory(file, range);
-        };
-        let mut kept = opened.kept(number);
-        let Some(Kept::File(_, seen, _)) = &mut *kept else { return is_in_memory(file, range) };
-        if seen.is_some_and(|at| at.elapsed() < MOMENT) {
-            return true;
-        }
-        let is_there = is_in_memory(file, &(0..self.stored.size));
-        *seen = is_there.then(Instant::now);
-        is_there
-    }
-
-    /// Reads what comes next of it, a [`PIECE`] at most.
-    fn read(&mut self, depot: &Depot) -> io::Result<Bytes> {
-        let make = || depot.reader(&self.stored, self.range.clone());
-        let reader = self.reader.get_or_insert_with(make);
-        let most = (self.range.end - self.range.start).min(PIECE);
-        let mut bytes = Vec::with_capacity(most as usize);
-        let read = reader.take(most).read_to_end(&mut bytes)?;
-        self.range.start += read as u64;
-        Ok(Bytes::from(bytes))
-    }
-
-    /// Goes on at a byte: what was read by another way is not read again.
-    fn pass(&mut self, at: u64) {
-        if at > self.range.start {
-            self.reader = None;
-            self.range.start = at;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use stella_depot::BundleFile;
@@ -435,7 +270,7 @@ mod tests {
             BundleFile { name, stored: depot.put_blob(&bytes).expect("keeps") }
         });
         let bundle = KeptBundle::new(depot.clone(), BundleRecord { files: files.collect() });
-        let opened = Opened::new(depot, bundle, Arc::default()).ok().expect("is small");
+        let opened = Opened::new(depot, bundle, Arc::default()).expect("is small");
         let mut all = Vec::new();
         opened.tar.reader(0..u64::MAX).read_to_end(&mut all).expect("reads");
         (Arc::new(opened), all)

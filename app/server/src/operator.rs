@@ -137,7 +137,10 @@ pub(crate) async fn find(catalog: &Catalog, tenant: &TenantId) -> anyhow::Result
     }
     match catalog.has_tenant(tenant).await? {
         true => Ok(()),
-        false => Err(CatalogError::NotFound(format!("tenant {tenant}")).into()),
+        false => {
+            let what = format!("tenant {tenant} (`export-center tenant {tenant}` makes it)");
+            Err(CatalogError::NotFound(what).into())
+        }
     }
 }
 

@@ -77,8 +77,8 @@ codes! {
         "look at the cause: disk full, permissions, or a medium that is gone";
     /// The command line or request is not understood.
     Usage "ERR_EXPORT_USAGE" exit 2 http 400 Never
-        "the command line was not understood"
-        "the message names the argument; --help shows what there is";
+        "the command line or the request was not understood"
+        "the message names what; --help, or the description of the interface, shows what there is";
     /// A document, profile or option is invalid.
     Invalid "ERR_EXPORT_INVALID" exit 2 http 422 Never
         "a document, profile, key file or option is invalid"
@@ -98,7 +98,7 @@ codes! {
     /// The operation is not allowed, such as a wrong key password.
     NotAllowed "ERR_EXPORT_NOT_ALLOWED" exit 4 http 403 Never
         "the operation is not allowed, such as with a wrong key password"
-        "check the password or the permissions of the file";
+        "check the token, the password or the permissions of the file";
     /// A server or target cannot be reached.
     Unreachable "ERR_EXPORT_UNREACHABLE" exit 5 http 503 Later
         "a server or target cannot be reached"

@@ -350,7 +350,7 @@ pub struct FeedInfo {
 
 impl FeedInfo {
     /// What the tenant is told of it: how the library is kept is not for those who read it.
-    fn as_told(self) -> FeedInfo {
+    fn told(self) -> FeedInfo {
         match self.library {
             true => FeedInfo { blocked: 0, quarantined: 0, origin: None, ..self },
             false => self,

@@ -66,7 +66,11 @@ impl Client {
     /// [`RemoteError::Address`].
     pub fn new(address: &str, credentials: Credentials) -> Result<Client, RemoteError> {
         let refused = |rule| RemoteError::Address { address: address.to_owned(), rule };
-        let server = Url::parse(address).map_err(|_| refused("it is not a URL"))?;
+        let mut server = Url::parse(address).map_err(|_| refused("it is not a URL"))?;
+        // As the server prints it when it starts.
+        if server.path().trim_end_matches('/') == BASE {
+            server.set_path("");
+        }
         if !matches!(server.scheme(), "http" | "https") {
             return Err(refused("it begins with http:// or https://"));
         }

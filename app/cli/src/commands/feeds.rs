@@ -25,7 +25,10 @@ pub(crate) fn run(command: FeedsCommand, context: &Context) -> Result<Exit, Fail
         },
         FeedsCommand::Subscribe { feed } => service::library::subscribe(&feed, context)?,
         FeedsCommand::Unsubscribe { feed } => service::library::unsubscribe(&feed, context)?,
-        FeedsCommand::Show { feed } => show(&feed, context)?,
+        FeedsCommand::Show { feed } => match service::server(context)? {
+            Some(client) => service::evidence::feed(&client, &feed, context)?,
+            None => show(&feed, context)?,
+        },
         FeedsCommand::Pull(args) => service::pull::run(args, context)?,
         FeedsCommand::Block(args) => block(&args, context)?,
         FeedsCommand::Unblock(args) => unblock(&args, context)?,
@@ -170,6 +173,7 @@ fn block_table(blocks: &[Block]) -> Table {
 }
 
 fn block(args: &BlockArgs, context: &Context) -> Result<(), Failure> {
+    service::refuse_server("feeds block", context)?;
     let set = SetKey { kind: args.kind.clone(), feed: args.feed.clone() };
     let ledger = context.store.ledger()?;
     let held = ledger.block(&set, &args.id, &args.reason, clock::now()).map_err(engine)?;
@@ -182,6 +186,7 @@ fn block(args: &BlockArgs, context: &Context) -> Result<(), Failure> {
 }
 
 fn unblock(args: &UnblockArgs, context: &Context) -> Result<(), Failure> {
+    service::refuse_server("feeds unblock", context)?;
     let set = SetKey { kind: args.kind.clone(), feed: args.feed.clone() };
     context.store.ledger()?.unblock(&set, &args.id).map_err(engine)?;
     let text = format!(
@@ -194,6 +199,7 @@ fn unblock(args: &UnblockArgs, context: &Context) -> Result<(), Failure> {
 }
 
 fn remove(name: &FeedName, context: &Context) -> Result<(), Failure> {
+    service::refuse_server("feeds remove", context)?;
     let ledger = context.store.ledger()?;
     let held: u64 = ledger.feed(name).map_err(engine)?.records.values().sum();
     let records = human::counted(held, "record");

@@ -1,12 +1,13 @@
 //! `quarantine`: documents that were rejected, with place and reason.
 
+use serde_json::Value;
 use stella_ledger::{QuarantineEntry, QuarantineFilter};
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 use stella_records::RejectReason;
 
 use super::feeds::engine;
-use super::{Exit, value};
+use super::{Exit, service, value};
 use crate::args::QuarantineCommand;
 use crate::context::Context;
 use crate::error::Failure;
@@ -24,12 +25,10 @@ pub(crate) fn run(command: QuarantineCommand, context: &Context) -> Result<Exit,
 }
 
 fn list(filter: &QuarantineFilter, context: &Context) -> Result<(), Failure> {
-    let ledger = context.store.ledger()?;
-    if let Some(feed) = &filter.feed {
-        // An unknown feed is a mistake, not an empty list.
-        ledger.feed(feed).map_err(engine)?;
-    }
-    let entries = ledger.quarantine(filter).map_err(engine)?;
+    let entries = match service::server(context)? {
+        Some(client) => service::evidence::quarantine(&client, filter)?,
+        None => held(filter, context)?,
+    };
     if let (Some(reason), true) = (&filter.reason, entries.is_empty()) {
         nothing_for(reason)?;
     }
@@ -43,23 +42,40 @@ fn list(filter: &QuarantineFilter, context: &Context) -> Result<(), Failure> {
         Column::new("SEEN").wide().time(),
     ]);
     for entry in &entries {
+        let text = |member: &str| entry[member].as_str().unwrap_or_default();
+        let number = |member: &str| entry[member].as_u64().map(|n| n.to_string());
         table.row([
-            entry.number.to_string().into(),
-            entry.feed.as_str().into(),
-            entry.document.reason.as_str().into(),
-            entry.document.path.as_str().into(),
-            offset(entry).into(),
-            entry.document.detail.as_str().into(),
-            entry.at.to_string().into(),
+            number("number").unwrap_or_default().into(),
+            text("feed").into(),
+            text("reason").into(),
+            text("path").into(),
+            number("offset").unwrap_or_default().into(),
+            text("detail").into(),
+            text("at").into(),
         ]);
     }
-    let items = entries.iter().map(item).collect::<Result<Vec<_>, _>>()?;
-    let is_empty = items.is_empty();
+    let is_empty = entries.is_empty();
+    let item = |value: Value| Item {
+        name: value["path"].as_str().unwrap_or_default().to_owned(),
+        id: value["number"].to_string(),
+        value,
+    };
+    let items = entries.into_iter().map(item).collect();
     context.print(&Page::list("QuarantineList", items).table(table))?;
     if is_empty {
         context.hint("Nothing was rejected.");
     }
     Ok(())
+}
+
+/// What the store of this machine rejected.
+fn held(filter: &QuarantineFilter, context: &Context) -> Result<Vec<Value>, Failure> {
+    let ledger = context.store.ledger()?;
+    if let Some(feed) = &filter.feed {
+        // An unknown feed is a mistake, not an empty list.
+        ledger.feed(feed).map_err(engine)?;
+    }
+    ledger.quarantine(filter).map_err(engine)?.iter().map(value).collect()
 }
 
 /// Nothing was rejected for the reason: fine if there is such a reason, else a mistake.
@@ -74,6 +90,7 @@ fn nothing_for(reason: &str) -> Result<(), Failure> {
 }
 
 fn show(number: u64, context: &Context) -> Result<(), Failure> {
+    service::refuse_server("quarantine show", context)?;
     let entry = context.store.ledger()?.quarantine_entry(number).map_err(engine)?;
     let offset = offset(&entry);
     let text = format!(

@@ -1,10 +1,10 @@
 //! Bytes of files that go from the memory of the system to a connection and never through this process.
 //!
-//! hyper writes what bodies give it: bytes in memory. A body that has a file instead gives a
-//! *stand-in*, bytes of a region that nobody reads or writes, and leaves the range of the file in the
-//! [`Outbox`] of its connection. Where the connection is to write bytes of that region, it has the
-//! system send the range that is next in the outbox (sendfile(2)). A stand-in without a range ends the
-//! connection: its own bytes never go out.
+//! hyper writes what bodies give it: bytes in memory. A body that has files instead gives a *stand-in*,
+//! bytes of a region that nobody reads or writes, and leaves pieces, ranges of files and what lies
+//! between them, in the [`Outbox`] of its connection. Where the connection is to write bytes of that
+//! region, it sends the pieces that are next in the outbox, files by the system (sendfile(2)). A stand-in
+//! without a piece ends the connection: its own bytes never go out.
 //!
 //! For connections in the clear only. With TLS every byte has to be encrypted here.
 
@@ -32,26 +32,40 @@ fn is_stand_in(bytes: &[u8]) -> bool {
     REGION.as_ptr_range().contains(&bytes.as_ptr())
 }
 
-/// A range of a file that is on its way.
+/// Something that is sent past hyper.
 #[derive(Debug)]
-struct Piece {
-    file: Arc<File>,
-    range: Range<u64>,
+pub(crate) enum Piece {
+    /// A range of a file.
+    File(Arc<File>, Range<u64>),
+    /// Bytes between files.
+    Bytes(Bytes),
 }
 
-/// The ranges of files that a connection is to send, in the order of their stand-ins.
+impl Piece {
+    /// Number of bytes.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Piece::File(_, range) => {
+                usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX)
+            }
+            Piece::Bytes(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// What a connection is to send, in the order of the stand-ins.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outbox(Arc<Mutex<VecDeque<Piece>>>);
 
 impl Outbox {
-    /// Has a range of a file sent; gives what stands for it in the body, which is to come at once and
-    /// whole. At most [`LARGEST`] bytes.
-    pub(crate) fn put(&self, file: Arc<File>, range: Range<u64>) -> Bytes {
-        let size = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(LARGEST);
-        let size = size.min(LARGEST);
-        let range = range.start..range.start + size as u64;
-        if size > 0 {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(Piece { file, range });
+    /// Has pieces sent, of [`LARGEST`] bytes together at most; gives what stands for them in the body,
+    /// which is to come at once and whole.
+    pub(crate) fn put(&self, pieces: impl IntoIterator<Item = Piece>) -> Bytes {
+        let mut outbox = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut size = 0;
+        for piece in pieces.into_iter().filter(|piece| piece.size() > 0) {
+            size += piece.size();
+            outbox.push_back(piece);
         }
         REGION.slice(..size)
     }
@@ -85,6 +99,11 @@ mod system {
     /// That more follows at once.
     pub(super) const MORE: SendFlags = SendFlags::MORE;
 
+    /// Has packets that are not full wait, or go; whether the system does.
+    pub(super) fn cork(stream: &TcpStream, waits: bool) -> bool {
+        rustix::net::sockopt::set_tcp_cork(stream, waits).is_ok()
+    }
+
     pub(super) fn read_in_memory(file: &File, at: u64, into: &mut [u8]) -> usize {
         preadv2(file, &mut [IoSliceMut::new(into)], at, ReadWriteFlags::NOWAIT).unwrap_or(0)
     }
@@ -109,6 +128,10 @@ mod system {
 
     pub(super) const MORE: SendFlags = SendFlags::empty();
 
+    pub(super) fn cork(_: &TcpStream, _: bool) -> bool {
+        false
+    }
+
     /// Nothing is: files are read and written.
     pub(super) fn read_in_memory(_: &File, _: u64, _: &mut [u8]) -> usize {
         0
@@ -130,34 +153,66 @@ impl Direct {
         Direct { stream, outbox }
     }
 
-    /// Sends what the system takes of the range that is next, at most so many bytes.
-    fn send_file(&self, most: usize) -> io::Result<usize> {
+    /// Sends what the system takes of the pieces that are next, at most so many bytes.
+    fn send_pieces(&self, most: usize) -> io::Result<usize> {
         let mut outbox = self.outbox.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What ends in the middle of a packet waits for what follows at once.
+        let corked = outbox.len() > 1 && system::cork(&self.stream, true);
+        let mut sent = 0;
+        let ended = loop {
+            match self.send_piece(&mut outbox, most - sent) {
+                Ok(some) => sent += some,
+                Err(error) => break Err(error),
+            }
+            if sent == most {
+                break Ok(());
+            }
+        };
+        if corked {
+            system::cork(&self.stream, false);
+        }
+        match ended {
+            // What was sent counts; what is wrong shows again.
+            Err(error) if sent == 0 => Err(error),
+            _ => Ok(sent),
+        }
+    }
+
+    /// Sends what the system takes of the next piece, at most so many bytes.
+    fn send_piece(&self, outbox: &mut VecDeque<Piece>, most: usize) -> io::Result<usize> {
         let piece = outbox.front_mut().ok_or_else(|| io::Error::other("nothing is to be sent"))?;
-        let left = usize::try_from(piece.range.end - piece.range.start).unwrap_or(usize::MAX);
-        let most = most.min(left);
-        let sent = system::send(&self.stream, &piece.file, &mut piece.range.start, most)?;
+        let most = most.min(piece.size());
+        let sent = match piece {
+            Piece::File(file, range) => system::send(&self.stream, file, &mut range.start, most)?,
+            Piece::Bytes(bytes) => {
+                let mut nothing = SendAncillaryBuffer::default();
+                let slice = [IoSlice::new(&bytes[..most])];
+                let sent = sendmsg(&self.stream, &slice, &mut nothing, SendFlags::NOSIGNAL)?;
+                drop(bytes.split_to(sent));
+                sent
+            }
+        };
         if sent == 0 {
             let short = "a stored file is shorter than it was";
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, short));
         }
-        if piece.range.is_empty() {
+        if piece.size() == 0 {
             outbox.pop_front();
         }
         Ok(sent)
     }
 
-    /// Sends bytes, or a range of a file: whichever comes first.
+    /// Sends bytes, or what stand-ins stand for: whichever comes first.
     fn send(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         let first = bytes.iter().position(|bytes| !bytes.is_empty());
         let bytes = &bytes[first.unwrap_or(bytes.len())..];
         if let Some(first) = bytes.first()
             && is_stand_in(first)
         {
-            return self.send_file(first.len());
+            return self.send_pieces(first.len());
         }
         let before = bytes.iter().position(|bytes| is_stand_in(bytes)).unwrap_or(bytes.len());
-        // What comes before a file goes with it.
+        // What comes before files goes with them.
         let more = if before < bytes.len() { system::MORE } else { SendFlags::empty() };
         let flags = SendFlags::NOSIGNAL | more;
         let mut nothing = SendAncillaryBuffer::default();
@@ -246,10 +301,10 @@ mod tests {
     #[tokio::test]
     async fn files_go_out_where_their_stand_ins_are_written() {
         let large: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
-        let (one, two) = (file(b"0123456789"), file(&large));
+        let (one, two, again) = (file(b"0123456789"), file(&large), large.clone());
         let (bytes, written) = written(|mut to, outbox| async move {
             to.write_all(b"head ").await?;
-            let first = outbox.put(one.clone(), 2..5);
+            let first = outbox.put([Piece::File(one.clone(), 2..5)]);
             let mut all = vec![&b""[..], b"a", &first, b"b"];
             // As one vector, whatever of it is taken at a time.
             while all.iter().any(|bytes| !bytes.is_empty()) {
@@ -262,10 +317,19 @@ mod tests {
             }
             let mut at = 7;
             while at < 3_000_000 {
-                let piece = outbox.put(two.clone(), at..3_000_000);
-                assert!(piece.len() <= LARGEST);
-                to.write_all(&piece).await?;
-                at += piece.len() as u64;
+                // Pieces of all sizes, of which some are no files and some are empty.
+                let end = 3_000_000.min(at + LARGEST as u64);
+                let cut = [at, at, end.min(at + 5), end.min(at + 90_000), end];
+                let pieces = cut.windows(2).enumerate().map(|(number, ends)| match number % 2 {
+                    0 => Piece::Bytes(Bytes::copy_from_slice(
+                        &again[ends[0] as usize..ends[1] as usize],
+                    )),
+                    _ => Piece::File(two.clone(), ends[0]..ends[1]),
+                });
+                let stand_in = outbox.put(pieces);
+                assert_eq!(stand_in.len() as u64, end - at);
+                to.write_all(&stand_in).await?;
+                at = end;
             }
             to.write_all(b" end").await
         })
@@ -278,7 +342,7 @@ mod tests {
     #[tokio::test]
     async fn a_stand_in_without_a_file_never_goes_out() {
         let (bytes, written) = written(|mut to, outbox| async move {
-            let piece = outbox.put(file(b"0123"), 0..4);
+            let piece = outbox.put([Piece::File(file(b"0123"), 0..4)]);
             to.write_all(&piece).await?;
             to.write_all(&piece).await
         })
@@ -290,7 +354,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_became_shorter_ends_the_connection() {
         let (bytes, written) = written(|mut to, outbox| async move {
-            to.write_all(&outbox.put(file(b"0123"), 1..9)).await
+            to.write_all(&outbox.put([Piece::File(file(b"0123"), 1..9)])).await
         })
         .await;
         assert_eq!(bytes, b"123");

@@ -60,7 +60,7 @@ fn small(place: &Place) -> Result<(f64, f64)> {
     }
     let rate = SMALL as f64 / begun.elapsed().as_secs_f64();
     let run = place.get(&server, &format!("/runs/{}", runs[0]))?;
-    let tasks = run["tasks"].as_array().context("tasks of a run")?.len();
+    let tasks = run["tasks"].as_object().context("tasks of a run")?.len();
     Ok((rate, tasks as f64))
 }
 

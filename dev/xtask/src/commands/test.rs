@@ -65,8 +65,9 @@ impl Test {
                 "sources",
             ]))?;
         }
-        // Tests outside app/cli start the program too (stella_testkit::stella).
-        run(&mut cargo(["build", "--profile", "ci", "--package", "stella-cli"]))?;
+        // Tests outside app/cli start the program too (stella_testkit::stella). Built with everything
+        // else: alone it would have other features of what it needs, and all of that be built twice.
+        run(&mut cargo(["build", "--profile", "ci", "--workspace", "--all-targets"]))?;
         run(&mut cargo(["test", "--quiet", "--profile", "ci", "--workspace", "--doc"]))?;
         let log = workspace::root().join("target/skipped-tests.txt");
         fs::remove_file(&log).ok();

@@ -223,7 +223,7 @@ fn info(row: &Row) -> Outcome<FeedInfo> {
         origin: origin(row)?,
         library: row.get(16),
     };
-    Ok(info.as_told())
+    Ok(info.told())
 }
 
 /// The origin of a feed in a row of [`FEEDS`].

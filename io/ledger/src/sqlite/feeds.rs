@@ -219,7 +219,7 @@ fn complete(db: &Connection, feed: i64, mut info: FeedInfo) -> rusqlite::Result<
         })
     };
     info.origin = db.prepare_cached(sql)?.query_row([feed], origin).optional()?;
-    Ok(info.as_told())
+    Ok(info.told())
 }
 
 /// The kind under which a feed holds an id now.

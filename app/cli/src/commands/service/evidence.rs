@@ -1,12 +1,13 @@
-//! `ingest` and `feeds list` of a server.
+//! `ingest`, `feeds list`, `feeds show` and `quarantine list` of a server.
 
 use std::fs::File;
 use std::io::{self, PipeWriter, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use stella_model::ErrorCode;
+use stella_ledger::QuarantineFilter;
 use stella_model::screen::Safe;
+use stella_model::{ErrorCode, FeedName};
 use stella_remote::Client;
 
 use super::super::Exit;
@@ -162,4 +163,63 @@ pub(crate) fn feeds(client: &Client, context: &Context) -> Result<(), Failure> {
 pub(super) fn records(feed: &Value) -> u64 {
     let kinds = feed["records"].as_object();
     kinds.into_iter().flat_map(|by| by.values()).filter_map(Value::as_u64).sum()
+}
+
+/// `feeds show` of a server.
+pub(crate) fn feed(client: &Client, name: &FeedName, context: &Context) -> Result<(), Failure> {
+    let feed = client.get("show a feed", &format!("/feeds/{name}")).map_err(remote)?;
+    let kinds = feed["records"].as_object().into_iter().flatten();
+    let kinds: Vec<String> = kinds
+        .map(|(kind, records)| {
+            format!("{} {}", human::count(records.as_u64().unwrap_or(0)), Safe(kind))
+        })
+        .collect();
+    let told = |member: &str| match text(&feed, member) {
+        text if text.is_empty() => "not told".to_owned(),
+        text => text,
+    };
+    let summary = format!(
+        "Feed {name}\n  publisher    {}\n  licence      {}\n  attribution  {}\n  records      {}\n  \
+         rejected     {}\n  last ingest  {}\n  blocked      {}",
+        told("publisher"),
+        told("licence"),
+        told("attribution"),
+        if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") },
+        human::count(feed["quarantined"].as_u64().unwrap_or(0)),
+        told("lastIngest"),
+        human::count(feed["blocked"].as_u64().unwrap_or(0)),
+    );
+    let item = Item { name: name.to_string(), id: name.to_string(), value: feed };
+    context.print(&Page::one("Feed", item).text(summary))
+}
+
+/// What a server rejected of a feed.
+pub(crate) fn quarantine(
+    client: &Client,
+    filter: &QuarantineFilter,
+) -> Result<Vec<Value>, Failure> {
+    let Some(feed) = &filter.feed else {
+        let message = "a server tells what it rejected of one feed at a time";
+        return Err(Failure::new(ErrorCode::Usage, message).hint(
+            "add --feed NAME; stella feeds list shows them, with how many documents were rejected",
+        ));
+    };
+    let (mut entries, mut after) = (Vec::new(), Some(filter.after));
+    let most =
+        filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    while let Some(number) = after.filter(|_| entries.len() < most) {
+        let mut path = format!("/feeds/{feed}/quarantine?after={number}");
+        if let Some(reason) = &filter.reason {
+            let is_code = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+            if !reason.bytes().all(is_code) {
+                return Ok(Vec::new());
+            }
+            path = format!("{path}&reason={reason}");
+        }
+        let page = client.get("list what was rejected", &path).map_err(remote)?;
+        entries.extend(page["items"].as_array().into_iter().flatten().cloned());
+        after = page["next"].as_u64();
+    }
+    entries.truncate(most);
+    Ok(entries)
 }

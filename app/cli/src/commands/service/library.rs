@@ -57,8 +57,10 @@ pub(crate) fn subscribe(feed: &FeedName, context: &Context) -> Result<(), Failur
 /// `feeds unsubscribe`.
 pub(crate) fn unsubscribe(feed: &FeedName, context: &Context) -> Result<(), Failure> {
     change(feed, context, |client, path, key| client.delete("unsubscribe", path, key))?;
-    let told =
-        format!("Not subscribed to feed {feed} of the library: runs from now on go without it");
+    let told = format!(
+        "Not subscribed to feed {feed} of the library: runs from now on go without its records"
+    );
+    context.hint("A profile that had many of them needs --accept-drop --reason TEXT once.");
     tell(feed, &told, json!({ "feed": feed.as_str(), "subscribed": false }), context)
 }
 

@@ -81,6 +81,18 @@ fn needed_since(context: &Context, message: &str) -> Result<Client, Failure> {
     })
 }
 
+/// Refuses a command that works on the store of this machine alone where commands go to a server: what
+/// was meant for there must not be done here.
+pub(crate) fn refuse_server(command: &str, context: &Context) -> Result<(), Failure> {
+    let Some(client) = server(context)? else { return Ok(()) };
+    let server = Safe(client.address()).to_string();
+    let message = format!(
+        "`stella {command}` works on the store of this machine, and commands go to {server}"
+    );
+    Err(Failure::new(ErrorCode::Usage, message)
+        .hint("add --local if the store of this machine is meant"))
+}
+
 /// Text of an answer, made safe for a terminal.
 pub(super) fn text(value: &Value, member: &str) -> String {
     Safe(value[member].as_str().unwrap_or_default()).to_string()

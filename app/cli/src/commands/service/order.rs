@@ -7,7 +7,7 @@ use stella_remote::{Client, RemoteError};
 use super::super::Exit;
 use super::super::export::selection;
 use super::{item, remote, segment, watch};
-use crate::args::{PlanArgs, RunArgs, ScopeArgs, SelectArgs};
+use crate::args::{DownloadTrust, PlanArgs, RunArgs, ScopeArgs, SelectArgs};
 use crate::commands::service::download;
 use crate::context::Context;
 use crate::error::Failure;
@@ -98,12 +98,19 @@ pub(super) fn change(send: impl Fn(&str) -> Result<Value, RemoteError>) -> Resul
 pub(crate) fn run(client: &Client, args: RunArgs, context: &Context) -> Result<Exit, Failure> {
     if args.signing.key.is_some() || args.signing.unsigned_for_testing {
         let message = "a server signs with the key of the tenant";
-        return Err(Failure::new(ErrorCode::Usage, message).hint("leave --key out"));
+        return Err(Failure::new(ErrorCode::Usage, message).hint(
+            "leave --key out; --trusted-key names the public key by which the bundle is believed",
+        ));
     }
     let order = order(&args.profile, &args.scope, args.select)?;
+    let wants_bundle = args.download || args.dest.is_some();
+    if wants_bundle {
+        // Told before the run is made, not after.
+        let DownloadTrust { keys, allow_unsigned_for_testing } = &args.trust;
+        stella_engine::trust(keys, &context.store, *allow_unsigned_for_testing)?;
+    }
     let run = post(client, "start a run", "/runs", Some(&order))?;
     let id = segment("run", run["id"].as_str().unwrap_or_default())?;
-    let wants_bundle = args.download || args.dest.is_some();
     if !args.watch && !wants_bundle {
         context.print(
             &Page::one("Run", item(&run))
