@@ -225,14 +225,61 @@ fn a_bundle_by_a_key_that_nobody_trusts_gets_no_name_here() {
     let client = Stella::new();
     assert_eq!(service.run(&client, &["export", "run", "json:raw", "--watch"]).code, 0);
     let dest = client.arg("bundle");
-    let refused = service.run(&client, &["export", "download", "r-1", "-d", &dest]);
+    // Who trusts nobody is told so before anything is fetched, or made.
+    for args in [&["export", "download", "r-1"][..], &["export", "run", "json:raw"]] {
+        let refused = service.run(&client, &[args, &["-d", &dest]].concat());
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.stderr.contains("ERR_EXPORT_NO_KEY"), "{refused:?}");
+        assert!(refused.stderr.contains("--trusted-key"), "{refused:?}");
+    }
+    let runs = service.run(&client, &["export", "status", "-o", "id"]);
+    assert_eq!(runs.stdout.lines().count(), 1, "{runs:?}");
+    client.ok(&["keys", "generate", "other", "--local"]);
+    let other = client.arg("other.pub");
+    client.ok(&["keys", "export-public", "other", "-d", &other, "--local"]);
+    let args = ["export", "download", "r-1", "-d", &dest, "--trusted-key", &other];
+    let refused = service.run(&client, &args);
     assert_eq!(refused.code, 8, "{refused:?}");
+    assert!(refused.stderr.contains("--trusted-key"), "{refused:?}");
     assert!(!Path::new(&dest).exists());
     // What came is kept: with the key nothing is fetched again.
     client.ok(&["trust", "add", "release", &service.key(), "--local"]);
     let fetched = service.run(&client, &["export", "download", "r-1", "-d", &dest, "-o", "json"]);
     assert_eq!(fetched.code, 0, "{fetched:?}");
     assert!(fetched.stdout.contains("\"fetchedBytes\": 0"), "{}", fetched.stdout);
+}
+
+#[test]
+fn what_is_meant_for_a_server_is_not_done_here() {
+    let service = Service::start();
+    let client = Stella::new();
+    let junk = client.arg("junk.json");
+    std::fs::write(&junk, "{\"a\": 1}").expect("writes");
+    let npm = stella_testkit::samples().join("advisories/npm");
+    let npm = npm.to_str().expect("UTF-8");
+    client.ok(&["ingest", "--feed", "npm", npm, "--local"]);
+    service.run(&client, &["ingest", "--feed", "npm", npm]);
+    service.run(&client, &["ingest", "--feed", "npm", &junk]);
+    // What the server has is told, and what it rejected.
+    let shown = service.run(&client, &["feeds", "show", "npm"]);
+    assert!(shown.stdout.contains("rejected     1"), "{shown:?}");
+    let rejected = service.run(&client, &["quarantine", "list", "--feed", "npm"]);
+    assert!(rejected.stdout.contains("unknown-format"), "{rejected:?}");
+    let all = service.run(&client, &["quarantine", "list"]);
+    assert_eq!(all.code, 2, "{all:?}");
+    let before = held(&client);
+    let id = ["advisory", "GHSA-jf85-cpcp-j695"];
+    for args in [
+        &["feeds", "block", "npm", id[0], id[1], "--reason", "a test"][..],
+        &["feeds", "unblock", "npm", id[0], id[1]],
+        &["feeds", "remove", "npm", "--yes"],
+        &["quarantine", "show", "1"],
+    ] {
+        let refused = service.run(&client, args);
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.stderr.contains("--local"), "{refused:?}");
+    }
+    assert_eq!(held(&client), before);
 }
 
 /// The first file of a folder.

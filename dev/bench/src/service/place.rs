@@ -37,7 +37,8 @@ impl Place {
         let options = options.iter().map(|&option| option.to_owned()).collect();
         let mut place = Place { data, program, options, token: String::new() };
         std::fs::create_dir_all(&place.data)?;
-        let migrated = place.command("migrate").output().context("start export-center")?;
+        let migrated =
+            place.command("migrate", &place.data).output().context("start export-center")?;
         anyhow::ensure!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
         let (_, said) = place.start(&[])?;
         let told = said.iter().find_map(|line| line.strip_prefix("Token of the administrator"));
@@ -46,9 +47,9 @@ impl Place {
         Ok(place)
     }
 
-    fn command(&self, verb: &str) -> Command {
+    fn command(&self, verb: &str, data: &Path) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg(verb).arg("--data").arg(&self.data).args(["--log", "error"]);
+        command.arg(verb).arg("--data").arg(data).args(["--log", "error"]);
         let is_migration = verb == "migrate";
         // Migrations know nothing of depots.
         let options = self.options.iter().take(if is_migration { 4 } else { usize::MAX });
@@ -57,7 +58,7 @@ impl Place {
     }
 
     fn start(&self, more: &[&str]) -> Result<(Process, Vec<String>)> {
-        let mut command = self.command("serve");
+        let mut command = self.command("serve", &self.data);
         // No client of a measurement is to be held back.
         command.args(["--listen", "127.0.0.1:0", "--unsigned-for-testing", "--rate", "1000000"]);
         Process::saying(command.args(more).stderr(Stdio::inherit()))
@@ -76,8 +77,8 @@ impl Place {
     /// # Errors
     /// If it does not start.
     pub(super) fn worker(&self, data: &Path) -> Result<Process> {
-        let mut command = self.command("worker");
-        command.args(["--unsigned-for-testing", "--workers", "1"]).arg("--data").arg(data);
+        let mut command = self.command("worker", data);
+        command.args(["--unsigned-for-testing", "--workers", "1"]);
         Process::silent(&mut command)
     }
 
