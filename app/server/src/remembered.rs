@@ -14,8 +14,8 @@ use stella_run::{Bundle, RunKey};
 use crate::access::Known;
 use crate::opened::{Opened, Room};
 
-/// How long what another process may change is believed: that a token was not revoked, that a bundle
-/// was not released, and that every file of it is there.
+/// How long what another process may change is believed: that a token was not revoked, and that a
+/// bundle was not released.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// How long a bundle stays open. What it consists of never changes, but it may be mended.
@@ -49,8 +49,6 @@ pub(crate) struct Remembered {
     pub(crate) callers: Cache<Digest, Known>,
     /// The bundles of runs, of those that can be fetched.
     pub(crate) bundles: Cache<RunKey, Bundle>,
-    /// Bundles by the digest of all their files, of which every file was there.
-    pub(crate) whole: Cache<(TenantId, Digest), ()>,
     /// Bundles by the digest of all their files.
     pub(crate) opened: Cache<(TenantId, Digest), Arc<Opened>>,
     /// What they may keep.
@@ -72,7 +70,6 @@ impl Default for Remembered {
         Remembered {
             callers: cache(MANY, MOMENT),
             bundles: cache(MANY, MOMENT),
-            whole: cache(MANY, MOMENT),
             opened: Cache::builder()
                 .max_capacity(BUNDLES)
                 .time_to_live(OPEN)
@@ -90,7 +87,6 @@ impl Remembered {
     pub(crate) fn forget_old(&self) {
         self.callers.run_pending_tasks();
         self.bundles.run_pending_tasks();
-        self.whole.run_pending_tasks();
         self.opened.run_pending_tasks();
         self.fetching.run_pending_tasks();
     }

@@ -24,21 +24,19 @@ const PROVENANCE: &str = "provenance.json";
 /// Largest file of the envelope that is read into memory: a manifest of a hundred thousand parts.
 const LARGEST_ENVELOPE: u64 = 64 << 20;
 
-/// The bundle of a run that has one, and of which every file was there a moment ago.
+/// The bundle of a run that has one: looked for, and whether every file of it is there.
 pub(super) async fn kept(
     service: &Service,
     caller: &Caller,
     id: RunId,
 ) -> Result<Arc<Opened>, Problem> {
-    let bundle = found(service, caller, id).await?;
-    let name = (caller.tenant.clone(), bundle.files);
-    match service.remembered.opened.get(&name) {
-        Some(opened) if service.remembered.whole.contains_key(&name) => Ok(opened),
-        _ => open(service, caller, bundle).await,
-    }
+    let bundle = to_fetch(service, caller, id).await?;
+    let opened = open(service, caller, bundle).await?;
+    service.remembered.bundles.insert(runs::key(caller, id), bundle);
+    Ok(opened)
 }
 
-/// As [`kept`], for one of many requests: that every file is there is believed for longer.
+/// As [`kept`], for one of many requests: what was found a moment ago is believed.
 pub(super) async fn kept_lately(
     service: &Service,
     caller: &Caller,
@@ -71,7 +69,6 @@ async fn open(service: &Service, caller: &Caller, bundle: Bundle) -> Result<Arc<
     });
     let (depot, kept) = looked.await.map_err(ended)??;
     let name = (caller.tenant.clone(), bundle.files);
-    service.remembered.whole.insert(name.clone(), ());
     // Whoever fetches it already has stretches of it open.
     if let Some(opened) = service.remembered.opened.get(&name) {
         return Ok(opened);
