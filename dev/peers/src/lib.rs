@@ -28,7 +28,7 @@ use std::sync::OnceLock;
 pub use install::install;
 pub use moto::Moto;
 pub use oidc::OidcProvider;
-pub use postgres::{Postgres, Stop};
+pub use postgres::{Postgres, Stop, TlsPair};
 pub use python::python;
 pub use seaweed::SeaweedFs;
 pub use softhsm::SoftHsm;

@@ -146,6 +146,45 @@ impl Drop for Postgres {
 }
 
 /// The folder of the programs.
+/// A server that speaks TLS and one that does not, each on the network with one database.
+pub struct TlsPair {
+    /// The one with TLS.
+    pub server: Postgres,
+    /// The one without.
+    pub plain: Postgres,
+    /// What an address says to believe the certificate of the former: `sslrootcert=…`.
+    pub own: String,
+    /// What it says to believe another one.
+    pub foreign: String,
+    _certificates: tempfile::TempDir,
+}
+
+impl TlsPair {
+    const DATABASE: &str = "tls";
+
+    /// Starts both.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`].
+    #[must_use]
+    pub fn start() -> Option<TlsPair> {
+        let dir = stella_testkit::temp_dir();
+        let [own, foreign] = ["own", "foreign"].map(|name| Certificate::make(dir.path(), name));
+        let server = Postgres::start_on_network(Some(&own))?;
+        let plain = Postgres::start_on_network(None)?;
+        [&server, &plain].into_iter().for_each(|server| drop(server.database(Self::DATABASE)));
+        let roots = |of: &Certificate| format!("sslrootcert={}", of.certificate.display());
+        let (own, foreign) = (roots(&own), roots(&foreign));
+        Some(TlsPair { server, plain, own, foreign, _certificates: dir })
+    }
+
+    /// The address of the database of one of them, by a name of this machine, with what it says of TLS.
+    #[must_use]
+    pub fn url(server: &Postgres, host: &str, said: &str) -> String {
+        format!("{}?{said}", server.network_address(host, Self::DATABASE))
+    }
+}
+
 fn programs() -> Option<PathBuf> {
     let asked = Command::new("pg_config").arg("--bindir").output().ok();
     let told = asked.filter(|output| output.status.success());

@@ -12,6 +12,7 @@
 //! everything.
 
 mod certificate;
+mod listening;
 mod osv;
 mod places;
 mod proxy;

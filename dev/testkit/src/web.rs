@@ -1,11 +1,12 @@
 //! A small HTTP server of a test's own, whose answers the test decides: services that fail.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, Write as _};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::listening::{Listening, read};
 
 /// What was asked.
 #[derive(Debug, Clone)]
@@ -51,9 +52,8 @@ pub enum Answered {
 
 /// A running server; it ends when it is dropped.
 pub struct WebServer {
-    address: SocketAddr,
+    listening: Listening,
     asked: Arc<Mutex<Vec<Asked>>>,
-    ended: Arc<AtomicBool>,
 }
 
 impl WebServer {
@@ -63,29 +63,16 @@ impl WebServer {
     /// If the system has no free port.
     #[must_use]
     pub fn start(answer: impl Fn(&Asked) -> Answered + Send + Sync + 'static) -> WebServer {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("a bound socket");
-        let server = WebServer { address, asked: Arc::default(), ended: Arc::default() };
-        let (asked, ended) = (server.asked.clone(), server.ended.clone());
-        let answer = Arc::new(answer);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if ended.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (asked, answer) = (asked.clone(), answer.clone());
-                // A client that goes away is no matter of ours.
-                let serve = move |stream| serve(stream, &asked, &*answer).ok();
-                std::thread::spawn(move || stream.ok().and_then(serve));
-            }
-        });
-        server
+        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let log = asked.clone();
+        let listening = Listening::start(move |stream| serve(stream, &log, &answer));
+        WebServer { listening, asked }
     }
 
     /// Its address, such as `http://127.0.0.1:4711`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.listening.address)
     }
 
     /// What was asked up to now.
@@ -95,20 +82,12 @@ impl WebServer {
     }
 }
 
-impl Drop for WebServer {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts, which then ends.
-        TcpStream::connect(self.address).ok();
-    }
-}
-
 fn serve(
     mut stream: TcpStream,
     log: &Mutex<Vec<Asked>>,
-    answer: &(impl Fn(&Asked) -> Answered + ?Sized),
+    answer: &impl Fn(&Asked) -> Answered,
 ) -> io::Result<()> {
-    let asked = read(&mut BufReader::new(stream.try_clone()?))?;
+    let asked = read(&stream)?;
     log.lock().unwrap_or_else(PoisonError::into_inner).push(asked.clone());
     let (head, body) = match answer(&asked) {
         Answered::Json(status, body) => (format!("{status} Said"), body.to_string().into_bytes()),
@@ -127,24 +106,4 @@ fn serve(
          connection: close\r\n\r\n"
     )?;
     stream.write_all(&body)
-}
-
-fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Asked> {
-    let mut line = || {
-        let mut line = String::new();
-        stream.read_line(&mut line).map(|_| line.trim_end().to_owned())
-    };
-    let first = line()?;
-    let mut words = first.split(' ').map(str::to_owned);
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let mut headers = BTreeMap::new();
-    loop {
-        let header = line()?;
-        let Some((name, value)) = header.split_once(':') else { break };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-    }
-    let length = headers.get("content-length").and_then(|length| length.parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    stream.read_exact(&mut body)?;
-    Ok(Asked { method, path, headers, body })
 }

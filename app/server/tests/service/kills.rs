@@ -181,8 +181,9 @@ fn whoever_is_killed_whenever_every_run_ends_and_nothing_is_lost() {
     let undisturbed = Undisturbed::run(&postgres, &ledger, &weed, stella_testkit::rounds(3, 12));
     let storage = Storage::start(weed.port());
     // Whether something is there is all that is asked when a bundle is delivered.
-    storage
-        .set(|passing| Fault::Late(if passing.method == "HEAD" { DISTANCE * 6 } else { DISTANCE }));
+    storage.set(|passing| {
+        Fault::Late(if passing.asked.method == "HEAD" { DISTANCE * 6 } else { DISTANCE })
+    });
     let machines = Machines::start("besieged", &postgres, &ledger, &storage.url(), 3);
     (1..=undisturbed.levels.len()).for_each(|level| drop(machines.add_level(level)));
     let events = Follower::start(&machines.whereabouts, &machines.server.token, "/events?after=0");

@@ -49,7 +49,7 @@ impl Fault {
 fn refusal(passing: &Passing<'_>, status: u16, code: &str) -> Vec<u8> {
     let body = format!("<Error><Code>{code}</Code><Message>told to</Message></Error>");
     let length = body.len();
-    let body = if passing.method == "HEAD" { "" } else { &body };
+    let body = if passing.asked.method == "HEAD" { "" } else { &body };
     let answer = format!(
         "HTTP/1.1 {status} Told\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\n\
          Connection: close\r\n\r\n{body}"

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::json;
+use stella_testkit::Certificate;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -46,8 +46,7 @@ impl Bundle {
         place.wait(&server, &run)?;
         let size = place.fetch(&server, &run, &files.join("bundle.tar"))?;
         drop(server);
-        let (certificate, key) = (files.join("certificate.pem"), files.join("key.pem"));
-        make_certificate(&certificate, &key)?;
+        let Certificate { certificate, key } = Certificate::make(&files, "server");
         Ok(Bundle { place, files, size, certificate, key })
     }
 
@@ -65,17 +64,4 @@ impl Bundle {
             .with_no_client_auth();
         Ok(Arc::new(config))
     }
-}
-
-fn make_certificate(certificate: &Path, key: &Path) -> Result<()> {
-    let mut command = Command::new("openssl");
-    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
-    command.args(["-nodes", "-days", "30", "-subj", "/CN=localhost"]);
-    command.args(["-addext", "subjectAltName=DNS:localhost"]);
-    // A certificate that signs others is none of a server.
-    command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    let made = command.arg("-keyout").arg(key).arg("-out").arg(certificate).output();
-    let made = made.context("start openssl")?;
-    anyhow::ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    Ok(())
 }

@@ -84,7 +84,7 @@ impl Client {
         let wire = match &target.tls {
             None => Wire::Plain(stream),
             Some(config) => {
-                let name = ServerName::try_from("localhost")?;
+                let name = ServerName::try_from("127.0.0.1")?;
                 let connection = ClientConnection::new(config.clone(), name)?;
                 Wire::Tls(Box::new(StreamOwned::new(connection, stream)))
             }

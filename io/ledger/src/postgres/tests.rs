@@ -3,9 +3,8 @@
 use std::cell::Cell;
 
 use stella_model::RecordId;
-use stella_peers::Postgres;
+use stella_peers::{Postgres, TlsPair};
 use stella_records::{Draft, Facets, Revision, RevisionOrder};
-use stella_testkit::Certificate;
 
 use super::*;
 use crate::contract::{
@@ -248,26 +247,20 @@ fn any_character_in_a_document_is_kept() {
 
 #[test]
 fn a_server_is_reached_as_its_address_says() {
-    let dir = stella_testkit::temp_dir();
-    let [own, foreign] = ["own", "foreign"].map(|name| Certificate::make(dir.path(), name));
-    let server = Postgres::start_on_network(Some(&own));
-    let (Some(server), Some(plain)) = (server, Postgres::start_on_network(None)) else { return };
-    [&server, &plain].into_iter().for_each(|server| drop(server.database("tls")));
-    let roots = |of: &Certificate| format!("sslrootcert={}", of.certificate.display());
-    let (own, foreign) = (roots(&own), roots(&foreign));
+    let Some(pair) = TlsPair::start() else { return };
+    let TlsPair { server, plain, own, foreign, .. } = &pair;
     let open = |server: &Postgres, host: &str, said: &str| {
-        let url = format!("{}?{said}", server.network_address(host, "tls"));
-        PostgresLedger::open(&url, TenantId::local())
+        PostgresLedger::open(&TlsPair::url(server, host, said), TenantId::local())
     };
     for (server, host, said, is_tls) in [
-        (&server, "127.0.0.1", String::new(), true),
-        (&server, "127.0.0.1", "sslmode=disable".to_owned(), false),
-        (&server, "127.0.0.1", "sslmode=prefer".to_owned(), true),
-        (&server, "127.0.0.1", "sslmode=require".to_owned(), true),
-        (&server, "127.0.0.1", format!("sslmode=require&{own}"), true),
-        (&server, "localhost", format!("sslmode=verify-ca&{own}"), true),
-        (&server, "127.0.0.1", format!("{own}&sslmode=verify-full"), true),
-        (&plain, "127.0.0.1", "sslmode=prefer".to_owned(), false),
+        (server, "127.0.0.1", String::new(), true),
+        (server, "127.0.0.1", "sslmode=disable".to_owned(), false),
+        (server, "127.0.0.1", "sslmode=prefer".to_owned(), true),
+        (server, "127.0.0.1", "sslmode=require".to_owned(), true),
+        (server, "127.0.0.1", format!("sslmode=require&{own}"), true),
+        (server, "localhost", format!("sslmode=verify-ca&{own}"), true),
+        (server, "127.0.0.1", format!("{own}&sslmode=verify-full"), true),
+        (plain, "127.0.0.1", "sslmode=prefer".to_owned(), false),
     ] {
         let ledger = open(server, host, &said).unwrap_or_else(|error| panic!("{said}: {error}"));
         let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
@@ -275,18 +268,13 @@ fn a_server_is_reached_as_its_address_says() {
         assert_eq!(asked.ok(), Some(is_tls), "{said}");
     }
     for (server, host, said, why) in [
-        (&server, "127.0.0.1", format!("sslmode=require&{foreign}"), "invalid peer certificate"),
-        (&server, "127.0.0.1", format!("sslmode=verify-ca&{foreign}"), "invalid peer certificate"),
-        (
-            &server,
-            "127.0.0.1",
-            format!("sslmode=verify-full&{foreign}"),
-            "invalid peer certificate",
-        ),
-        (&server, "127.0.0.1", "sslmode=verify-full".to_owned(), "UnknownIssuer"),
-        (&server, "localhost", format!("sslmode=verify-full&{own}"), "not valid for name"),
-        (&plain, "127.0.0.1", "sslmode=require".to_owned(), "does not support TLS"),
-        (&plain, "127.0.0.1", format!("sslmode=verify-full&{own}"), "does not support TLS"),
+        (server, "127.0.0.1", format!("sslmode=require&{foreign}"), "invalid peer certificate"),
+        (server, "127.0.0.1", format!("sslmode=verify-ca&{foreign}"), "invalid peer certificate"),
+        (server, "127.0.0.1", format!("sslmode=verify-full&{foreign}"), "invalid peer certificate"),
+        (server, "127.0.0.1", "sslmode=verify-full".to_owned(), "UnknownIssuer"),
+        (server, "localhost", format!("sslmode=verify-full&{own}"), "not valid for name"),
+        (plain, "127.0.0.1", "sslmode=require".to_owned(), "does not support TLS"),
+        (plain, "127.0.0.1", format!("sslmode=verify-full&{own}"), "does not support TLS"),
     ] {
         let refused = open(server, host, &said).err().expect("is refused");
         assert!(matches!(refused, LedgerError::Tls { .. }), "{said}: {refused:?}");
