@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stella_engine::EngineError;
-use stella_ledger::{Block, FeedInfo, LedgerError, Origin};
+use stella_ledger::{Block, FeedInfo, LedgerError};
 use stella_model::screen::Safe;
 use stella_model::{FeedName, SetKey};
 
@@ -68,7 +68,7 @@ fn list(context: &Context) -> Result<(), Failure> {
                 human::count(feed.blocked).into(),
                 feed.last_ingest.map(|at| at.to_string()).unwrap_or_default().into(),
                 feed.publisher.as_deref().unwrap_or_default().into(),
-                passed_on(feed).into(),
+                passed_on(feed.redistribution).into(),
                 if feed.library { "library" } else { "tenant" }.into(),
             ]);
         }
@@ -89,8 +89,8 @@ fn kinds(feed: &FeedInfo) -> Vec<(&str, u64)> {
     feed.records.iter().map(|(kind, records)| (kind.as_str(), *records)).collect()
 }
 
-fn passed_on(feed: &FeedInfo) -> &'static str {
-    match feed.redistribution {
+fn passed_on(redistribution: Option<bool>) -> &'static str {
+    match redistribution {
         Some(true) => "yes",
         Some(false) => "no",
         None => "not told",
@@ -101,31 +101,8 @@ fn show(name: &FeedName, context: &Context) -> Result<(), Failure> {
     let ledger = context.store.ledger()?;
     let feed = ledger.feed(name).map_err(engine)?;
     let blocks = ledger.blocks(name).map_err(engine)?;
-    let told = |text: &Option<String>| {
-        text.as_deref().map_or_else(|| "not told".to_owned(), |text| Safe(text).to_string())
-    };
-    let records: Vec<String> =
-        feed.records.iter().map(|(kind, n)| format!("{} {kind}", human::count(*n))).collect();
-    let mut text = format!(
-        "Feed {}\n  publisher    {}\n  licence      {}\n  attribution  {}\n  pass on      {}\n  \
-         records      {}\n  rejected     {}\n  last ingest  {}\n  blocked      {}",
-        feed.name,
-        told(&feed.publisher),
-        told(&feed.licence),
-        told(&feed.attribution),
-        passed_on(&feed),
-        if records.is_empty() { "none".to_owned() } else { records.join(", ") },
-        human::count(feed.quarantined),
-        feed.last_ingest.map_or_else(|| "never".to_owned(), |at| at.to_string()),
-        human::count(feed.blocked),
-    );
-    if feed.library {
-        text.push_str("\n  owner        the library");
-    }
-    if let Some(from) = &feed.origin {
-        let _ = write!(text, "\n  pulled from  {}", origin(from));
-    }
     let mut json = value(&feed)?;
+    let text = summary(&json);
     json["blocks"] = json!(blocks.iter().map(block_value).collect::<Vec<_>>());
     let item = Item { name: feed.name.to_string(), id: feed.name.to_string(), value: json };
     let mut page = Page::one("Feed", item).text(text);
@@ -135,17 +112,54 @@ fn show(name: &FeedName, context: &Context) -> Result<(), Failure> {
     context.print(&page)
 }
 
-/// Of which state of another ledger a feed is.
-fn origin(origin: &Origin) -> String {
-    let Origin { ledger, epoch, tenant, sequence } = origin;
-    let state = match sequence {
-        0 => "to be pulled whole".to_owned(),
-        sequence => format!("sequence {sequence}"),
+/// What is told of a feed, of this store or of a server, but for its blocked ids.
+pub(super) fn summary(feed: &Value) -> String {
+    let told = |member: &str, otherwise: &str| {
+        Safe(feed[member].as_str().unwrap_or(otherwise)).to_string()
     };
-    format!("ledger {}, epoch {epoch}, tenant {tenant}, {state}", Safe(ledger))
+    let number = |member: &str| human::count(feed[member].as_u64().unwrap_or(0));
+    let kinds = feed["records"].as_object().into_iter().flatten();
+    let records: Vec<String> = kinds
+        .map(|(kind, n)| format!("{} {}", human::count(n.as_u64().unwrap_or(0)), Safe(kind)))
+        .collect();
+    let mut text = format!(
+        "Feed {}\n  publisher    {}\n  licence      {}\n  attribution  {}\n  pass on      {}\n  \
+         records      {}\n  rejected     {}\n  last ingest  {}\n  blocked      {}",
+        told("name", ""),
+        told("publisher", "not told"),
+        told("licence", "not told"),
+        told("attribution", "not told"),
+        passed_on(feed["redistribution"].as_bool()),
+        if records.is_empty() { "none".to_owned() } else { records.join(", ") },
+        number("quarantined"),
+        told("lastIngest", "never"),
+        number("blocked"),
+    );
+    if feed["library"] == Value::Bool(true) {
+        text.push_str("\n  owner        the library");
+    }
+    if feed["origin"].is_object() {
+        let _ = write!(text, "\n  pulled from  {}", origin(&feed["origin"]));
+    }
+    text
 }
 
-fn block_value(block: &Block) -> serde_json::Value {
+/// Of which state of another ledger a feed is.
+fn origin(origin: &Value) -> String {
+    let told = |member: &str| Safe(origin[member].as_str().unwrap_or_default()).to_string();
+    let state = match origin["sequence"].as_u64() {
+        Some(0) | None => "to be pulled whole".to_owned(),
+        Some(sequence) => format!("sequence {sequence}"),
+    };
+    format!(
+        "ledger {}, epoch {}, tenant {}, {state}",
+        told("ledger"),
+        origin["epoch"],
+        told("tenant")
+    )
+}
+
+fn block_value(block: &Block) -> Value {
     json!({
         "kind": block.set.kind.as_str(),
         "id": block.id.as_str(),

@@ -1,7 +1,7 @@
 //! `quarantine`: documents that were rejected, with place and reason.
 
 use serde_json::Value;
-use stella_ledger::{QuarantineEntry, QuarantineFilter};
+use stella_ledger::QuarantineFilter;
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 use stella_records::RejectReason;
@@ -55,11 +55,6 @@ fn list(filter: &QuarantineFilter, context: &Context) -> Result<(), Failure> {
         ]);
     }
     let is_empty = entries.is_empty();
-    let item = |value: Value| Item {
-        name: value["path"].as_str().unwrap_or_default().to_owned(),
-        id: value["number"].to_string(),
-        value,
-    };
     let items = entries.into_iter().map(item).collect();
     context.print(&Page::list("QuarantineList", items).table(table))?;
     if is_empty {
@@ -92,25 +87,21 @@ fn nothing_for(reason: &str) -> Result<(), Failure> {
 fn show(number: u64, context: &Context) -> Result<(), Failure> {
     service::refuse_server("quarantine show", context)?;
     let entry = context.store.ledger()?.quarantine_entry(number).map_err(engine)?;
-    let offset = offset(&entry);
+    let offset = entry.document.offset.map(|offset| offset.to_string());
     let text = format!(
         "Rejected document {}\n  feed    {}\n  place   {}\n  reason  {}\n  offset  {}\n  detail  {}\n  seen    {}",
         entry.number,
         entry.feed,
         Safe(&entry.document.path),
         Safe(&entry.document.reason),
-        if offset.is_empty() { "-" } else { &offset },
+        offset.as_deref().unwrap_or("-"),
         Safe(&entry.document.detail),
         entry.at,
     );
-    context.print(&Page::one("QuarantineEntry", item(&entry)?).text(text))
+    context.print(&Page::one("QuarantineEntry", item(value(&entry)?)).text(text))
 }
 
-fn offset(entry: &QuarantineEntry) -> String {
-    entry.document.offset.map(|offset| offset.to_string()).unwrap_or_default()
-}
-
-fn item(entry: &QuarantineEntry) -> Result<Item, Failure> {
-    let value = value(entry)?;
-    Ok(Item { name: entry.document.path.clone(), id: entry.number.to_string(), value })
+fn item(entry: Value) -> Item {
+    let name = entry["path"].as_str().unwrap_or_default().to_owned();
+    Item { name, id: entry["number"].to_string(), value: entry }
 }

@@ -11,7 +11,8 @@ use stella_model::{ErrorCode, FeedName};
 use stella_remote::Client;
 
 use super::super::Exit;
-use super::{remote, text};
+use super::super::feeds::summary;
+use super::{items, remote, segment, text};
 use crate::args::{IngestArgs, YesNo};
 use crate::context::Context;
 use crate::error::Failure;
@@ -134,7 +135,7 @@ fn archive(paths: &[PathBuf], writer: PipeWriter) -> io::Result<()> {
 /// `feeds list` of a server.
 pub(crate) fn feeds(client: &Client, context: &Context) -> Result<(), Failure> {
     let listed = client.get("list feeds", "/feeds").map_err(remote)?;
-    let feeds = listed["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let feeds = items(&listed);
     let mut table = Table::new([
         Column::new("FEED"),
         Column::new("RECORDS").right(),
@@ -143,7 +144,6 @@ pub(crate) fn feeds(client: &Client, context: &Context) -> Result<(), Failure> {
         Column::new("LAST INGEST").time().spare(),
         Column::new("OWNER").spare(),
     ]);
-    let mut items = Vec::new();
     for feed in feeds {
         table.row([
             text(feed, "name").into(),
@@ -153,10 +153,14 @@ pub(crate) fn feeds(client: &Client, context: &Context) -> Result<(), Failure> {
             text(feed, "lastIngest").into(),
             if feed["library"] == Value::Bool(true) { "library" } else { "tenant" }.into(),
         ]);
-        let name = feed["name"].as_str().unwrap_or_default().to_owned();
-        items.push(Item { id: name.clone(), name, value: feed.clone() });
     }
-    context.print(&Page::list("FeedList", items).table(table))
+    context.print(&Page::list("FeedList", feeds.iter().map(feed_item).collect()).table(table))
+}
+
+/// A feed of an answer.
+pub(super) fn feed_item(feed: &Value) -> Item {
+    let name = feed["name"].as_str().unwrap_or_default().to_owned();
+    Item { id: name.clone(), name, value: feed.clone() }
 }
 
 /// How many records a feed of an answer holds, of all kinds.
@@ -168,29 +172,7 @@ pub(super) fn records(feed: &Value) -> u64 {
 /// `feeds show` of a server.
 pub(crate) fn feed(client: &Client, name: &FeedName, context: &Context) -> Result<(), Failure> {
     let feed = client.get("show a feed", &format!("/feeds/{name}")).map_err(remote)?;
-    let kinds = feed["records"].as_object().into_iter().flatten();
-    let kinds: Vec<String> = kinds
-        .map(|(kind, records)| {
-            format!("{} {}", human::count(records.as_u64().unwrap_or(0)), Safe(kind))
-        })
-        .collect();
-    let told = |member: &str| match text(&feed, member) {
-        text if text.is_empty() => "not told".to_owned(),
-        text => text,
-    };
-    let summary = format!(
-        "Feed {name}\n  publisher    {}\n  licence      {}\n  attribution  {}\n  records      {}\n  \
-         rejected     {}\n  last ingest  {}\n  blocked      {}",
-        told("publisher"),
-        told("licence"),
-        told("attribution"),
-        if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") },
-        human::count(feed["quarantined"].as_u64().unwrap_or(0)),
-        told("lastIngest"),
-        human::count(feed["blocked"].as_u64().unwrap_or(0)),
-    );
-    let item = Item { name: name.to_string(), id: name.to_string(), value: feed };
-    context.print(&Page::one("Feed", item).text(summary))
+    context.print(&Page::one("Feed", feed_item(&feed)).text(summary(&feed)))
 }
 
 /// What a server rejected of a feed.
@@ -204,20 +186,17 @@ pub(crate) fn quarantine(
             "add --feed NAME; stella feeds list shows them, with how many documents were rejected",
         ));
     };
+    let reason = match &filter.reason {
+        Some(reason) => format!("&reason={}", segment("reason", reason)?),
+        None => String::new(),
+    };
     let (mut entries, mut after) = (Vec::new(), Some(filter.after));
     let most =
         filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     while let Some(number) = after.filter(|_| entries.len() < most) {
-        let mut path = format!("/feeds/{feed}/quarantine?after={number}");
-        if let Some(reason) = &filter.reason {
-            let is_code = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
-            if !reason.bytes().all(is_code) {
-                return Ok(Vec::new());
-            }
-            path = format!("{path}&reason={reason}");
-        }
+        let path = format!("/feeds/{feed}/quarantine?after={number}{reason}");
         let page = client.get("list what was rejected", &path).map_err(remote)?;
-        entries.extend(page["items"].as_array().into_iter().flatten().cloned());
+        entries.extend_from_slice(items(&page));
         after = page["next"].as_u64();
     }
     entries.truncate(most);

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use stella_model::FeedName;
 use stella_remote::{Client, RemoteError};
 
-use super::evidence::records;
-use super::{needed_since, order, remote, text};
+use super::evidence::{feed_item, records};
+use super::{items, needed_since, order, remote, text};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Column, Item, Page, Table, human};
@@ -21,7 +21,7 @@ fn server(context: &Context) -> Result<Client, Failure> {
 /// `feeds list --library`.
 pub(crate) fn list(context: &Context) -> Result<(), Failure> {
     let listed = server(context)?.get("list the library", "/library/feeds").map_err(remote)?;
-    let feeds = listed["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let feeds = items(&listed);
     let mut table = Table::new([
         Column::new("FEED"),
         Column::new("RECORDS").right(),
@@ -30,7 +30,6 @@ pub(crate) fn list(context: &Context) -> Result<(), Failure> {
         Column::new("LAST INGEST").time().spare(),
         Column::new("PUBLISHER").wide().shrinks(),
     ]);
-    let mut items = Vec::new();
     for feed in feeds {
         table.row([
             text(feed, "name").into(),
@@ -40,10 +39,9 @@ pub(crate) fn list(context: &Context) -> Result<(), Failure> {
             text(feed, "lastIngest").into(),
             text(feed, "publisher").into(),
         ]);
-        let name = feed["name"].as_str().unwrap_or_default().to_owned();
-        items.push(Item { id: name.clone(), name, value: feed.clone() });
     }
-    context.print(&Page::list("LibraryFeedList", items).table(table))
+    context
+        .print(&Page::list("LibraryFeedList", feeds.iter().map(feed_item).collect()).table(table))
 }
 
 /// `feeds subscribe`.

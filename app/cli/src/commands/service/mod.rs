@@ -98,6 +98,11 @@ pub(super) fn text(value: &Value, member: &str) -> String {
     Safe(value[member].as_str().unwrap_or_default()).to_string()
 }
 
+/// What an answer lists.
+pub(super) fn items(listed: &Value) -> &[Value] {
+    listed["items"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
 /// A run of an answer.
 pub(super) fn item(run: &Value) -> Item {
     let id = run["id"].as_str().unwrap_or_default().to_owned();

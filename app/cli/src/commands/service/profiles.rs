@@ -3,7 +3,7 @@
 use serde_json::Value;
 use stella_remote::Client;
 
-use super::{remote, segment, text};
+use super::{items, remote, segment, text};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Column, Item, Page, Table};
@@ -16,7 +16,7 @@ fn item(profile: &Value) -> Item {
 /// `export profile list` of a server.
 pub(crate) fn list(client: &Client, context: &Context) -> Result<(), Failure> {
     let listed = client.get("list profiles", "/profiles").map_err(remote)?;
-    let profiles = listed["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let profiles = items(&listed);
     let mut table = Table::new([
         Column::new("NAME"),
         Column::new("REVISION").right(),

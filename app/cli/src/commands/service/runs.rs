@@ -4,7 +4,7 @@ use serde_json::Value;
 use stella_model::screen::Safe;
 
 use super::super::Exit;
-use super::{item, needed, order, remote, segment, text, watch};
+use super::{item, items, needed, order, remote, segment, text, watch};
 use crate::args::{CancelArgs, RetryArgs, StatusArgs};
 use crate::context::Context;
 use crate::error::Failure;
@@ -29,7 +29,7 @@ pub(crate) fn status(args: StatusArgs, context: &Context) -> Result<Exit, Failur
         query.push_str(&format!("&profile={}", segment("profile", profile)?));
     }
     let listed = client.get("list runs", &query).map_err(remote)?;
-    let runs = listed["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let runs = items(&listed);
     let mut table = Table::new([
         Column::new("RUN"),
         Column::new("PROFILE").shrinks(),
