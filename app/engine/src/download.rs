@@ -80,6 +80,9 @@ pub struct DownloadReport {
     pub signed_by: Option<String>,
 }
 
+/// How a key comes to be trusted by whoever fetches bundles.
+const TRUSTING: &str = "stella trust add NAME KEY.pub, or --trusted-key KEY.pub";
+
 /// The keys by which a bundle that is fetched is believed: those in files, or those that the store
 /// trusts. Worth asking before a run is started whose bundle is to be fetched.
 ///
@@ -93,10 +96,9 @@ pub fn trust(
     let keys = trusted_keys(files, Some(store))?;
     if keys.is_empty() && !allow_unsigned {
         let what = "no key is trusted, so that no bundle of a server can be believed";
-        return Err(EngineError::new(ErrorCode::NoKey, what).hint(
-            "get the public key of the signer by another way than the bundle, then: stella trust add \
-             NAME KEY.pub, or --trusted-key KEY.pub",
-        ));
+        return Err(EngineError::new(ErrorCode::NoKey, what).hint(format!(
+            "get the public key of the signer by another way than the bundle, then: {TRUSTING}"
+        )));
     }
     Ok(keys)
 }
@@ -356,12 +358,11 @@ fn not_verified(report: &Report) -> EngineError {
     });
     let what = failed.map_or("", |check| check.check.title());
     let error = EngineError::new(code, format!("the bundle of the run is not verified: {what}"));
-    match failed.and_then(|check| check.next) {
-        _ if code == ErrorCode::Signature => error.hint(
-            "nothing was put at the destination; make sure of the signer's public key, then: stella \
-             trust add NAME KEY.pub, or --trusted-key KEY.pub",
-        ),
-        Some(next) => error.hint(next),
-        None => error.hint("nothing was put at the destination"),
+    let nothing = "nothing was put at the destination";
+    if code == ErrorCode::Signature {
+        // Where bundles are verified by hand, keys are given by another name.
+        return error
+            .hint(format!("{nothing}; make sure of the signer's public key, then: {TRUSTING}"));
     }
+    error.hint(failed.and_then(|check| check.next).unwrap_or(nothing))
 }

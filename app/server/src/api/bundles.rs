@@ -42,32 +42,29 @@ pub(super) async fn kept_lately(
     caller: &Caller,
     id: RunId,
 ) -> Result<Arc<Opened>, Problem> {
-    let bundle = found(service, caller, id).await?;
+    let run = runs::key(caller, id);
+    let bundle = match service.remembered.bundles.get(&run) {
+        Some(bundle) => bundle,
+        None => {
+            let bundle = to_fetch(service, caller, id).await?;
+            service.remembered.bundles.insert(run, bundle);
+            bundle
+        }
+    };
     match service.remembered.opened.get(&(caller.tenant.clone(), bundle.files)) {
         Some(opened) => Ok(opened),
         None => open(service, caller, bundle).await,
     }
 }
 
-/// The bundle that a run has, or had a moment ago.
-async fn found(service: &Service, caller: &Caller, id: RunId) -> Result<Bundle, Problem> {
-    let run = runs::key(caller, id);
-    if let Some(bundle) = service.remembered.bundles.get(&run) {
-        return Ok(bundle);
-    }
-    let bundle = to_fetch(service, caller, id).await?;
-    service.remembered.bundles.insert(run, bundle);
-    Ok(bundle)
-}
-
 /// Opens a bundle of the caller's tenant, and looks whether every file of it is there.
 async fn open(service: &Service, caller: &Caller, bundle: Bundle) -> Result<Arc<Opened>, Problem> {
     let store = service.store(&caller.tenant);
-    let looked = tokio::task::spawn_blocking(move || {
+    let found = tokio::task::spawn_blocking(move || {
         let kept = stella_engine::kept_bundle(&store, &bundle)?;
         Ok::<_, Problem>((store.depot(), kept))
     });
-    let (depot, kept) = looked.await.map_err(ended)??;
+    let (depot, kept) = found.await.map_err(ended)??;
     let name = (caller.tenant.clone(), bundle.files);
     // Whoever fetches it already has stretches of it open.
     if let Some(opened) = service.remembered.opened.get(&name) {

@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use axum::body::Bytes;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -185,9 +185,7 @@ impl Direct {
         let sent = match piece {
             Piece::File(file, range) => system::send(&self.stream, file, &mut range.start, most)?,
             Piece::Bytes(bytes) => {
-                let mut nothing = SendAncillaryBuffer::default();
-                let slice = [IoSlice::new(&bytes[..most])];
-                let sent = sendmsg(&self.stream, &slice, &mut nothing, SendFlags::NOSIGNAL)?;
+                let sent = send(&self.stream, &bytes[..most], SendFlags::NOSIGNAL)?;
                 drop(bytes.split_to(sent));
                 sent
             }

@@ -191,9 +191,9 @@ impl Reading {
 
     /// Reads what comes next of it, a [`PIECE`] at most.
     fn read(&mut self, depot: &Depot) -> io::Result<Bytes> {
+        let most = self.left().min(PIECE);
         let make = || depot.reader(&self.stored, self.range.clone());
         let reader = self.reader.get_or_insert_with(make);
-        let most = (self.range.end - self.range.start).min(PIECE);
         let mut bytes = Vec::with_capacity(most as usize);
         let read = reader.take(most).read_to_end(&mut bytes)?;
         self.range.start += read as u64;
