@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
@@ -13,8 +13,9 @@ use stella_model::TenantId;
 use crate::access::Provider;
 use crate::keeping::{Collect, DepotPlace, Keeping, Scrub};
 use crate::operator::NewQuota;
+use crate::place::Place;
 use crate::pull::Pull;
-use crate::telemetry::{Collector, LogFormat};
+use crate::telemetry::Collector;
 
 /// Export Center as a service.
 #[derive(Debug, Parser)]
@@ -73,26 +74,6 @@ impl FromStr for Address {
     }
 }
 
-/// Where everything is.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Place {
-    /// Data directory: depot and keys, and the embedded databases.
-    #[arg(long, env = "EXPORT_CENTER_DATA", value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Address of the catalog, `sqlite:…` or `postgres:…`; a file in the data directory unless given.
-    #[arg(long, env = "EXPORT_CENTER_CATALOG", value_name = "URL", hide_env_values = true)]
-    pub(crate) catalog: Option<Address>,
-    /// Address of the ledger, `postgres:…`; a file in the data directory unless given.
-    #[arg(long, env = "EXPORT_CENTER_LEDGER", value_name = "URL", hide_env_values = true)]
-    pub(crate) ledger: Option<Address>,
-    /// What lines of the log look like.
-    #[arg(long, env = "EXPORT_CENTER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    pub(crate) log_format: LogFormat,
-    /// What is logged: error, warn, info or debug.
-    #[arg(long, env = "EXPORT_CENTER_LOG", value_name = "LEVEL", default_value = "info")]
-    pub(crate) log: String,
-}
-
 /// A tenant of a service.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OfTenant {
@@ -100,13 +81,6 @@ pub(crate) struct OfTenant {
     pub(crate) place: Place,
     /// The name of the tenant.
     pub(crate) name: TenantId,
-}
-
-impl Place {
-    /// The data directory.
-    pub(crate) fn dir(&self) -> Result<&Path, Usage> {
-        self.data.as_deref().ok_or(Usage("give --data DIR, or --demo to try it with sample data"))
-    }
 }
 
 /// Whose tokens are believed beside those of this service.

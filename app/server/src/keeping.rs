@@ -1,12 +1,13 @@
 //! Where the depot is, how long it keeps what, and whether all of it is as it was.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use stella_catalog::{AuditEntry, Catalog, Needed};
+use stella_catalog::{AuditEntry, Catalog, Needed, RunFilter};
 use stella_depot::{
     Bucket, BucketAddress, BucketPlace, Collected, CollectionRules, Credentials, Damage, Damaged,
     Depot, DepotError, Patience, Repair, Roots,
@@ -16,12 +17,14 @@ use stella_model::{Digest, DigestBuilder, TenantId};
 use stella_run::Millis;
 use tokio::runtime::Runtime;
 
-use crate::arguments::Place;
-use crate::serve::catalog_of;
+use crate::place::Place;
 use crate::service::{Service, depot_store, now};
 use crate::telemetry::{CollectionFigures, ScrubFigures, start_log, text_of};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Runs that are looked at together.
+const PAGE: u32 = 200;
 
 /// How often copies of what is in a bucket are held against the size of the cache.
 const TRIM: Duration = Duration::from_secs(600);
@@ -296,7 +299,7 @@ pub(crate) fn collect(arguments: &Collect) -> anyhow::Result<()> {
     let stores = stores(place, depot)?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
-        let catalog = Catalog::open(&catalog_of(place)?).await?;
+        let catalog = place.open().await?;
         let figures = CollectionFigures::default();
         let mut keeper = Keeper::new(catalog.clone(), keeping, depot, figures);
         if *nothing_runs {
@@ -315,10 +318,10 @@ pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
     start_log(place.log_format, &place.log)?;
     let stores = stores(place, depot)?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
-    let catalog = runtime.block_on(Catalog::open(&catalog_of(place)?))?;
+    let catalog = runtime.block_on(place.open())?;
     let (repair, next) = match repair {
-        true => (Repair::Forget, "run the same plans again: they make it anew"),
-        false => (Repair::No, "--repair forgets it, so that the same plans make it anew"),
+        true => (Repair::Forget, "retry the runs that are named: they make it again"),
+        false => (Repair::No, "--repair forgets it, so that the runs that are named make it again"),
     };
     let mut damaged = 0;
     let found = ScrubFigures::default();
@@ -329,6 +332,10 @@ pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
         found.blobs.inc_by(i64::try_from(scrubbed.blobs).unwrap_or(i64::MAX));
         found.bytes.inc_by(i64::try_from(scrubbed.bytes).unwrap_or(i64::MAX));
         scrubbed.damaged.iter().for_each(|one| println!("{}", line(&tenant, one)));
+        let bundles = bundles_of(&scrubbed.damaged);
+        for (run, bundle) in runtime.block_on(newest_runs(&catalog, &tenant, bundles))? {
+            println!("{tenant} r-{run} makes again bundle sha256:{bundle}");
+        }
         damaged += scrubbed.damaged.len();
     }
     runtime.block_on(catalog.close());
@@ -342,6 +349,36 @@ pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
         0 => Ok(()),
         damaged => Err(DamageFound(damaged, next).into()),
     }
+}
+
+/// The bundles that something which is damaged is of.
+fn bundles_of(damaged: &[Damaged]) -> BTreeSet<Digest> {
+    let names = damaged.iter().flat_map(|one| one.needed_by.iter().chain([&one.name]));
+    let records = names.filter(|name| name.contains("bundles/"));
+    records.filter_map(|name| Path::new(name).file_stem()?.to_str()?.parse().ok()).collect()
+}
+
+/// The newest run that made each of some bundles, with the digest of its manifest.
+async fn newest_runs(
+    catalog: &Catalog,
+    tenant: &TenantId,
+    mut bundles: BTreeSet<Digest>,
+) -> anyhow::Result<BTreeMap<u64, Digest>> {
+    let mut runs = BTreeMap::new();
+    let mut filter = RunFilter::default();
+    while !bundles.is_empty() {
+        let page = catalog.runs(tenant, &filter, PAGE).await?;
+        for run in page.runs {
+            if let Some(made) = run.bundle.filter(|made| bundles.remove(&made.files)) {
+                runs.insert(run.number, made.export_digest);
+            }
+        }
+        filter.before = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    Ok(runs)
 }
 
 /// Puts figures in the place of those before: whoever reads them sees these or those.

@@ -14,10 +14,12 @@ mod arguments;
 mod demo;
 mod descriptors;
 mod end;
+mod failure;
 mod keeping;
 mod listener;
 mod opened;
 mod operator;
+mod place;
 mod pull;
 mod remembered;
 mod serve;
@@ -30,7 +32,6 @@ mod workers;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use stella_model::ErrorCode;
 
 fn main() -> ExitCode {
     let done = match arguments::Arguments::parse().command {
@@ -45,20 +46,7 @@ fn main() -> ExitCode {
         arguments::Command::Pull(args) => pull::run(&args),
         arguments::Command::Openapi => print_openapi(),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            let catalog = error.downcast_ref::<stella_catalog::CatalogError>();
-            let engine = error.downcast_ref::<stella_engine::EngineError>();
-            let usage = error.downcast_ref::<arguments::Usage>().map(|_| ErrorCode::Usage);
-            let depot = error.downcast_ref::<stella_depot::DepotError>().map(|error| error.code());
-            let damage = error.downcast_ref::<keeping::DamageFound>();
-            let depot = depot.or(damage.map(|_| ErrorCode::DigestMismatch));
-            let code = catalog.map(|error| error.code()).or(engine.map(|error| error.code()));
-            ExitCode::from(code.or(usage).or(depot).map_or(1, ErrorCode::exit_code))
-        }
-    }
+    done.map_or_else(|error| ExitCode::from(failure::tell(&error)), |()| ExitCode::SUCCESS)
 }
 
 fn print_openapi() -> anyhow::Result<()> {

@@ -10,8 +10,9 @@ use stella_model::TenantId;
 use tokio::runtime::Runtime;
 
 use crate::access::Scope;
-use crate::arguments::{OfTenant, Place};
-use crate::serve::{catalog_of, migrate};
+use crate::arguments::OfTenant;
+use crate::place::Place;
+use crate::serve::migrate;
 use crate::service::{now, random};
 
 /// Milliseconds that a token of the operator opens anything: a week, to make others with.
@@ -53,17 +54,14 @@ impl FromStr for Limit {
     }
 }
 
-/// Does something with the catalog of a place, which is made if it is a file that is not there.
+/// Does something with the catalog of a place.
 pub(crate) fn with_catalog<T>(
     place: &Place,
     act: impl AsyncFnOnce(&Catalog) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let runtime = Runtime::new().context("cannot start the runtime")?;
-    if place.catalog.is_none() {
-        migrate(place)?;
-    }
     runtime.block_on(async {
-        let catalog = Catalog::open(&catalog_of(place)?).await?;
+        let catalog = place.open().await?;
         let done = act(&catalog).await;
         catalog.close().await;
         done
@@ -72,6 +70,10 @@ pub(crate) fn with_catalog<T>(
 
 /// `export-center tenant`.
 pub(crate) fn add_tenant(new: &OfTenant) -> anyhow::Result<()> {
+    if new.place.catalog.is_none() {
+        // The first tenant of an embedded catalog begins it.
+        migrate(&new.place)?;
+    }
     match with_catalog(&new.place, async |catalog| first_token(catalog, &new.name).await)? {
         Some(token) => println!("Token of the administrator, shown this once: {token}"),
         None => println!(

@@ -10,8 +10,8 @@ use stella_engine::{
 use stella_model::{FeedName, Instant, TenantId};
 use stella_remote::{Client, Credentials};
 
-use crate::arguments::Place;
 use crate::operator::{entry, find, with_catalog};
+use crate::place::Place;
 use crate::service::now;
 
 /// `export-center pull`.
@@ -91,18 +91,9 @@ pub(crate) fn run(args: &Pull) -> anyhow::Result<()> {
         let entry = entry("feed.pull", client.address());
         Ok(catalog.audit(&args.tenant, &entry, now()).await?)
     })?;
-    let report = pull(&store, &client, &request, &Troubles, &Cancel::new()).map_err(told)?;
+    let report = pull(&store, &client, &request, &Troubles, &Cancel::new())?;
     print(&report);
     Ok(())
-}
-
-/// An error with what to do, as this program shows errors.
-fn told(error: EngineError) -> anyhow::Error {
-    let hint = error.next_step().map(|hint| format!("{error} ({hint})"));
-    match hint {
-        Some(told) => EngineError::new(error.code(), told).into(),
-        None => error.into(),
-    }
 }
 
 fn print(report: &PullReport) {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use stella_catalog::Catalog;
 use stella_engine::{LocalQueue, Signing};
 use stella_keys::PasswordSource;
 use stella_model::TenantId;
@@ -16,10 +15,11 @@ use tokio::runtime::Runtime;
 
 use crate::access::Limits;
 use crate::api::{BASE, operations, router};
-use crate::arguments::{Place, Serve, Usage, Work};
+use crate::arguments::{Serve, Work};
 use crate::demo::{self, Demo};
 use crate::end::End;
 use crate::operator::first_token;
+use crate::place::Place;
 use crate::remembered::Remembered;
 use crate::service::Service;
 use crate::telemetry::{Figures, Spans, start_log};
@@ -37,10 +37,7 @@ const FORGET: Duration = Duration::from_secs(60);
 /// `export-center migrate`.
 pub(crate) fn migrate(place: &Place) -> anyhow::Result<()> {
     let runtime = Runtime::new().context("cannot start the runtime")?;
-    let data = place.dir()?;
-    std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
-    runtime.block_on(Catalog::migrate(&catalog_of(place)?))?;
-    Ok(())
+    runtime.block_on(place.make())
 }
 
 /// `export-center serve`.
@@ -90,12 +87,13 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     }
     std::io::stdout().flush().context("cannot write to standard output")?;
     serve_operations(&runtime, &service, &arguments.work)?;
-    hear(&runtime, &service, &catalog_of(place)?);
+    hear(&runtime, &service, &place.catalog()?);
     keeping::keep_in_order(&runtime, &service, &arguments.work.depot, Some(&arguments.keeping));
     if let Some(certificate) = certificate {
         runtime.spawn(certificate.follow());
     }
     look_and_forget(&runtime, &service);
+    look_at_keys(&runtime, &service, arguments.work.workers);
     let done = with_workers(&runtime, &service, arguments.work.workers, |stop| {
         // Tasks are given back at once; who is being answered has a little longer.
         let (stop, asked, own) = (stop.clone(), end.asked(), service.clone());
@@ -125,6 +123,25 @@ fn look_and_forget(runtime: &Runtime, service: &Arc<Service>) {
             tokio::time::sleep(FORGET).await;
             service.limits.forget_quiet();
             service.remembered.forget_old();
+        }
+    });
+}
+
+/// Says at the start which tenants could not sign: not with their first run that fails.
+fn look_at_keys(runtime: &Runtime, service: &Arc<Service>, workers: u16) {
+    if workers == 0 {
+        return;
+    }
+    let service = service.clone();
+    runtime.spawn(async move {
+        let tenants = service.catalog.tenants().await.unwrap_or_default();
+        for tenant in tenants.into_iter().filter(|tenant| *tenant != TenantId::library()) {
+            let (store, own) = (service.store(&tenant), service.clone());
+            let tried = tokio::task::spawn_blocking(move || own.signing.check(&store)).await;
+            if let Ok(Err(error)) = tried {
+                let hint = error.next_step().unwrap_or(error.code().next());
+                tracing::warn!(%tenant, error = %error, hint, "no run of the tenant can be signed");
+            }
         }
     });
 }
@@ -160,10 +177,11 @@ pub(crate) fn work(arguments: &Work) -> anyhow::Result<()> {
     start_log(arguments.place.log_format, &arguments.place.log)?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let service = Arc::new(open(&runtime, arguments)?);
-    hear(&runtime, &service, &catalog_of(&arguments.place)?);
+    hear(&runtime, &service, &arguments.place.catalog()?);
     serve_operations(&runtime, &service, arguments)?;
     keeping::keep_in_order(&runtime, &service, &arguments.depot, None);
     let end = End::new(&runtime, arguments)?;
+    look_at_keys(&runtime, &service, arguments.workers);
     let done = with_workers(&runtime, &service, arguments.workers, |_| {
         runtime.block_on(end.asked());
         Ok(())
@@ -172,14 +190,8 @@ pub(crate) fn work(arguments: &Work) -> anyhow::Result<()> {
     done
 }
 
-pub(crate) fn catalog_of(place: &Place) -> Result<String, Usage> {
-    let data = place.dir()?;
-    let file = || format!("sqlite://{}", data.join("catalog.db").display());
-    Ok(place.catalog.as_ref().map_or_else(file, |address| address.as_str().to_owned()))
-}
-
 fn open(runtime: &Runtime, work: &Work) -> anyhow::Result<Service> {
-    let catalog = runtime.block_on(Catalog::open(&catalog_of(&work.place)?))?;
+    let catalog = runtime.block_on(work.place.open())?;
     let figures = Figures::default();
     let lost = figures.spans_lost.clone();
     let spans = Spans::start(work.otlp_endpoint.as_ref(), &process_name(), lost)?;
@@ -187,7 +199,9 @@ fn open(runtime: &Runtime, work: &Work) -> anyhow::Result<Service> {
         (true, _) => Signing::UnsignedForTesting,
         (false, None) => Signing::Key { name: None, password: PasswordSource::Variables },
         (false, Some(file)) => {
-            Signing::Key { name: None, password: PasswordSource::File(file.clone()) }
+            let password = PasswordSource::File(file.clone());
+            password.check()?;
+            Signing::Key { name: None, password }
         }
     };
     Ok(Service {

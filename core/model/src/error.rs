@@ -7,7 +7,7 @@ use std::io;
 /// Defines the codes with their rows.
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident $code:literal exit $exit:literal http $http:literal $retry:ident
-        $meaning:literal $next:literal;)*) => {
+        $meaning:literal $next:literal $(over http $over_http:literal)?;)*) => {
         /// A stable error code. `ERR_EXPORT_*` is the only scheme; every surface shows the same.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorCode {
@@ -48,10 +48,17 @@ macro_rules! codes {
                 match self { $(ErrorCode::$variant => $meaning,)* }
             }
 
-            /// What a person does about it.
+            /// What a person does about it at the command line.
             #[must_use]
             pub const fn next(self) -> &'static str {
                 match self { $(ErrorCode::$variant => $next,)* }
+            }
+
+            /// What a client of the API does about it, where that has other names than at the
+            /// command line.
+            #[must_use]
+            pub const fn next_over_http(self) -> Option<&'static str> {
+                match self { $(ErrorCode::$variant => [$(Some($over_http),)? None][0],)* }
             }
         }
     };
@@ -70,51 +77,63 @@ codes! {
     /// A defect of the product.
     Internal "ERR_EXPORT_INTERNAL" exit 1 http 500 Never
         "a defect of this program"
-        "report it with the command, the version and the message";
+        "report it with the command, the version and the message"
+        over http "report it with the version and the traceId";
     /// Reading or writing a file or database failed.
     Io "ERR_EXPORT_IO" exit 1 http 500 Later
         "reading or writing a file or the store failed"
-        "look at the cause: disk full, permissions, or a medium that is gone";
+        "look at the cause: disk full, permissions, or a medium that is gone"
+        over http "whoever runs the service finds the cause in its log, by the traceId: disk full, permissions";
     /// The command line or request is not understood.
     Usage "ERR_EXPORT_USAGE" exit 2 http 400 Never
         "the command line or the request was not understood"
-        "the message names what; --help, or the description of the interface, shows what there is";
+        "the message names what; --help, or the description of the interface, shows what there is"
+        over http "the message names what; /openapi.json has what there is";
     /// A document, profile or option is invalid.
     Invalid "ERR_EXPORT_INVALID" exit 2 http 422 Never
         "a document, profile, key file or option is invalid"
-        "correct what the message names; stella export profile validate -f FILE checks profiles";
+        "correct what the message names; stella export profile validate -f FILE checks profiles"
+        over http "correct what details and message name; dryRun=true judges a request and changes nothing";
     /// Every document was rejected, or the container itself.
     Rejected "ERR_EXPORT_REJECTED" exit 2 http 422 Never
         "every document was rejected, or the container itself was"
-        "stella quarantine list shows each document with its reason";
+        "stella quarantine list shows each document with its reason"
+        over http "GET /feeds/{name}/quarantine shows each document with its reason";
     /// No key to sign or verify with.
     NoKey "ERR_EXPORT_NO_KEY" exit 2 http 409 Never
         "there is no key to sign or verify with"
-        "to sign: stella keys generate release; to verify: --key KEY.pub or stella trust add NAME KEY.pub";
+        "to sign: stella keys generate release; to verify: --key KEY.pub or stella trust add NAME KEY.pub"
+        over http "whoever runs the service gives the tenant a key to sign with: stella keys generate, in its store";
     /// The named thing does not exist.
     NotFound "ERR_EXPORT_NOT_FOUND" exit 3 http 404 Never
         "the named feed, profile, key, record, file or bundle does not exist"
-        "check the name; the list commands show what there is";
+        "check the name; the list commands show what there is"
+        over http "check the name; the lists show what there is";
     /// The operation is not allowed, such as a wrong key password.
     NotAllowed "ERR_EXPORT_NOT_ALLOWED" exit 4 http 403 Never
         "the operation is not allowed, such as with a wrong key password"
-        "check the token, the password or the permissions of the file";
+        "check the token, the password or the permissions of the file"
+        over http "GET /me shows what the token opens; an administrator of the tenant makes others";
     /// A server or target cannot be reached.
     Unreachable "ERR_EXPORT_UNREACHABLE" exit 5 http 503 Later
         "a server or target cannot be reached"
-        "check the address and the network, then run the same command again";
+        "check the address and the network, then run the same command again"
+        over http "send the same again in a while; /ready tells what the service waits for";
     /// The run failed.
     RunFailed "ERR_EXPORT_RUN_FAILED" exit 6 http 500 Never
         "the run failed and nothing was put at the destination"
-        "look at the cause, then run the same command again; finished parts are reused";
+        "look at the cause, then run the same command again; finished parts are reused"
+        over http "look at the failure of the run, then POST /runs/{id}/retry; finished parts are reused";
     /// A selected feed yields nothing, or far less than its floor (INV-EMPTY).
     Empty "ERR_EXPORT_EMPTY" exit 6 http 422 Never
         "a selected feed yields nothing, or far less than its floor or the last run"
-        "find out why; if it is meant, add --allow-empty KIND/FEED";
+        "find out why; if it is meant, add --allow-empty KIND/FEED"
+        over http "find out why; if it is meant, order it with KIND/FEED in allowEmpty";
     /// More records would vanish than allowed.
     Drop "ERR_EXPORT_DROP" exit 6 http 422 Never
         "more records of the feed would vanish than --max-drop allows; nothing was changed"
-        "look at the input; if it is meant, add --accept-drop --reason TEXT";
+        "look at the input; if it is meant, add --accept-drop --reason TEXT"
+        over http "look at the input; if it is meant, send it with acceptDrop=REASON";
     /// The bundle is good, some targets failed.
     Partial "ERR_EXPORT_PARTIAL" exit 7 http 200 Later
         "the bundle is good, but some targets failed"
@@ -134,7 +153,7 @@ codes! {
     /// Something else is already there.
     Conflict "ERR_EXPORT_CONFLICT" exit 9 http 409 Never
         "something else is already there"
-        "choose another name, or --replace where the command has it";
+        "choose another name, or have the command replace what is there";
     /// A quota is used up.
     Quota "ERR_EXPORT_QUOTA" exit 9 http 429 Later
         "a quota is used up"
@@ -150,15 +169,18 @@ codes! {
     /// A newer version is needed to read this.
     NeedsNewer "ERR_EXPORT_NEEDS_NEWER" exit 15 http 422 Never
         "the bundle or store was written by a newer version that this one cannot read"
-        "update stella";
+        "update stella"
+        over http "update the service";
     /// The time limit passed.
     Timeout "ERR_EXPORT_TIMEOUT" exit 124 http 504 Later
         "the time given by --timeout passed"
-        "run the same command again; an export reuses its finished parts";
+        "run the same command again; an export reuses its finished parts"
+        over http "send the same again; a run reuses its finished parts";
     /// The operator interrupted the command.
     Interrupted "ERR_EXPORT_INTERRUPTED" exit 130 http 499 Later
         "the command was interrupted"
-        "run the same command again; an export reuses its finished parts, an ingest starts over";
+        "run the same command again; an export reuses its finished parts, an ingest starts over"
+        over http "send the same again; a run reuses its finished parts";
 }
 
 impl ErrorCode {
@@ -201,9 +223,18 @@ mod tests {
     #[test]
     fn every_code_has_a_meaning_and_a_next_step() {
         for &code in ErrorCode::ALL {
-            let (meaning, next) = (code.meaning(), code.next());
-            assert!(!meaning.is_empty() && !next.is_empty(), "{code}");
-            assert!(!meaning.ends_with('.') && !next.ends_with('.'), "{code}");
+            for words in [code.meaning(), code.next(), code.next_over_http().unwrap_or("-")] {
+                assert!(!words.is_empty() && !words.ends_with('.'), "{code}: {words}");
+            }
+        }
+    }
+
+    #[test]
+    fn clients_of_the_api_are_sent_to_no_option_of_a_command() {
+        for &code in ErrorCode::ALL.iter().filter(|code| code.http_status() != 200) {
+            let next = code.next_over_http().unwrap_or(code.next());
+            let verifies = matches!(code, ErrorCode::Signature | ErrorCode::TooOld);
+            assert!(verifies || !next.contains("--"), "{code}: {next}");
         }
     }
 }

@@ -91,6 +91,8 @@ impl RemoteError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            // What a client of the API would name differently is told in the words of commands.
+            RemoteError::Refused { code, .. } if is_told_by_options(*code) => Some(code.next().into()),
             RemoteError::Refused { hint, trace, .. } => match (hint, trace) {
                 (Some(hint), Some(trace)) => Some(format!("{hint} (request {trace})")),
                 (hint, _) => hint.clone(),
@@ -98,6 +100,9 @@ impl RemoteError {
             RemoteError::Page { .. } => Some(
                 "nothing of it was taken; if it stays so, the server or a proxy before it changes pages"
                     .into(),
+            ),
+            RemoteError::Unreachable { source, .. } if source.is_connect() => Some(
+                "check the address and that `export-center serve` runs there, then the network".into(),
             ),
             RemoteError::Strange { .. } => {
                 Some("check the address: --server names where `export-center serve` listens".into())
@@ -132,6 +137,11 @@ impl RemoteError {
     pub fn is_out_of_reach(&self) -> bool {
         matches!(self, RemoteError::Refused { status: 410, .. })
     }
+}
+
+/// Whether the next step after an error is an option of the command that was given.
+fn is_told_by_options(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::Empty | ErrorCode::Drop | ErrorCode::Rejected)
 }
 
 /// The longest that a server is believed to need.

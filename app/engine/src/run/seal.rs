@@ -24,6 +24,16 @@ pub enum Signing {
 }
 
 impl Signing {
+    /// Tries to sign now, so that whoever looks after a service learns at its start, not with a run
+    /// that fails, that there is no key or no password.
+    ///
+    /// # Errors
+    /// [`EngineError`] as a run would end with it.
+    pub fn check(&self, store: &Store) -> Result<(), EngineError> {
+        let key = self.key(store)?;
+        Ok(key.map_or(Ok(()), |key| key.ready())?)
+    }
+
     /// The key, looked up before any work is done.
     pub(crate) fn key(&self, store: &Store) -> Result<Option<StoreSigner>, EngineError> {
         let Signing::Key { name, password } = self else { return Ok(None) };

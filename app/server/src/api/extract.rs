@@ -1,11 +1,14 @@
 //! What requests carry, parsed: whatever does not parse is a problem with a status of its own.
 
+use std::error::Error as _;
+
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Error;
 use stella_catalog::IdempotencyKey;
 use stella_model::{Digest, ErrorCode};
 
@@ -29,11 +32,32 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let (status, text) = (rejection.status(), rejection.body_text());
         Err(match status {
             // JSON, and not what it should be.
-            StatusCode::UNPROCESSABLE_ENTITY => Problem::new(ErrorCode::Invalid, text),
+            StatusCode::UNPROCESSABLE_ENTITY => match wrong_member(&rejection) {
+                Some((path, what)) if path == "." => {
+                    Problem::new(ErrorCode::Invalid, what.as_str()).detail("", what)
+                }
+                Some((path, what)) => Problem::invalid(&path, what),
+                None => Problem::new(ErrorCode::Invalid, text),
+            },
             // Not JSON; none, or too much of it.
             _ => Problem::usage(text).with_status(status),
         })
     }
+}
+
+/// Which member of a body is wrong, `.` for the whole, and how.
+fn wrong_member(rejection: &JsonRejection) -> Option<(String, String)> {
+    let mut cause = rejection.source()?;
+    let found = loop {
+        match cause.downcast_ref::<Error<serde_json::Error>>() {
+            Some(found) => break found,
+            None => cause = cause.source()?,
+        }
+    };
+    let what = found.inner().to_string();
+    // Where in the text it is says less than the path, and `details` are for members.
+    let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what).to_owned();
+    Some((found.path().to_string(), what))
 }
 
 /// What follows the question mark of an address.

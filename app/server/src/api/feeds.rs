@@ -137,6 +137,9 @@ pub(crate) struct IngestQuery {
     /// Reads and judges everything, stores nothing.
     #[serde(default)]
     dry_run: bool,
+    /// What the input is called, such as the path of its file: documents that are rejected are listed
+    /// with it; `-` unless told.
+    source: Option<String>,
     /// Licence of the feed as SPDX expression.
     licence: Option<String>,
     /// Who publishes the feed.
@@ -149,7 +152,8 @@ pub(crate) struct IngestQuery {
 
 impl IngestQuery {
     fn request(self, feed: FeedName, service: &Service) -> Result<IngestRequest, Problem> {
-        let texts = [&self.accept_drop, &self.licence, &self.publisher, &self.attribution];
+        let Self { accept_drop, licence, publisher, attribution, source, .. } = &self;
+        let texts = [accept_drop, licence, publisher, attribution, source];
         let is_text = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
         if !texts.into_iter().flatten().all(|text| is_text(text)) {
             return Err(Problem::usage("a text is empty or has control characters"));
@@ -193,6 +197,7 @@ pub(crate) async fn ingest(
     Params(query): Params<IngestQuery>,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
+    let source = query.source.clone().unwrap_or_else(|| "-".to_owned());
     let request = query.request(feed(&name)?, &service)?;
     let place = service.limits.enter(Place::Ingest, &caller.tenant)?;
     let evidence = spooled(&service, body).await?;
@@ -205,7 +210,7 @@ pub(crate) async fn ingest(
     let taken = tokio::task::spawn_blocking(move || {
         let _place = place;
         let reader = Box::new(evidence);
-        stella_engine::ingest_stream(&store, &request, "-", reader, &NoProgress, &Cancel::new())
+        stella_engine::ingest_stream(&store, &request, &source, reader, &NoProgress, &Cancel::new())
     });
     let report = taken.await.map_err(ended)??;
     if !is_dry {

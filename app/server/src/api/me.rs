@@ -14,7 +14,7 @@ pub(crate) struct Me {
     tenant: String,
     /// The name in the audit log.
     name: String,
-    /// What the token allows.
+    /// All that the token allows.
     scopes: Vec<&'static str>,
     /// Roles whose scopes it has.
     roles: Vec<&'static str>,
@@ -28,7 +28,11 @@ pub(crate) async fn get(caller: Caller) -> Json<Me> {
     Json(Me {
         tenant: caller.tenant.to_string(),
         name: caller.name.clone(),
-        scopes: caller.scopes.iter().copied().map(Scope::as_str).collect(),
+        scopes: Scope::ALL
+            .into_iter()
+            .filter(|scope| caller.has(*scope))
+            .map(Scope::as_str)
+            .collect(),
         roles: Role::ALL.into_iter().filter(has_all).map(Role::as_str).collect(),
     })
 }

@@ -1,5 +1,7 @@
 //! Errors as clients see them: one row of the table of codes, and the request they belong to.
 
+use std::error::Error as _;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,6 +9,7 @@ use serde::Serialize;
 use stella_catalog::CatalogError;
 use stella_engine::EngineError;
 use stella_model::ErrorCode;
+use stella_plan::ProfileError;
 use stella_run::Failure;
 use utoipa::ToSchema;
 
@@ -158,12 +161,20 @@ impl From<CatalogError> for Problem {
 
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Problem {
-        let problem = Problem::new(error.code(), error.to_string());
+        let member = error.source().and_then(|cause| cause.downcast_ref::<ProfileError>());
+        let problem = match member {
+            // Which member of what is asked for is wrong, and how.
+            Some(ProfileError::Member { member, rule }) => {
+                Problem::new(error.code(), format!("{member} {rule}")).detail(member, rule)
+            }
+            _ => Problem::new(error.code(), error.to_string()),
+        };
         let problem = match error.code() {
             ErrorCode::Unreachable => problem.retry_after(2),
             _ => problem,
         };
-        match error.next_step() {
+        // Its own hint is for the command line, where that has other names.
+        match error.next_step().filter(|_| error.code().next_over_http().is_none()) {
             Some(hint) => problem.hint(hint),
             None => problem,
         }
@@ -173,7 +184,8 @@ impl From<EngineError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let message = without_places(&self.message);
-        let hint = without_places(self.hint.as_deref().unwrap_or(self.code.next()));
+        let usual = self.code.next_over_http().unwrap_or(self.code.next());
+        let hint = without_places(self.hint.as_deref().unwrap_or(usual));
         let body = ProblemBody {
             title: self.code.meaning(),
             status: self.status.as_u16(),

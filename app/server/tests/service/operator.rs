@@ -1,6 +1,9 @@
 //! Commands of the operator of a service.
 
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::json;
 
@@ -71,4 +74,47 @@ pub(crate) fn quotas_are_set_by_the_operator_and_shown_to_the_tenant() {
     {
         assert_ne!(command(dir.path(), &bad).0, Some(0), "{bad:?}");
     }
+}
+
+#[test]
+fn a_place_that_is_mistyped_or_cannot_be_written_is_named_and_not_made() {
+    let dir = stella_testkit::temp_dir();
+    let mistyped = dir.path().join("srv").join("exprot-center");
+    let commands: [&[&str]; 4] =
+        [&["token", "local"], &["quota", "local"], &["collect"], &["scrub"]];
+    for arguments in commands {
+        let (code, told) = command(&mistyped, arguments);
+        assert_eq!(code, Some(3), "{told}");
+        assert!(told.contains("exprot-center") && told.contains("hint: check --data"), "{told}");
+    }
+    assert!(!mistyped.exists());
+    let (code, told) = command(&mistyped, &["migrate"]);
+    assert_eq!(code, Some(0), "{told}");
+    let mode = |path: &Path| path.metadata().expect("is there").permissions().mode() & 0o777;
+    assert_eq!(mode(&mistyped), 0o700, "for nobody else to look into");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "in the way").expect("writes");
+    let (code, told) = command(&file.join("data"), &["migrate"]);
+    assert_eq!(code, Some(4), "{told}");
+    assert!(told.contains("cannot make the data directory"), "{told}");
+}
+
+#[test]
+fn whoever_starts_a_service_is_told_that_no_run_can_be_signed() {
+    let dir = stella_testkit::temp_dir();
+    let none = dir.path().join("none");
+    let (code, told) =
+        command(dir.path(), &["serve", "--key-password-file", &none.to_string_lossy()]);
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("none") && told.contains("hint: "), "{told}");
+    let mut serving = program(dir.path());
+    serving.args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut serving = serving.spawn().expect("starts");
+    let log = BufReader::new(serving.stderr.take().expect("is piped")).lines();
+    let mut log = log.map_while(Result::ok);
+    let told = log.find(|line| line.contains("no run of the tenant can be signed"));
+    serving.kill().expect("runs");
+    serving.wait().expect("ends");
+    let told = told.expect("is told");
+    assert!(told.contains("local") && told.contains("stella keys generate"), "{told}");
 }

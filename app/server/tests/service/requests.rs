@@ -70,6 +70,8 @@ pub(crate) fn bad_requests_say_what_is_wrong() {
         ("POST", "/runs", r#"{"profile":"json:raw","colour":1}"#, 422, invalid),
         ("POST", "/runs", r#"{"profile":"none:such"}"#, 404, missing),
         ("POST", "/runs", r#"{"profile":"\u0000"}"#, 404, missing),
+        ("POST", "/runs", r#"{"profile":"json:raw","select":{"feeds":["none"]}}"#, 404, missing),
+        ("POST", "/plans", r#"{"profile":"json:raw","select":{"feeds":["none"]}}"#, 404, missing),
         ("POST", "/runs", r#"{"profile":"/etc/passwd"}"#, 404, missing),
         ("POST", "/runs", r#"{"profile":"json:raw","redaction":"/etc/passwd"}"#, 422, invalid),
         ("POST", "/runs", r#"{"profile":"json:raw","allowEmpty":["x"]}"#, 422, invalid),
@@ -95,6 +97,18 @@ pub(crate) fn bad_requests_say_what_is_wrong() {
         assert_eq!(answer.problem(), (*status, (*code).to_owned()), "{method} {path} {body}");
         let trace = answer.json()["traceId"].clone();
         assert_eq!(answer.header("x-trace-id"), trace.as_str(), "{answer:?}");
+    }
+    // What is wrong with which member, and what to do in the words of the interface.
+    for (path, body, member) in [
+        ("/plans", r#"{"profile":"json:raw","select":{"kinds":["x"]}}"#, "select.kinds"),
+        ("/plans", r#"{"profile":"json:raw","select":{"feeds":["none"]}}"#, "select.feeds"),
+        ("/runs", r#"{"profile":"json:raw","asOf":"soon"}"#, "asOf"),
+        ("/tokens", "1", ""),
+    ] {
+        let problem = server.ask("POST", path, &[], body).json();
+        assert_eq!(problem["details"][0]["path"], member, "{problem}");
+        let hint = problem["hint"].as_str().expect("a hint");
+        assert!(!hint.contains("--") && !hint.contains("stella "), "{hint}");
     }
     // Where the service keeps its files is nobody's business.
     let another = Server::start(&dir.path().join("another"), None);
