@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
@@ -65,6 +66,7 @@ impl Contexts {
                 return Err(Failure::new(code, message).because(&error));
             }
         };
+        only_for_its_owner(&path)?;
         toml::from_str(&text).map_err(|error| {
             let message = format!("{} is no list of servers", path.display());
             // Without the text of the line, which may be that of a token.
@@ -81,6 +83,19 @@ impl Contexts {
         })?;
         write(&path, text.as_bytes())
             .map_err(|error| Failure::io(format!("cannot write {}", path.display()), &error))
+    }
+}
+
+/// Refuses a list that others may read: there are tokens in it.
+fn only_for_its_owner(path: &Path) -> Result<(), Failure> {
+    let mode = fs::metadata(path).map(|file| file.permissions().mode());
+    match mode {
+        Ok(mode) if mode & 0o077 != 0 => {
+            let message = format!("{} has tokens in it, and others may read it", path.display());
+            let hint = format!("chmod 600 {}", path.display());
+            Err(Failure::new(ErrorCode::NotAllowed, message).hint(hint))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -193,7 +193,7 @@ fn a_feed_of_the_library_is_in_bundles_of_who_is_subscribed() {
     let subscribed = service.run(&client, &["feeds", "subscribe", "shared"]);
     assert!(subscribed.stdout.starts_with("Subscribed to feed shared"), "{subscribed:?}");
     assert_eq!(listed(&["--library"])[0]["subscribed"], true);
-    let table = service.run(&client, &["feeds", "list"]).stdout;
+    let table = service.run(&client, &["feeds", "list", "-o", "wide"]).stdout;
     let row = table.lines().find(|line| line.starts_with("shared")).expect("a row");
     assert!(row.ends_with("library"), "{table}");
     let taken = service.run(&client, &["ingest", "--feed", "shared", args[3]]);
@@ -447,8 +447,18 @@ fn whoever_logs_in_is_remembered_until_they_log_out() {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = file.metadata().expect("is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "for nobody else");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("is ours");
+    let refused = client.run(&["auth", "whoami"]);
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(refused.stderr.contains("chmod 600"), "{refused:?}");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("is ours");
     assert!(client.ok(&["auth", "whoami"]).contains("tenant    local"));
     assert_eq!(client.run(&["auth", "can-i", "export:run"]).code, 0);
+    assert_eq!(client.run(&["auth", "can-i", "export:rnu"]).code, 4, "there is no such scope");
+    let refused = client.run(&["export", "run", "json:raw", "--feed", "nobody"]);
+    assert_eq!(refused.code, 3, "{refused:?}");
+    let plan = client.ok(&["export", "plan", "json:raw"]);
+    assert!(plan.contains("FEED") && plan.contains("Nothing was written."), "{plan}");
     assert_eq!(client.ok(&["export", "status"]).lines().count(), 1, "no run yet");
     let started = client.ok(&["export", "run", "json:raw", "-o", "id"]);
     assert_eq!(started.trim(), "r-1");

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use stella_engine::EngineError;
-use stella_ledger::{Block, FeedInfo, LedgerError};
+use stella_ledger::{Block, LedgerError};
 use stella_model::screen::Safe;
 use stella_model::{FeedName, SetKey};
 
+use super::service::text;
 use super::{Exit, service, value};
 use crate::args::{BlockArgs, FeedsCommand, UnblockArgs};
 use crate::clock;
@@ -21,7 +22,7 @@ pub(crate) fn run(command: FeedsCommand, context: &Context) -> Result<Exit, Fail
         FeedsCommand::List { library: true } => service::library::list(context)?,
         FeedsCommand::List { library: false } => match service::server(context)? {
             Some(client) => service::evidence::feeds(&client, context)?,
-            None => list(context)?,
+            None => list_here(context)?,
         },
         FeedsCommand::Subscribe { feed } => service::library::subscribe(&feed, context)?,
         FeedsCommand::Unsubscribe { feed } => service::library::unsubscribe(&feed, context)?,
@@ -42,8 +43,15 @@ pub(super) fn engine(error: LedgerError) -> Failure {
     EngineError::from(error).into()
 }
 
-fn list(context: &Context) -> Result<(), Failure> {
+/// The feeds of this store.
+fn list_here(context: &Context) -> Result<(), Failure> {
     let feeds = context.store.ledger()?.feeds().map_err(engine)?;
+    let feeds: Vec<Value> = feeds.iter().map(value).collect::<Result<_, _>>()?;
+    context.print(&list(&feeds))
+}
+
+/// Feeds as the engine and servers tell of them, one row a kind.
+pub(super) fn list(feeds: &[Value]) -> Page {
     let mut table = Table::new([
         Column::new("FEED"),
         Column::new("KIND"),
@@ -56,37 +64,41 @@ fn list(context: &Context) -> Result<(), Failure> {
         Column::new("PASS ON").wide(),
         Column::new("OWNER").wide(),
     ]);
-    let mut items = Vec::new();
-    for feed in &feeds {
+    let number = |value: &Value| human::count(value.as_u64().unwrap_or(0));
+    for feed in feeds {
         for (kind, records) in kinds(feed) {
             table.row([
-                feed.name.as_str().into(),
+                text(feed, "name").into(),
                 kind.into(),
                 human::count(records).into(),
-                feed.licence.as_deref().unwrap_or_default().into(),
-                human::count(feed.quarantined).into(),
-                human::count(feed.blocked).into(),
-                feed.last_ingest.map(|at| at.to_string()).unwrap_or_default().into(),
-                feed.publisher.as_deref().unwrap_or_default().into(),
-                passed_on(feed.redistribution).into(),
-                if feed.library { "library" } else { "tenant" }.into(),
+                text(feed, "licence").into(),
+                number(&feed["quarantined"]).into(),
+                number(&feed["blocked"]).into(),
+                text(feed, "lastIngest").into(),
+                text(feed, "publisher").into(),
+                passed_on(feed["redistribution"].as_bool()).into(),
+                if feed["library"] == Value::Bool(true) { "library" } else { "tenant" }.into(),
             ]);
         }
-        items.push(Item {
-            name: feed.name.to_string(),
-            id: feed.name.to_string(),
-            value: value(feed)?,
-        });
     }
-    context.print(&Page::list("FeedList", items).table(table))
+    Page::list("FeedList", feeds.iter().map(feed_item).collect()).table(table)
 }
 
-/// One row a kind; a feed without records has one row all the same.
-fn kinds(feed: &FeedInfo) -> Vec<(&str, u64)> {
-    if feed.records.is_empty() {
-        return vec![("", 0)];
+/// A feed of a list, or of an answer.
+pub(super) fn feed_item(feed: &Value) -> Item {
+    let name = feed["name"].as_str().unwrap_or_default().to_owned();
+    Item { id: name.clone(), name, value: feed.clone() }
+}
+
+/// What a feed has of each kind; one without records has one row all the same.
+fn kinds(feed: &Value) -> Vec<(String, u64)> {
+    let kinds = feed["records"].as_object().into_iter().flatten();
+    let kinds = kinds.map(|(kind, n)| (Safe(kind).to_string(), n.as_u64().unwrap_or(0)));
+    let mut kinds: Vec<_> = kinds.collect();
+    if kinds.is_empty() {
+        kinds.push((String::new(), 0));
     }
-    feed.records.iter().map(|(kind, records)| (kind.as_str(), *records)).collect()
+    kinds
 }
 
 fn passed_on(redistribution: Option<bool>) -> &'static str {
@@ -102,10 +114,10 @@ fn show(name: &FeedName, context: &Context) -> Result<(), Failure> {
     let feed = ledger.feed(name).map_err(engine)?;
     let blocks = ledger.blocks(name).map_err(engine)?;
     let mut json = value(&feed)?;
-    let text = summary(&json);
+    let told = summary(&json);
     json["blocks"] = json!(blocks.iter().map(block_value).collect::<Vec<_>>());
     let item = Item { name: feed.name.to_string(), id: feed.name.to_string(), value: json };
-    let mut page = Page::one("Feed", item).text(text);
+    let mut page = Page::one("Feed", item).text(told);
     if !blocks.is_empty() {
         page = page.text("").table(block_table(&blocks));
     }

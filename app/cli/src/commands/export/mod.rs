@@ -18,6 +18,7 @@ use std::path::Path;
 use stella_model::ErrorCode;
 
 pub(super) use dest::refuse_inside_bundle_or_store;
+pub(super) use plan::show as show_plan;
 pub(super) use request::selection;
 
 use super::{Exit, service};

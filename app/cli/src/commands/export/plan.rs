@@ -1,8 +1,9 @@
-//! `export plan`: what a run would do.
+//! `export plan`: what a run would do, here or at a server.
 
 use std::time::Duration;
 
-use stella_engine::{Change, PlanReport, PlannedSet};
+use serde_json::Value;
+use stella_model::screen::Safe;
 
 use super::super::{Exit, value};
 use super::request::request;
@@ -16,26 +17,42 @@ pub(crate) fn run(args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
     let request = request(&args.profile, args.scope, args.select, context);
     let report = context
         .work(|progress, cancel| stella_engine::plan(&context.store, &request, progress, cancel))?;
-    for warning in &report.warnings {
-        context.warn(warning);
+    show(value(&report)?, context)
+}
+
+/// Prints the report of a plan, which a server and the engine make alike.
+pub(crate) fn show(report: Value, context: &Context) -> Result<Exit, Failure> {
+    for warning in list(&report, "warnings") {
+        context.warn(warning.as_str().unwrap_or_default());
     }
-    for broken in &report.broken_floors {
-        context.warn(&format!("this run would fail: {broken}"));
+    for broken in list(&report, "brokenFloors") {
+        context.warn(&format!("this run would fail: {}", broken.as_str().unwrap_or_default()));
     }
-    let item = Item {
-        name: report.plan.profile.name.clone(),
-        id: report.plan_hash.to_string(),
-        value: value(&report)?,
-    };
-    let mut page = Page::one("Plan", item).table(table(&report));
-    if !report.outputs.is_empty() {
-        page = page.text("").table(outputs(&report));
+    let (table, totals) = (table(&report), totals(&report));
+    let outputs = (!list(&report, "outputs").is_empty()).then(|| outputs(&report));
+    let name = report["plan"]["profile"]["name"].as_str().unwrap_or_default().to_owned();
+    let id = report["planHash"].as_str().unwrap_or_default().to_owned();
+    let mut page = Page::one("Plan", Item { name, id, value: report }).table(table);
+    if let Some(outputs) = outputs {
+        page = page.text("").table(outputs);
     }
-    context.print(&page.text(totals(&report)))?;
+    context.print(&page.text(totals))?;
     Ok(Exit::Done)
 }
 
-fn table(report: &PlanReport) -> Table {
+fn list<'a>(value: &'a Value, member: &str) -> &'a [Value] {
+    value[member].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn number(value: &Value, member: &str) -> u64 {
+    value[member].as_u64().unwrap_or(0)
+}
+
+fn told(value: &Value) -> String {
+    Safe(value.as_str().unwrap_or_default()).to_string()
+}
+
+fn table(report: &Value) -> Table {
     let mut table = Table::new([
         Column::new("KIND"),
         Column::new("FEED").shrinks(),
@@ -45,72 +62,71 @@ fn table(report: &PlanReport) -> Table {
         Column::new("REUSED").right(),
         Column::new("SINCE LAST RUN"),
     ]);
-    for set in &report.sets {
+    for set in list(report, "sets") {
         table.row([
-            set.set.kind.as_str().into(),
-            set.set.feed.as_str().into(),
-            human::count(set.records).into(),
-            human::bytes(set.bytes).into(),
-            human::count(set.parts).into(),
-            human::count(set.reusable_parts).into(),
-            change(set).into(),
+            told(&set["kind"]).into(),
+            told(&set["feed"]).into(),
+            human::count(number(set, "records")).into(),
+            human::bytes(number(set, "bytes")).into(),
+            human::count(number(set, "parts")).into(),
+            human::count(number(set, "reusableParts")).into(),
+            change(&set["change"]).into(),
         ]);
     }
     table
 }
 
 /// What would be made of the records.
-fn outputs(report: &PlanReport) -> Table {
+fn outputs(report: &Value) -> Table {
     let mut table = Table::new([
         Column::new("OUTPUT"),
         Column::new("RECORDS").right(),
         Column::new("MADE OF").right(),
         Column::new("REUSED"),
     ]);
-    for output in &report.outputs {
-        let reused = output
-            .kept_bytes
+    for output in list(report, "outputs") {
+        let reused = output["keptBytes"]
+            .as_u64()
             .map_or_else(|| "no".to_owned(), |bytes| format!("yes, {}", human::bytes(bytes)));
         table.row([
-            output.adapter.as_str().into(),
-            human::count(output.records).into(),
-            human::bytes(output.source_bytes).into(),
+            told(&output["adapter"]).into(),
+            human::count(number(output, "records")).into(),
+            human::bytes(number(output, "sourceBytes")).into(),
             reused.into(),
         ]);
     }
     table
 }
 
-fn change(set: &PlannedSet) -> String {
-    match set.change {
-        Change::New => "new".to_owned(),
-        Change::Unchanged => "unchanged".to_owned(),
-        Change::Changed { counts: Some(counts), .. } => {
-            let told =
-                [(counts.added, "added"), (counts.changed, "changed"), (counts.removed, "removed")];
-            let told = told.iter().filter(|(count, _)| *count > 0);
-            let told = told.map(|(count, what)| format!("{} {what}", human::count(*count)));
-            told.collect::<Vec<_>>().join(", ")
-        }
+/// `new`, `unchanged`, or what became of the records of a set.
+fn change(change: &Value) -> String {
+    let changed = &change["changed"];
+    if changed["added"].is_u64() {
+        let told = ["added", "changed", "removed"].map(|what| (number(changed, what), what));
+        let told = told.iter().filter(|(count, _)| *count > 0);
+        let told = told.map(|(count, what)| format!("{} {what}", human::count(*count)));
+        return told.collect::<Vec<_>>().join(", ");
+    }
+    match changed["records"].as_i64() {
         // How many were added and removed is not known, only what is left of it.
-        Change::Changed { records, counts: None } => {
+        Some(records) => {
             let sign = if records < 0 { '-' } else { '+' };
             format!("changed, net {sign}{}", human::count(records.unsigned_abs()))
         }
+        None => told(change),
     }
 }
 
-fn totals(report: &PlanReport) -> String {
-    let plan = &report.plan;
-    let basis = match &report.last_run {
-        Some(run) => format!("from the last run, of {}", run.finished),
+fn totals(report: &Value) -> String {
+    let (plan, estimate) = (&report["plan"], &report["estimate"]);
+    let basis = match report["lastRun"]["finished"].as_str() {
+        Some(finished) => format!("from the last run, of {}", Safe(finished)),
         None => "from usual figures, as there was no run yet".to_owned(),
     };
-    let policy = match &plan.policy {
-        Some(policy) => format!("   policy {}", policy.policy_version),
+    let policy = match plan["policy"]["policyVersion"].as_str() {
+        Some(version) => format!("   policy {}", Safe(version)),
         None => String::new(),
     };
-    let estimate = &report.estimate;
     format!(
         "\n{}, {} before compression, {} ({} reused)\n\
          About {} of bundle, {} of free disk, {}\n\
@@ -118,15 +134,15 @@ fn totals(report: &PlanReport) -> String {
          asOf {}   redaction {}{policy}\n\
          plan {}\n\
          Nothing was written.",
-        human::counted(report.records, "record"),
-        human::bytes(report.uncompressed_bytes),
-        human::counted(report.parts, "part"),
-        human::count(report.reusable_parts),
-        human::bytes(estimate.bundle_bytes),
-        human::bytes(estimate.disk_bytes),
-        human::duration(Duration::from_millis(estimate.duration_ms)),
-        plan.as_of,
-        plan.redaction.name,
-        report.plan_hash,
+        human::counted(number(report, "records"), "record"),
+        human::bytes(number(report, "uncompressedBytes")),
+        human::counted(number(report, "parts"), "part"),
+        human::count(number(report, "reusableParts")),
+        human::bytes(number(estimate, "bundleBytes")),
+        human::bytes(number(estimate, "diskBytes")),
+        human::duration(Duration::from_millis(number(estimate, "durationMs"))),
+        told(&plan["asOf"]),
+        told(&plan["redaction"]["name"]),
+        told(&report["planHash"]),
     )
 }

@@ -156,7 +156,7 @@ fn whoami(context: &Context) -> Result<(), Failure> {
 fn can_i(scope: &str, context: &Context) -> Result<Exit, Failure> {
     let me = needed(context)?.get("ask who this is", "/me").map_err(remote)?;
     let scopes = me["scopes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let may = scopes.iter().any(|has| *has == scope || *has == "export:admin");
+    let may = scopes.iter().any(|has| *has == scope);
     let item = Item {
         name: scope.to_owned(),
         id: scope.to_owned(),

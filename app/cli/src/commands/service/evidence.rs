@@ -11,12 +11,12 @@ use stella_model::{ErrorCode, FeedName};
 use stella_remote::Client;
 
 use super::super::Exit;
-use super::super::feeds::summary;
-use super::{items, remote, segment, text};
+use super::super::feeds::{feed_item, list, summary};
+use super::{items, remote, segment};
 use crate::args::{IngestArgs, YesNo};
 use crate::context::Context;
 use crate::error::Failure;
-use crate::output::{Column, Item, Page, Table, human};
+use crate::output::{Item, Page, human};
 
 /// `ingest` of a server: files go as they are, several and folders as one archive.
 pub(crate) fn ingest(
@@ -33,6 +33,12 @@ pub(crate) fn ingest(
     tell("replace", args.replace.then(|| "true".to_owned()));
     tell("maxDrop", args.replace.then(|| args.max_drop.to_string()));
     tell("acceptDrop", args.reason.filter(|_| args.accept_drop));
+    // What was rejected is found by it.
+    let source = match &args.paths[..] {
+        [path] if path.as_os_str() != "-" => Some(path.to_string_lossy().into_owned()),
+        _ => None,
+    };
+    tell("source", source);
     tell("dryRun", args.dry_run.then(|| "true".to_owned()));
     let evidence = evidence(&args.paths)?;
     let report = client.ingest(args.feed.as_str(), &told, evidence).map_err(remote)?;
@@ -135,32 +141,7 @@ fn archive(paths: &[PathBuf], writer: PipeWriter) -> io::Result<()> {
 /// `feeds list` of a server.
 pub(crate) fn feeds(client: &Client, context: &Context) -> Result<(), Failure> {
     let listed = client.get("list feeds", "/feeds").map_err(remote)?;
-    let feeds = items(&listed);
-    let mut table = Table::new([
-        Column::new("FEED"),
-        Column::new("RECORDS").right(),
-        Column::new("LICENCE").shrinks(),
-        Column::new("REJECTED").right(),
-        Column::new("LAST INGEST").time().spare(),
-        Column::new("OWNER").spare(),
-    ]);
-    for feed in feeds {
-        table.row([
-            text(feed, "name").into(),
-            human::count(records(feed)).into(),
-            text(feed, "licence").into(),
-            human::count(feed["quarantined"].as_u64().unwrap_or(0)).into(),
-            text(feed, "lastIngest").into(),
-            if feed["library"] == Value::Bool(true) { "library" } else { "tenant" }.into(),
-        ]);
-    }
-    context.print(&Page::list("FeedList", feeds.iter().map(feed_item).collect()).table(table))
-}
-
-/// A feed of an answer.
-pub(super) fn feed_item(feed: &Value) -> Item {
-    let name = feed["name"].as_str().unwrap_or_default().to_owned();
-    Item { id: name.clone(), name, value: feed.clone() }
+    context.print(&list(items(&listed)))
 }
 
 /// How many records a feed of an answer holds, of all kinds.

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use stella_model::FeedName;
 use stella_remote::{Client, RemoteError};
 
-use super::evidence::{feed_item, records};
+use super::super::feeds::feed_item;
+use super::evidence::records;
 use super::{items, needed_since, order, remote, text};
 use crate::context::Context;
 use crate::error::Failure;

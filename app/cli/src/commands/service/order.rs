@@ -5,13 +5,13 @@ use stella_model::ErrorCode;
 use stella_remote::{Client, RemoteError};
 
 use super::super::Exit;
-use super::super::export::selection;
+use super::super::export::{selection, show_plan};
 use super::{item, remote, segment, watch};
 use crate::args::{DownloadTrust, PlanArgs, RunArgs, ScopeArgs, SelectArgs};
 use crate::commands::service::download;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::output::{Item, Page, human};
+use crate::output::Page;
 
 /// The order of a run, as the server takes it.
 fn order(profile: &str, scope: &ScopeArgs, select: SelectArgs) -> Result<Value, Failure> {
@@ -41,24 +41,7 @@ fn order(profile: &str, scope: &ScopeArgs, select: SelectArgs) -> Result<Value, 
 pub(crate) fn plan(client: &Client, args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
     let order = order(&args.profile, &args.scope, args.select)?;
     let report = client.post("plan a run", "/plans", &once()?, Some(&order)).map_err(remote)?;
-    for member in ["warnings", "brokenFloors"] {
-        for text in report[member].as_array().into_iter().flatten() {
-            context.warn(text.as_str().unwrap_or_default());
-        }
-    }
-    let number = |member: &str| report[member].as_u64().unwrap_or(0);
-    let told = format!(
-        "Plan {}\n  records   {}\n  size      {} before compression\n  parts     {} ({} reused)",
-        report["planHash"].as_str().unwrap_or_default(),
-        human::count(number("records")),
-        human::bytes(number("uncompressedBytes")),
-        human::count(number("parts")),
-        human::count(number("reusableParts")),
-    );
-    let name = args.profile;
-    let id = report["planHash"].as_str().unwrap_or_default().to_owned();
-    context.print(&Page::one("Plan", Item { name, id, value: report }).text(told))?;
-    Ok(Exit::Done)
+    show_plan(report, context)
 }
 
 /// A key with which a request may be sent again and is done once.
@@ -108,6 +91,10 @@ pub(crate) fn run(client: &Client, args: RunArgs, context: &Context) -> Result<E
         // Told before the run is made, not after.
         let DownloadTrust { keys, allow_unsigned_for_testing } = &args.trust;
         stella_engine::trust(keys, &context.store, *allow_unsigned_for_testing)?;
+    }
+    if let Some(dest) = args.dest.as_ref().filter(|dest| !args.replace && dest.exists()) {
+        let dest = dest.display();
+        context.warn(&format!("{dest} is there: another bundle goes there only with --replace"));
     }
     let run = post(client, "start a run", "/runs", Some(&order))?;
     let id = segment("run", run["id"].as_str().unwrap_or_default())?;

@@ -105,21 +105,42 @@ pub(super) fn summary(run: &Value) -> String {
     line("size", run["bundleBytes"].as_u64().map(human::bytes).unwrap_or_default());
     if let Some(message) = run["failure"]["message"].as_str() {
         line("failed", Safe(message).to_string());
+        line("next", text(&run["failure"], "hint"));
+    }
+    if run["cancel"].is_object() && run["finishedAt"].is_null() {
+        let cancel = &run["cancel"];
+        let asked = format!("asked for by {} at {}", text(cancel, "by"), text(cancel, "at"));
+        line("cancel", format!("{asked}; it ends when its workers let go"));
     }
     let tasks = run["tasks"].as_object();
-    let is_open = |task: &&Value| !matches!(task["state"].as_str(), Some("done" | "givenUp"));
-    for (task, progress) in tasks.into_iter().flatten().map(|(task, it)| (task, &it["progress"])) {
+    line("tasks", by_state(tasks.into_iter().flatten().map(|(_, task)| task)));
+    for (task, it) in tasks.into_iter().flatten() {
+        let (task, progress) = (Safe(task), &it["progress"]);
         if let Some(done) = progress["done"].as_u64() {
             let total =
                 progress["total"].as_u64().map(|total| format!(" / {}", human::count(total)));
             let (stage, unit) = (text(progress, "stage"), text(progress, "unit"));
             let done = format!("{}{} {unit}", human::count(done), total.unwrap_or_default());
-            line("at", format!("{}  {stage} {}", Safe(task), done.trim_end()));
+            line("at", format!("{task}  {stage} {}", done.trim_end()));
+        }
+        if it["trouble"].is_object() && it["state"] != "done" {
+            let attempt = it["attempt"].as_u64().unwrap_or(0);
+            let trouble = text(&it["trouble"], "message");
+            line("trouble", format!("{task}  attempt {attempt}: {trouble}"));
         }
     }
-    let open = tasks.map_or(0, |tasks| tasks.values().filter(is_open).count() as u64);
-    if open > 0 {
-        line("to do", human::counted(open, "task"));
-    }
     lines.join("\n")
+}
+
+/// How many tasks are in which state, such as `2 done, 1 leased`.
+fn by_state<'a>(tasks: impl Iterator<Item = &'a Value>) -> String {
+    let mut states: Vec<(String, u64)> = Vec::new();
+    for state in tasks.map(|task| text(task, "state")) {
+        match states.iter_mut().find(|(known, _)| *known == state) {
+            Some((_, count)) => *count += 1,
+            None => states.push((state, 1)),
+        }
+    }
+    let told = states.iter().map(|(state, count)| format!("{} {state}", human::count(*count)));
+    told.collect::<Vec<_>>().join(", ")
 }
