@@ -480,6 +480,46 @@ fn whoever_logs_in_is_remembered_until_they_log_out() {
 }
 
 #[test]
+fn a_file_becomes_a_profile_of_the_tenant_with_its_revisions() {
+    let service = Service::start();
+    let client = Stella::new();
+    let file = client.path("nightly.toml");
+    let name = file.to_str().expect("UTF-8");
+    let write = |kinds: &str| {
+        let text =
+            format!("name = 'nightly'\noutputs = ['json:raw']\n[select]\nkinds = [{kinds}]\n");
+        std::fs::write(&file, text).expect("writes");
+    };
+    let run = |args: &[&str]| service.run(&client, &[&["export", "profile"], args].concat());
+    write("'vex'");
+    let dry = run(&["apply", "-f", name, "--dry-run"]);
+    assert!(dry.stdout.contains("would be revision 1. Nothing was written"), "{dry:?}");
+    assert_eq!(run(&["history", "nightly"]).code, 3);
+    assert!(run(&["apply", "-f", name]).stdout.contains("is revision 1 now"));
+    assert!(run(&["apply", "-f", name]).stdout.contains("is that already, revision 1"));
+    write("'advisory'");
+    assert!(run(&["apply", "-f", name]).stdout.contains("is revision 2 now"));
+    assert!(run(&["show", "nightly"]).stdout.contains("advisory"));
+    let of_file = service.run(&client, &["export", "run", name]);
+    assert!(of_file.code == 2 && of_file.stderr.contains("profile apply -f"), "{of_file:?}");
+    assert_eq!(service.run(&client, &["export", "run", "nightly", "--watch"]).code, 0);
+    write("'advisry'");
+    let wrong = run(&["apply", "-f", name]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("advisry"), "{wrong:?}");
+    assert_eq!(run(&["delete", "nightly"]).code, 2, "nobody could be asked");
+    assert_eq!(run(&["delete", "nightly", "--yes"]).code, 0);
+    assert_eq!(run(&["show", "nightly"]).code, 3);
+    let history = run(&["history", "nightly"]);
+    let told: Vec<&str> = history.stdout.lines().skip(1).collect();
+    assert!(told.len() == 3 && told[0].ends_with("deleted"), "{history:?}");
+    assert_eq!(
+        client.run(&["export", "profile", "apply", "-f", name]).code,
+        2,
+        "no server is named"
+    );
+}
+
+#[test]
 fn the_demo_says_what_to_type_and_it_works() {
     let client = Stella::new();
     let mut command = Command::new(server_program());

@@ -5,7 +5,9 @@ use std::io::Read;
 use std::time::Duration;
 
 use reqwest::blocking::{RequestBuilder, Response};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
+};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 use stella_model::host::is_loopback;
@@ -199,6 +201,40 @@ impl Client {
         self.json(attempt, self.keyed(Method::DELETE, path, key))
     }
 
+    /// Puts a document (TOML) in the place of the revision that was seen, 0 for none; `key` as with
+    /// [`post`](Client::post).
+    ///
+    /// # Errors
+    /// [`RemoteError`], of [`ErrorCode::Conflict`](stella_model::ErrorCode::Conflict) if another
+    /// revision is there.
+    pub fn put_revision(
+        &self,
+        attempt: &str,
+        path: &str,
+        key: &str,
+        seen: u64,
+        document: &str,
+    ) -> Result<Value, RemoteError> {
+        let request = of_revision(self.keyed(Method::PUT, path, key), seen);
+        let toml = HeaderValue::from_static("application/toml");
+        self.json(attempt, request.header(CONTENT_TYPE, toml).body(document.to_owned()))
+    }
+
+    /// Has the revision that was seen, and what it is one of, be gone; else as
+    /// [`put_revision`](Client::put_revision).
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn delete_revision(
+        &self,
+        attempt: &str,
+        path: &str,
+        key: &str,
+        seen: u64,
+    ) -> Result<Value, RemoteError> {
+        self.json(attempt, of_revision(self.keyed(Method::DELETE, path, key), seen))
+    }
+
     fn keyed(&self, method: Method, path: &str, key: &str) -> RequestBuilder {
         self.request(method, path).header("idempotency-key", key)
     }
@@ -307,6 +343,14 @@ fn read(attempt: &str, response: Response) -> Result<Vec<u8>, RemoteError> {
         .read_to_end(&mut body)
         .map_err(|source| RemoteError::BrokenOff { attempt: attempt.to_owned(), source })?;
     Ok(body)
+}
+
+/// A request that is done only if what it changes is as it was seen.
+fn of_revision(request: RequestBuilder, seen: u64) -> RequestBuilder {
+    match seen {
+        0 => request.header(IF_NONE_MATCH, "*"),
+        seen => request.header(IF_MATCH, format!("\"{seen}\"")),
+    }
 }
 
 #[cfg(test)]

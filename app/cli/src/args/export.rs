@@ -212,12 +212,12 @@ pub(crate) enum Carrier {
 /// Verbs of `export profile`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileCommand {
-    /// List the built-in profiles
+    /// List the profiles: those that are built in, and those of the tenant of a server
     #[command(visible_alias = "ls")]
     List,
     /// Show a profile as TOML
     Show {
-        /// A built-in profile such as json:raw, or a TOML file
+        /// A built-in profile such as json:raw, a TOML file, or a profile of the tenant of a server
         profile: String,
     },
     /// Check a profile without running it
@@ -225,5 +225,24 @@ pub(crate) enum ProfileCommand {
         /// The TOML file
         #[arg(short = 'f', long = "file", value_name = "FILE")]
         file: PathBuf,
+    },
+    /// Make a file a profile of the tenant of a server, or the next revision of the one of its name
+    Apply {
+        /// The TOML file
+        #[arg(short = 'f', long = "file", value_name = "FILE")]
+        file: PathBuf,
+        /// Let the server judge it, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Show every revision of a profile of the tenant of a server
+    History {
+        /// The profile
+        profile: String,
+    },
+    /// Delete a profile of the tenant of a server; its revisions stay for the runs made of them
+    Delete {
+        /// The profile
+        profile: String,
     },
 }

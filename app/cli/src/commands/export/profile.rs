@@ -39,6 +39,18 @@ pub(crate) fn run(command: ProfileCommand, context: &Context) -> Result<Exit, Fa
                 format!("{} is a valid profile: {}", Safe(&file.to_string_lossy()), profile.name);
             context.print(&Page::one("Profile", item(&profile)).text(text))?;
         }
+        ProfileCommand::Apply { file, dry_run } => {
+            let client = service::needed(context)?;
+            // What this program can tell needs no server.
+            let profile = validate_profile(&file, clock::now())?;
+            service::profiles::apply(&client, &profile.name, &file, dry_run, context)?;
+        }
+        ProfileCommand::History { profile } => {
+            service::profiles::history(&service::needed(context)?, &profile, context)?;
+        }
+        ProfileCommand::Delete { profile } => {
+            service::profiles::delete(&service::needed(context)?, &profile, context)?;
+        }
     }
     Ok(Exit::Done)
 }

@@ -16,6 +16,10 @@ use crate::output::Page;
 /// The order of a run, as the server takes it.
 fn order(profile: &str, scope: &ScopeArgs, select: SelectArgs) -> Result<Value, Failure> {
     let usage = |message: &str| Failure::new(ErrorCode::Usage, message);
+    if profile.ends_with(".toml") {
+        return Err(usage("a server runs profiles of the tenant, not files")
+            .hint("stella export profile apply -f FILE makes it one; then run it by its name"));
+    }
     if scope.policy_version.is_some() || scope.policy_inputs_hash.is_some() {
         return Err(usage("a server takes the policy from the profile")
             .hint("write it into [policy] of a profile of the tenant"));
