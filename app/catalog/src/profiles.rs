@@ -97,7 +97,7 @@ impl Catalog {
         Ok(newest.filter(|profile| profile.document.is_some()))
     }
 
-    /// Every revision of a profile, the newest first.
+    /// Revisions of a profile, the newest first, and at most so many.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
@@ -105,10 +105,12 @@ impl Catalog {
         &self,
         tenant: &TenantId,
         name: &str,
+        most: u32,
     ) -> Result<Vec<ProfileRevision>, CatalogError> {
-        let read = select_revisions!("WHERE tenant = $1 AND name = $2 ORDER BY revision DESC");
+        let read =
+            select_revisions!("WHERE tenant = $1 AND name = $2 ORDER BY revision DESC LIMIT $3");
         let mut tx = self.read(tenant).await?;
-        let query = sqlx::query(read).bind(tenant.as_str()).bind(name);
+        let query = sqlx::query(read).bind(tenant.as_str()).bind(name).bind(i64::from(most));
         let rows = query.fetch_all(&mut *tx.tx).await.map_err(doing("read profiles"))?;
         rows.iter().map(revision).collect()
     }

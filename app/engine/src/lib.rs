@@ -34,7 +34,8 @@ pub use run::{
     AcceptedDrop, BoltTree, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport,
     Made, PlanReport, PlannedOutput, PlannedSet, PolicyRequest, ProfileFault, ProfileSource,
     RunRecord, RunReport, RunRequest, RunTasks, SetRecord, Signing, adapter_specs, check_profile,
-    check_request, export, find_profile, kept_bundle, plan, read_profile, validate_profile,
+    check_request, check_request_feeds, export, find_profile, kept_bundle, plan, read_profile,
+    validate_profile,
 };
 pub use stella_carrier::Carrier;
 pub use store::Store;

@@ -72,6 +72,18 @@ impl Store {
         &self.tenant
     }
 
+    /// A text for those who need not know where everything is: without the directory, and without host
+    /// and name of a database.
+    #[must_use]
+    pub fn without_places(&self, text: &str) -> String {
+        let text = text.replace(&*self.dir.to_string_lossy(), "DATA");
+        let database = self.database.as_ref().filter(|_| text.contains("PostgreSQL"));
+        match database.and_then(|Secret(url)| stella_ledger::place_of(url)) {
+            Some(place) => text.replace(&place, "the database of the ledger"),
+            None => text,
+        }
+    }
+
     /// The directory.
     #[must_use]
     pub fn dir(&self) -> &Path {

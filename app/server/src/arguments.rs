@@ -1,5 +1,6 @@
 //! The command line of `export-center`.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
@@ -115,7 +116,14 @@ impl Oidc {
 /// The command line does not say what has to be said.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Usage(pub(crate) &'static str);
+pub(crate) struct Usage(pub(crate) Cow<'static, str>);
+
+impl Usage {
+    /// With what has to be said.
+    pub(crate) fn new(what: impl Into<Cow<'static, str>>) -> Usage {
+        Usage(what.into())
+    }
+}
 
 /// How tasks are done.
 #[derive(Debug, Clone, Args)]

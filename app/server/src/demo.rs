@@ -110,7 +110,7 @@ pub(crate) fn wanted(work: &Work, demo: bool) -> anyhow::Result<bool> {
     if demo && (has_place || work.depot.is_shared()) {
         let what =
             "--demo has a store of its own: leave --data, --catalog, --ledger and --depot out";
-        return Err(Usage(what).into());
+        return Err(Usage::new(what).into());
     }
     Ok(demo)
 }

@@ -18,9 +18,7 @@ pub(crate) fn tell(error: &anyhow::Error) -> u8 {
         return ErrorCode::Internal.exit_code();
     };
     eprintln!("error[{code}]: {error:#}");
-    if let Some(next) = next {
-        eprintln!("  hint: {next}");
-    }
+    eprintln!("  hint: {}", next.as_deref().unwrap_or(code.next()));
     code.exit_code()
 }
 

@@ -274,7 +274,10 @@ pub(crate) fn keep_in_order(
 
 async fn trim(service: Arc<Service>, limit: u64) {
     loop {
-        let tenants = service.catalog.tenants().await.unwrap_or_default();
+        let tenants = service.catalog.tenants().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the caches of the depot are not trimmed");
+            BTreeSet::new()
+        });
         for tenant in tenants {
             let depot = service.store(&tenant).depot();
             let trimmed = tokio::task::spawn_blocking(move || depot.trim(limit)).await;
@@ -320,8 +323,14 @@ pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let catalog = runtime.block_on(place.open())?;
     let (repair, next) = match repair {
-        true => (Repair::Forget, "retry the runs that are named: they make it again"),
-        false => (Repair::No, "--repair forgets it, so that the runs that are named make it again"),
+        true => (
+            Repair::Forget,
+            "retry the runs that are named: of the same evidence they make it again",
+        ),
+        false => (
+            Repair::No,
+            "--repair forgets it, so that the runs that are named, repeated, make it again",
+        ),
     };
     let mut damaged = 0;
     let found = ScrubFigures::default();
@@ -334,7 +343,7 @@ pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
         scrubbed.damaged.iter().for_each(|one| println!("{}", line(&tenant, one)));
         let bundles = bundles_of(&scrubbed.damaged);
         for (run, bundle) in runtime.block_on(newest_runs(&catalog, &tenant, bundles))? {
-            println!("{tenant} r-{run} makes again bundle sha256:{bundle}");
+            println!("{tenant} r-{run} made bundle sha256:{bundle}");
         }
         damaged += scrubbed.damaged.len();
     }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -43,17 +44,16 @@ pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     router: Router,
+    places: Places,
     stop: impl Future<Output = ()>,
     patience: Duration,
 ) {
-    let most = most_connections();
-    let places = Arc::new(Semaphore::new(most));
-    let guests = Guests { most: most / 2, by_address: Arc::default() };
+    let Places { free, guests } = places;
     let graceful = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
         // Who comes when all places are taken waits in the queue of the system.
-        let place = places.clone().acquire_owned();
+        let place = free.clone().acquire_owned();
         let accepted = async {
             let place = place.await.ok();
             (listener.accept().await, place)
@@ -75,6 +75,9 @@ pub(crate) async fn serve(
         let Some(own) = guests.enter(address.ip()) else { continue };
         // Small answers and events are not to wait for more.
         drop(stream.set_nodelay(true));
+        // A client that is gone without a word is noticed, also in the middle of what it sent.
+        let _ = set_socket_keepalive(&stream, true);
+        let _ = set_tcp_keepidle(&stream, ALIVE);
         let (router, watcher, tls) = (router.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
             // A client that went away is no error of the service.
@@ -106,12 +109,24 @@ pub(crate) async fn serve(
     }
 }
 
-/// Connections that this process can have: each takes a file descriptor.
-fn most_connections() -> usize {
-    usize::try_from(descriptors::quarter()).unwrap_or(usize::MAX).clamp(16, CONNECTIONS)
+/// The places of connections, which all listeners of a process share: each takes a file descriptor.
+#[derive(Clone)]
+pub(crate) struct Places {
+    free: Arc<Semaphore>,
+    guests: Guests,
+}
+
+impl Places {
+    pub(crate) fn new() -> Places {
+        let quarter = usize::try_from(descriptors::quarter()).unwrap_or(usize::MAX);
+        let most = quarter.clamp(16, CONNECTIONS);
+        let guests = Guests { most: most / 2, by_address: Arc::default() };
+        Places { free: Arc::new(Semaphore::new(most)), guests }
+    }
 }
 
 /// Who is connected, by address.
+#[derive(Clone)]
 struct Guests {
     /// Connections of one address at most.
     most: usize,

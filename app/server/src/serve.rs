@@ -15,9 +15,10 @@ use tokio::runtime::Runtime;
 
 use crate::access::Limits;
 use crate::api::{BASE, operations, router};
-use crate::arguments::{Serve, Work};
+use crate::arguments::{Serve, Usage, Work};
 use crate::demo::{self, Demo};
 use crate::end::End;
+use crate::listener::Places;
 use crate::operator::first_token;
 use crate::place::Place;
 use crate::remembered::Remembered;
@@ -86,7 +87,8 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
         println!("Export Center {version}   {scheme}://{address}{BASE}");
     }
     std::io::stdout().flush().context("cannot write to standard output")?;
-    serve_operations(&runtime, &service, &arguments.work)?;
+    let places = Places::new();
+    serve_operations(&runtime, &service, &arguments.work, places.clone())?;
     hear(&runtime, &service, &place.catalog()?);
     keeping::keep_in_order(&runtime, &service, &arguments.work.depot, Some(&arguments.keeping));
     if let Some(certificate) = certificate {
@@ -103,7 +105,8 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
             own.watchers.end();
         };
         let patience = end.patience;
-        runtime.block_on(listener::serve(listener, tls, router(service.clone()), begun, patience));
+        let router = router(service.clone());
+        runtime.block_on(listener::serve(listener, tls, router, places, begun, patience));
         Ok(())
     });
     service.spans.end(end.left());
@@ -134,7 +137,10 @@ fn look_at_keys(runtime: &Runtime, service: &Arc<Service>, workers: u16) {
     }
     let service = service.clone();
     runtime.spawn(async move {
-        let tenants = service.catalog.tenants().await.unwrap_or_default();
+        let tenants = service.catalog.tenants().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "whether runs can be signed is not known");
+            std::collections::BTreeSet::new()
+        });
         for tenant in tenants.into_iter().filter(|tenant| *tenant != TenantId::library()) {
             let (store, own) = (service.store(&tenant), service.clone());
             let tried = tokio::task::spawn_blocking(move || own.signing.check(&store)).await;
@@ -160,25 +166,33 @@ fn listen(runtime: &Runtime, address: SocketAddr) -> anyhow::Result<TcpListener>
 }
 
 /// Serves figures to the operator, for as long as the process runs.
-fn serve_operations(runtime: &Runtime, service: &Arc<Service>, work: &Work) -> anyhow::Result<()> {
+fn serve_operations(
+    runtime: &Runtime,
+    service: &Arc<Service>,
+    work: &Work,
+    places: Places,
+) -> anyhow::Result<()> {
     let Some(address) = work.operations_listen else { return Ok(()) };
     let listener = listen(runtime, address)?;
     let address = listener.local_addr().context("cannot tell where it listens")?;
     println!("Figures   http://{address}/metrics");
     std::io::stdout().flush().context("cannot write to standard output")?;
     let router = operations(service.clone());
-    runtime.spawn(listener::serve(listener, None, router, std::future::pending(), Duration::ZERO));
+    let never = std::future::pending();
+    runtime.spawn(listener::serve(listener, None, router, places, never, Duration::ZERO));
     Ok(())
 }
 
 /// `export-center worker`.
 pub(crate) fn work(arguments: &Work) -> anyhow::Result<()> {
-    anyhow::ensure!(arguments.workers > 0, "--workers 0: a worker does at least one task at once");
+    if arguments.workers == 0 {
+        return Err(Usage::new("--workers 0: a worker does at least one task at once").into());
+    }
     start_log(arguments.place.log_format, &arguments.place.log)?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let service = Arc::new(open(&runtime, arguments)?);
     hear(&runtime, &service, &arguments.place.catalog()?);
-    serve_operations(&runtime, &service, arguments)?;
+    serve_operations(&runtime, &service, arguments, Places::new())?;
     keeping::keep_in_order(&runtime, &service, &arguments.depot, None);
     let end = End::new(&runtime, arguments)?;
     look_at_keys(&runtime, &service, arguments.workers);
@@ -206,7 +220,8 @@ fn open(runtime: &Runtime, work: &Work) -> anyhow::Result<Service> {
     };
     Ok(Service {
         catalog,
-        data: work.place.dir()?.to_owned(),
+        // Absolute: its name is taken out of what clients are told, and a short one is in any text.
+        data: std::path::absolute(work.place.dir()?).context("cannot tell the data directory")?,
         ledger: work.place.ledger.clone(),
         bucket: work.depot.bucket()?,
         signing,

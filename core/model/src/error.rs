@@ -153,7 +153,8 @@ codes! {
     /// Something else is already there.
     Conflict "ERR_EXPORT_CONFLICT" exit 9 http 409 Never
         "something else is already there"
-        "choose another name, or have the command replace what is there";
+        "choose another name, or --replace where the command has it"
+        over http "look again at what is there: it is not as this request needs it";
     /// A quota is used up.
     Quota "ERR_EXPORT_QUOTA" exit 9 http 429 Later
         "a quota is used up"
@@ -184,6 +185,19 @@ codes! {
 }
 
 impl ErrorCode {
+    /// Whether what follows is to say with an option, of a command or of a request, that it is meant:
+    /// then words for the one are wrong for the other.
+    #[must_use]
+    pub const fn is_undone_by_an_option(self) -> bool {
+        matches!(self, ErrorCode::Empty | ErrorCode::Drop | ErrorCode::Rejected)
+    }
+
+    /// The code of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<ErrorCode> {
+        ErrorCode::ALL.iter().find(|code| code.as_str() == name).copied()
+    }
+
     /// The code of a file or folder that could not be read.
     #[must_use]
     pub fn of_reading(kind: io::ErrorKind) -> ErrorCode {
@@ -234,7 +248,8 @@ mod tests {
         for &code in ErrorCode::ALL.iter().filter(|code| code.http_status() != 200) {
             let next = code.next_over_http().unwrap_or(code.next());
             let verifies = matches!(code, ErrorCode::Signature | ErrorCode::TooOld);
-            assert!(verifies || !next.contains("--"), "{code}: {next}");
+            let is_of_commands = next.contains("--") || next.contains("stella export");
+            assert!(verifies || !is_of_commands, "{code}: {next}");
         }
     }
 }

@@ -40,7 +40,7 @@ use stella_records::{Facets, Format};
 
 pub use error::LedgerError;
 pub use ledger::{Feeds, Ingest, Ledger, Library, Snapshots, Upkeep};
-pub use postgres::PostgresLedger;
+pub use postgres::{PostgresLedger, place_of};
 pub use prepare::{Prepared, PreparedDocument, prepare};
 pub use sqlite::SqliteLedger;
 

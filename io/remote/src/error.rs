@@ -92,7 +92,9 @@ impl RemoteError {
     pub fn hint(&self) -> Option<String> {
         match self {
             // What a client of the API would name differently is told in the words of commands.
-            RemoteError::Refused { code, .. } if is_told_by_options(*code) => Some(code.next().into()),
+            RemoteError::Refused { code, .. } if code.is_undone_by_an_option() => {
+                Some(code.next().into())
+            }
             RemoteError::Refused { hint, trace, .. } => match (hint, trace) {
                 (Some(hint), Some(trace)) => Some(format!("{hint} (request {trace})")),
                 (hint, _) => hint.clone(),
@@ -137,11 +139,6 @@ impl RemoteError {
     pub fn is_out_of_reach(&self) -> bool {
         matches!(self, RemoteError::Refused { status: 410, .. })
     }
-}
-
-/// Whether the next step after an error is an option of the command that was given.
-fn is_told_by_options(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::Empty | ErrorCode::Drop | ErrorCode::Rejected)
 }
 
 /// The longest that a server is believed to need.

@@ -25,7 +25,8 @@ fn a_revision_follows_the_one_that_its_writer_has_seen() {
         assert_eq!(place.wait(place.catalog.profile(&acme, "nightly")).expect("reads"), None);
         assert!(place.wait(place.catalog.profiles(&acme)).expect("reads").is_empty());
         assert_eq!(put(Some("anew"), 0, 10).expect("is new").revision, 4);
-        let history = place.wait(place.catalog.profile_history(&acme, "nightly")).expect("reads");
+        let history =
+            place.wait(place.catalog.profile_history(&acme, "nightly", 9)).expect("reads");
         let documents: Vec<_> = history.iter().map(|one| one.document.as_deref()).collect();
         assert_eq!(documents, [Some("anew"), None, Some("two"), Some("one")]);
         let names: Vec<String> = place

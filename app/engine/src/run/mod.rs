@@ -23,7 +23,7 @@ pub use output::{BoltTree, PlannedOutput};
 
 pub use export::{DatabaseReport, RunReport, export};
 pub use plan::{Change, PlanReport, PlannedSet, plan};
-pub use prepare::check_request;
+pub use prepare::{check_request, check_request_feeds};
 pub use profile::{
     ProfileFault, adapter_specs, check_profile, find_profile, read_profile, validate_profile,
 };

@@ -373,6 +373,22 @@ fn check_redaction(profile: &Profile, rules: &RuleSet) -> Result<(), EngineError
     }
 }
 
+/// Looks whether the feeds that a request selects are there, its profile's among them: a run of one that
+/// is not would only fail. Where nothing was ever taken in, none is missed: that is what the run says.
+///
+/// # Errors
+/// [`EngineError`], not found, naming the feed; as [`check_request`] and where the ledger does not answer.
+pub fn check_request_feeds(store: &Store, request: &RunRequest) -> Result<(), EngineError> {
+    let selectors = Recipe::of(request)?.selectors;
+    if selectors.feeds.is_empty() {
+        return Ok(());
+    }
+    match store.ledger() {
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(()),
+        ledger => check_feeds(&selectors, &ledger?.feeds()?),
+    }
+}
+
 /// A feed that nobody knows is a mistake, not an empty selection.
 fn check_feeds(selectors: &Selectors, feeds: &[FeedInfo]) -> Result<(), EngineError> {
     let unknown = selectors.feeds.iter().find(|name| feeds.iter().all(|feed| feed.name != **name));

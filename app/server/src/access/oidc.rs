@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, RwLock};
 
 use super::{Role, Scope};
 use crate::api::Problem;
+use crate::arguments::Usage;
 
 /// Algorithms that are believed: with a public key each. What a token says of itself beyond that is
 /// not believed, `none` and shared secrets least of all.
@@ -102,12 +103,15 @@ struct Discovery {
 impl Provider {
     /// The provider at an address, which is also what `iss` of its tokens says.
     pub(crate) fn new(issuer: &str, audience: &str, claim: &str) -> anyhow::Result<Provider> {
-        let url = reqwest::Url::parse(issuer)?;
+        let unusable = |why: &str| Usage::new(format!("--oidc-issuer {issuer}: {why}"));
+        let url = reqwest::Url::parse(issuer).map_err(|error| unusable(&error.to_string()))?;
         let is_local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
         let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_local);
         let is_plain = url.username().is_empty() && url.password().is_none();
         let is_good = is_safe && is_plain;
-        anyhow::ensure!(is_good, "--oidc-issuer {issuer}: keys are believed over https:// only");
+        if !is_good {
+            return Err(unusable("keys are believed over https:// only").into());
+        }
         let http = reqwest::Client::builder()
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())

@@ -98,7 +98,12 @@ async fn envelope(opened: Arc<Opened>, name: &'static str) -> Result<Vec<u8>, Pr
     let read = tokio::task::spawn_blocking(move || {
         let name = PartName::new(name).map_err(std::io::Error::other)?;
         let mut bytes = Vec::new();
-        opened.bundle().read(&name)?.take(LARGEST_ENVELOPE).read_to_end(&mut bytes)?;
+        opened.bundle().read(&name)?.take(LARGEST_ENVELOPE + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > LARGEST_ENVELOPE {
+            return Err(std::io::Error::other(
+                "it is larger than 64 MiB: fetch it among the parts",
+            ));
+        }
         Ok::<_, std::io::Error>(bytes)
     });
     read.await.map_err(ended)?.map_err(|error| {

@@ -1,8 +1,10 @@
 //! What requests carry, parsed: whatever does not parse is a problem with a status of its own.
 
 use std::error::Error as _;
+use std::time::Duration;
 
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -14,6 +16,9 @@ use stella_model::{Digest, ErrorCode};
 
 use super::Problem;
 
+/// How long a small body may take.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// Longest `Idempotency-Key`.
 const LONGEST_KEY: usize = 255;
 
@@ -24,7 +29,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: axum::extract::Request, state: &S) -> Result<Body<T>, Problem> {
-        let read: Result<Json<T>, JsonRejection> = Json::from_request(request, state).await;
+        let read = Json::from_request(request, state);
+        let read: Result<Json<T>, JsonRejection> = in_time(read).await?;
         let rejection = match read {
             Ok(Json(body)) => return Ok(Body(body)),
             Err(rejection) => rejection,
@@ -43,6 +49,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             _ => Problem::usage(text).with_status(status),
         })
     }
+}
+
+/// A small body of any kind.
+pub(crate) struct Raw(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Raw, Problem> {
+        let read: Result<Bytes, BytesRejection> =
+            in_time(Bytes::from_request(request, state)).await?;
+        read.map(Raw).map_err(|rejection| {
+            Problem::usage(rejection.body_text()).with_status(rejection.status())
+        })
+    }
+}
+
+/// What comes of reading a small body, unless whoever sends it is silent for too long.
+async fn in_time<T>(read: impl Future<Output = T>) -> Result<T, Problem> {
+    tokio::time::timeout(SILENCE, read).await.map_err(|_| {
+        Problem::usage("the request did not come: not all of it was sent within a minute")
+            .with_status(StatusCode::REQUEST_TIMEOUT)
+    })
 }
 
 /// Which member of a body is wrong, `.` for the whole, and how.

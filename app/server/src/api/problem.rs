@@ -1,6 +1,6 @@
 //! Errors as clients see them: one row of the table of codes, and the request they belong to.
 
-use std::error::Error as _;
+use std::error::Error;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -24,6 +24,7 @@ pub(crate) struct Problem {
     hint: Option<String>,
     details: Vec<Detail>,
     retry_after: Option<u64>,
+    causes: Vec<String>,
 }
 
 /// An error: `application/problem+json`.
@@ -63,7 +64,16 @@ impl Problem {
         let status = StatusCode::from_u16(code.http_status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let message = message.into();
-        Problem { status, code, message, hint: None, details: Vec::new(), retry_after: None }
+        let details = Vec::new();
+        Problem {
+            status,
+            code,
+            message,
+            hint: None,
+            details,
+            retry_after: None,
+            causes: Vec::new(),
+        }
     }
 
     /// What it says.
@@ -90,6 +100,13 @@ impl Problem {
     /// Adds a member of the request that is wrong.
     pub(crate) fn detail(mut self, path: impl Into<String>, message: impl Into<String>) -> Problem {
         self.details.push(Detail { path: path.into(), message: message.into() });
+        self
+    }
+
+    /// Adds the causes, which are for the log alone.
+    fn because(mut self, error: &dyn Error) -> Problem {
+        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        self.causes = causes.map(ToString::to_string).collect();
         self
     }
 
@@ -140,12 +157,8 @@ impl Problem {
 
 impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Problem {
-        if let CatalogError::Database { source, .. } = &error {
-            // What a database says may name hosts and tables; it is for the operator.
-            tracing::error!(error = %error, cause = %source, trace = trace(),
-                "the catalog does not answer");
-        }
-        let problem = Problem::new(error.code(), error.to_string());
+        // What a database says may name hosts and tables: it is for the log.
+        let problem = Problem::new(error.code(), error.to_string()).because(&error);
         match error {
             CatalogError::Quota { .. } => problem.retry_after(30),
             CatalogError::Database { .. } => problem.retry_after(2),
@@ -173,16 +186,23 @@ impl From<EngineError> for Problem {
             ErrorCode::Unreachable => problem.retry_after(2),
             _ => problem,
         };
-        // Its own hint is for the command line, where that has other names.
-        match error.next_step().filter(|_| error.code().next_over_http().is_none()) {
+        // Where the table has words for clients, those of the engine may be for the command line.
+        let is_for_commands = member.is_some() || error.code().is_undone_by_an_option();
+        let problem = match error.next_step().filter(|_| !is_for_commands) {
             Some(hint) => problem.hint(hint),
             None => problem,
-        }
+        };
+        problem.because(&error)
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        if self.status.is_server_error() {
+            let Problem { code, message, causes, .. } = &self;
+            let causes = causes.join(": ");
+            tracing::error!(%code, message, causes, trace = trace(), "a request failed");
+        }
         let message = without_places(&self.message);
         let usual = self.code.next_over_http().unwrap_or(self.code.next());
         let hint = without_places(self.hint.as_deref().unwrap_or(usual));

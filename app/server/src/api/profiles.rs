@@ -13,10 +13,16 @@ use stella_catalog::{Mutation, ProfileRevision};
 use stella_model::ErrorCode;
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{Idempotency, Name, Params};
+use super::extract::{Idempotency, Name, Params, Raw};
 use super::{Problem, instant};
 use crate::access::Caller;
 use crate::service::Service;
+
+/// Largest profile, in bytes.
+const LARGEST: usize = 64 << 10;
+
+/// The most revisions that are listed.
+const REVISIONS: u32 = 100;
 
 /// A revision of a profile.
 #[derive(Serialize, ToSchema)]
@@ -106,7 +112,7 @@ pub(crate) async fn get(
     Ok(with_tag(StatusCode::OK, found))
 }
 
-/// Every revision of a profile of the tenant, the newest first, also of one that was deleted.
+/// The newest 100 revisions of a profile of the tenant, the newest first, also of one that was deleted.
 #[utoipa::path(get, path = "/profiles/{name}/revisions", tag = "profiles",
     params(("name" = String, Path, description = "its name")),
     responses((status = 200, description = "all of them", body = ProfileList)))]
@@ -115,7 +121,7 @@ pub(crate) async fn history(
     caller: Caller,
     Name(name): Name,
 ) -> Result<Json<ProfileList>, Problem> {
-    let found = service.catalog.profile_history(&caller.tenant, &name).await?;
+    let found = service.catalog.profile_history(&caller.tenant, &name, REVISIONS).await?;
     if found.is_empty() {
         return Err(Problem::not_found(&format!("profile {name}")));
     }
@@ -172,6 +178,10 @@ fn invalid(path: &str, what: &str) -> Problem {
 fn document(headers: &HeaderMap, body: &Bytes) -> Result<String, Problem> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.unwrap_or("").split(';').next().unwrap_or("").trim();
+    if body.len() > LARGEST {
+        return Err(invalid("", &format!("it is larger than {LARGEST} bytes"))
+            .with_status(StatusCode::PAYLOAD_TOO_LARGE));
+    }
     let text = std::str::from_utf8(body).map_err(|_| invalid("", "it is not UTF-8"))?;
     match kind {
         "application/toml" => Ok(text.to_owned()),
@@ -220,7 +230,7 @@ pub(crate) async fn put(
     Params(query): Params<PutQuery>,
     key: Idempotency,
     headers: HeaderMap,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Result<Response, Problem> {
     let seen = seen(&headers)?;
     let text = document(&headers, &body)?;

@@ -10,14 +10,14 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stella_catalog::{IdempotencyKey, Mutation, NewRun, Run, RunFilter, RunSummary, Started};
+use stella_model::ErrorCode;
 use stella_model::screen::Safe;
-use stella_model::{ErrorCode, FeedName};
 use stella_run::{CancelRequest, Failure, Held, Phase, RunKey, Status, Task, TaskProgress};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Body, Idempotency, Params, RunId, page_size};
 use super::order::{Order, StoredOrder};
-use super::{BASE, Problem, feeds, instant, quotas};
+use super::{BASE, Problem, ended, instant, quotas};
 use crate::access::Caller;
 use crate::service::Service;
 use crate::telemetry::events::RunAccepted;
@@ -110,11 +110,7 @@ pub(crate) struct FailureView {
 
 impl From<Failure> for FailureView {
     fn from(failure: Failure) -> FailureView {
-        let code = ErrorCode::ALL.iter().find(|code| code.as_str() == failure.code);
-        // As in answers to requests: words of the command line are for the command line.
-        let over_http = code.and_then(|code| code.next_over_http());
-        let hint = over_http.map(str::to_owned).or(failure.hint);
-        FailureView { code: failure.code, message: failure.message, hint }
+        FailureView { code: failure.code, message: failure.message, hint: failure.hint }
     }
 }
 
@@ -288,6 +284,7 @@ pub(crate) async fn create(
         return answer(&service, &caller, Started { number, is_new: false }).await;
     }
     let (stored, revision) = stored(&service, &caller, order).await?;
+    check_feeds(&service, &caller, &stored).await?;
     accept(&service, &caller, key, stored, revision, None).await
 }
 
@@ -321,33 +318,25 @@ pub(super) async fn stored(
     let stored = StoredOrder { order, at, document };
     // What can be told at once is not left to a worker.
     stella_engine::check_request(&stored.request()?)?;
-    check_feeds(service, caller, &stored.order.select.feeds).await?;
     Ok((stored, revision))
 }
 
-/// That the feeds which an order names are there: a run of one that is not would only fail.
+/// That the feeds of an order are there.
 async fn check_feeds(
     service: &Service,
     caller: &Caller,
-    named: &BTreeSet<FeedName>,
+    stored: &StoredOrder,
 ) -> Result<(), Problem> {
-    if named.is_empty() {
-        return Ok(());
-    }
-    let wanted = named.clone();
-    let found = feeds::read(service, caller, move |ledger| {
-        let known: BTreeSet<FeedName> = ledger.feeds()?.into_iter().map(|feed| feed.name).collect();
-        Ok(wanted.difference(&known).next().cloned())
-    });
-    // Where nothing was ever taken in, that is what the run says.
-    let unknown = match found.await {
-        Err(problem) if problem.code() == ErrorCode::NotFound => return Ok(()),
-        found => found?,
-    };
-    unknown.map_or(Ok(()), |feed| {
-        let what = format!("there is no feed `{feed}`");
-        let problem = Problem::new(ErrorCode::NotFound, what.as_str()).detail("select.feeds", what);
-        Err(problem.hint("GET /feeds has those of the tenant"))
+    let (store, request) = (service.store(&caller.tenant), stored.request()?);
+    let checked =
+        tokio::task::spawn_blocking(move || stella_engine::check_request_feeds(&store, &request));
+    checked.await.map_err(ended)?.map_err(|error| match error.code() {
+        ErrorCode::NotFound => {
+            let what = error.to_string();
+            let problem = Problem::new(ErrorCode::NotFound, what.as_str());
+            problem.detail("select.feeds", what).hint("GET /feeds has those of the tenant")
+        }
+        _ => error.into(),
     })
 }
 

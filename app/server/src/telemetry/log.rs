@@ -6,6 +6,8 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::arguments::Usage;
+
 /// What lines of the log look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -18,7 +20,7 @@ pub(crate) enum LogFormat {
 /// Starts the log, once for the process.
 pub(crate) fn start_log(format: LogFormat, level: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(level)
-        .map_err(|error| anyhow::anyhow!("--log {level}: is no level of a log: {error}"))?;
+        .map_err(|error| Usage::new(format!("--log {level}: is no level of a log: {error}")))?;
     let registry = tracing_subscriber::registry().with(filter);
     let lines = fmt::layer().with_writer(std::io::stderr);
     match format {

@@ -7,6 +7,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
+use stella_model::TenantId;
 use stella_run::TraceParent;
 
 use super::events::{Answered, Asked};
@@ -16,8 +17,8 @@ use crate::service::Service;
 struct Answering {
     /// The span of the request.
     span: TraceParent,
-    /// The data directory, which is nobody's business but the operator's.
-    data: String,
+    /// Whoever answers.
+    service: Arc<Service>,
 }
 
 tokio::task_local! {
@@ -34,9 +35,10 @@ pub(crate) fn asked_by() -> Option<TraceParent> {
     ANSWERING.try_with(|answering| answering.span).ok()
 }
 
-/// A text for whoever sent the request: without the place where the service keeps its files.
+/// A text for whoever sent the request: where everything is, is nobody's business but the operator's.
 pub(crate) fn without_places(text: &str) -> String {
-    let hide = |answering: &Answering| text.replace(&answering.data, "DATA");
+    let hide =
+        |answering: &Answering| answering.service.store(&TenantId::local()).without_places(text);
     ANSWERING.try_with(hide).unwrap_or_else(|_| text.to_owned())
 }
 
@@ -61,8 +63,7 @@ pub(crate) async fn traced(
     let asked = Asked { method: &method, route: route.as_deref(), scheme: service.scheme };
     let mut span = service.spans.begin(asked.span(), parent);
     let begun = Instant::now();
-    let data = service.data.to_string_lossy().into_owned();
-    let answering = Answering { span: span.name(), data };
+    let answering = Answering { span: span.name(), service: service.clone() };
     let trace = answering.span.trace_text();
     let mut response = ANSWERING.scope(answering, next.run(request)).await;
     let status = response.status().as_u16();

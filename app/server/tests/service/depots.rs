@@ -224,7 +224,7 @@ fn damage_is_named_forgotten_and_made_good_by_the_same_run() {
         let line = line.unwrap_or_else(|| panic!("{told}"));
         assert!(line.contains(" -> bundles/"), "{line}");
     }
-    assert!(told.contains("local r-1 makes again bundle sha256:"), "{told}");
+    assert!(told.contains("local r-1 made bundle sha256:"), "{told}");
     let lost = server.ask("GET", "/runs/r-1/bundle.tar", &[], "");
     assert_eq!(lost.problem().1, "ERR_EXPORT_DIGEST_MISMATCH");
     assert_eq!(server.ask("POST", "/runs/r-1/retry", &[], "").status, 201);

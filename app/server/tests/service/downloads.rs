@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
@@ -66,10 +67,12 @@ fn fetch(client: &Client, server: &Server, path: &str, range: Option<(u64, u64)>
     let answer = loop {
         let request = request.try_clone().expect("it has no body");
         let answer = request.send().expect("is answered");
+        if answer.status() != StatusCode::TOO_MANY_REQUESTS {
+            break answer;
+        }
         // Sent faster than a tenant may: as any client, it waits.
-        let Some(wait) = answer.headers().get("retry-after") else { break answer };
-        let wait = wait.to_str().expect("text").parse().expect("seconds");
-        std::thread::sleep(Duration::from_secs(wait));
+        let wait = answer.headers()["retry-after"].to_str().expect("text").parse();
+        std::thread::sleep(Duration::from_secs(wait.expect("seconds")));
     };
     assert!(answer.status().is_success(), "{answer:?}");
     let told = answer.content_length().expect("a length");

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::server::{Server, ingest, program};
+use crate::server::{LONGEST, Server, ingest, program};
 
 /// Runs a command on a data directory: how it ended and what it said.
 pub(crate) fn command(data: &Path, arguments: &[&str]) -> (Option<i32>, String) {
@@ -111,10 +111,14 @@ fn whoever_starts_a_service_is_told_that_no_run_can_be_signed() {
     serving.args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut serving = serving.spawn().expect("starts");
     let log = BufReader::new(serving.stderr.take().expect("is piped")).lines();
-    let mut log = log.map_while(Result::ok);
-    let told = log.find(|line| line.contains("no run of the tenant can be signed"));
+    let (tell, hear) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut log = log.map_while(Result::ok);
+        tell.send(log.find(|line| line.contains("no run of the tenant can be signed")))
+    });
+    let told = hear.recv_timeout(LONGEST);
     serving.kill().expect("runs");
     serving.wait().expect("ends");
-    let told = told.expect("is told");
+    let told = told.expect("in time").expect("is told");
     assert!(told.contains("local") && told.contains("stella keys generate"), "{told}");
 }

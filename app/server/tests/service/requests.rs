@@ -101,7 +101,7 @@ pub(crate) fn bad_requests_say_what_is_wrong() {
     // What is wrong with which member, and what to do in the words of the interface.
     for (path, body, member) in [
         ("/plans", r#"{"profile":"json:raw","select":{"kinds":["x"]}}"#, "select.kinds"),
-        ("/plans", r#"{"profile":"json:raw","select":{"feeds":["none"]}}"#, "select.feeds"),
+        ("/runs", r#"{"profile":"json:raw","select":{"feeds":["none"]}}"#, "select.feeds"),
         ("/runs", r#"{"profile":"json:raw","asOf":"soon"}"#, "asOf"),
         ("/tokens", "1", ""),
     ] {

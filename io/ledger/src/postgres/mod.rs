@@ -331,6 +331,13 @@ impl Ledger for PostgresLedger {
     }
 }
 
+/// What messages call the database of a connection string; none for what is no connection string.
+#[must_use]
+pub fn place_of(url: &str) -> Option<String> {
+    let (config, _) = tls::read(url).ok()?;
+    Some(place(&config))
+}
+
 /// Host and name of a database, without user or password.
 fn place(config: &Config) -> String {
     use postgres::config::Host;

@@ -54,6 +54,9 @@ pub(crate) fn ingest(
         number("documents"),
         if args.dry_run { "; nothing was stored" } else { "" },
     );
+    for change in report["feedChanges"].as_array().into_iter().flatten() {
+        context.warn(change.as_str().unwrap_or_default());
+    }
     let quarantined = report["quarantined"].as_object();
     let rejected: u64 =
         quarantined.into_iter().flat_map(|by| by.values()).filter_map(Value::as_u64).sum();

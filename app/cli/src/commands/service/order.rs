@@ -5,7 +5,7 @@ use stella_model::ErrorCode;
 use stella_remote::{Client, RemoteError};
 
 use super::super::Exit;
-use super::super::export::{selection, show_plan};
+use super::super::export::{refuse_inside_bundle_or_store, selection, show_plan};
 use super::{item, remote, segment, watch};
 use crate::args::{DownloadTrust, PlanArgs, RunArgs, ScopeArgs, SelectArgs};
 use crate::commands::service::download;
@@ -95,6 +95,9 @@ pub(crate) fn run(client: &Client, args: RunArgs, context: &Context) -> Result<E
         // Told before the run is made, not after.
         let DownloadTrust { keys, allow_unsigned_for_testing } = &args.trust;
         stella_engine::trust(keys, &context.store, *allow_unsigned_for_testing)?;
+    }
+    if let Some(dest) = &args.dest {
+        refuse_inside_bundle_or_store(dest, context)?;
     }
     if let Some(dest) = args.dest.as_ref().filter(|dest| !args.replace && dest.exists()) {
         let dest = dest.display();

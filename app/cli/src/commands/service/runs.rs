@@ -1,6 +1,7 @@
 //! Runs of a server: listed, looked at, cancelled, repeated.
 
 use serde_json::Value;
+use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 
 use super::super::Exit;
@@ -105,7 +106,7 @@ pub(super) fn summary(run: &Value) -> String {
     line("size", run["bundleBytes"].as_u64().map(human::bytes).unwrap_or_default());
     if let Some(message) = run["failure"]["message"].as_str() {
         line("failed", Safe(message).to_string());
-        line("next", text(&run["failure"], "hint"));
+        line("next", next_step(&run["failure"]).unwrap_or_default());
     }
     if run["cancel"].is_object() && run["finishedAt"].is_null() {
         let cancel = &run["cancel"];
@@ -130,6 +131,15 @@ pub(super) fn summary(run: &Value) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// What to do about a failure: where it is to say that it is meant, in the words of commands.
+pub(super) fn next_step(failure: &Value) -> Option<String> {
+    let code = failure["code"].as_str().and_then(ErrorCode::of_name);
+    match code.filter(|code| code.is_undone_by_an_option()) {
+        Some(code) => Some(code.next().to_owned()),
+        None => failure["hint"].as_str().map(|hint| Safe(hint).to_string()),
+    }
 }
 
 /// How many tasks are in which state, such as `2 done, 1 leased`.

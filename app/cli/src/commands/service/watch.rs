@@ -168,8 +168,8 @@ fn update(event: &Value) -> Option<StageUpdate> {
 fn line(event: &Value) -> Option<String> {
     let text = |member: &str| Safe(event[member].as_str().unwrap_or_default()).to_string();
     let failure = |failure: &Value| {
-        let said = Safe(failure["message"].as_str().unwrap_or_default()).to_string();
-        format!("{said} [{}]", failure["code"].as_str().unwrap_or_default())
+        let told = |member: &str| Safe(failure[member].as_str().unwrap_or_default()).to_string();
+        format!("{} [{}]", told("message"), told("code"))
     };
     Some(match event["type"].as_str()? {
         "planned" => {
@@ -222,7 +222,7 @@ pub(super) fn conclude(
     let failure = &run["failure"];
     let Some(message) = failure["message"].as_str() else { return Ok(exit) };
     let told = Failure::new(ErrorCode::RunFailed, format!("{id} failed: {message}"));
-    Err(match failure["hint"].as_str() {
+    Err(match runs::next_step(failure) {
         Some(hint) => told.hint(hint),
         None => told,
     })
@@ -288,9 +288,12 @@ mod tests {
             { "sets": [{ "records": 3 }, { "records": 1200 }] } });
         assert_eq!(line(&planned).as_deref(), Some("  plan            2 sets, 1,203 records"));
         let failed = json!({ "type": "failed", "task": "pack/3", "againAt": 5,
-            "failure": { "code": "ERR_EXPORT_IO", "message": "a\u{1b}[2J" } });
+            "failure": { "code": "ERR_EXPORT_IO\u{1b}c", "message": "a\u{1b}[2J" } });
         let told = line(&failed).expect("is told");
-        assert_eq!(told, "  pack/3          failed, is tried again: a\\u{1b}[2J [ERR_EXPORT_IO]");
+        assert_eq!(
+            told,
+            "  pack/3          failed, is tried again: a\\u{1b}[2J [ERR_EXPORT_IO\\u{1b}c]"
+        );
         assert_eq!(line(&json!({ "type": "begun", "task": "plan" })), None);
         assert_eq!(line(&json!({ "type": "of a newer server" })), None);
     }
