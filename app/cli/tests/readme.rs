@@ -33,6 +33,28 @@ fn the_session_of_the_readme_prints_what_it_shows() {
     assert!(key_shown.is_some(), "the session makes a key");
 }
 
+#[test]
+fn the_profile_that_the_documentation_shows_is_one() {
+    let page = workspace_root().join("docs/modules/export-center/profiles.md");
+    let page = std::fs::read_to_string(page).expect("profiles.md");
+    let (_, rest) = page.split_once("```toml\n").expect("an example");
+    let (shown, _) = rest.split_once("```").expect("its end");
+    let stella = Stella::new();
+    // What it says of a policy holds where there is an output for Trivy.
+    let scanner = shown.replace("# [policy]", "[policy]").replace("\n# ", "\n");
+    let scanner = scanner.replace("outputs = [", "outputs = [\"trivy:db\", ");
+    for (name, text) in [("shown.toml", shown), ("scanner.toml", scanner.as_str())] {
+        let file = stella.path(name);
+        std::fs::write(&file, text).expect("writes");
+        let file = file.to_str().expect("UTF-8");
+        assert_eq!(
+            stella.run(&["export", "profile", "validate", "-f", file]).code,
+            Some(0),
+            "{text}"
+        );
+    }
+}
+
 /// The commands between the marks.
 fn session() -> Vec<Step> {
     let readme = std::fs::read_to_string(workspace_root().join("README.md")).expect("README.md");

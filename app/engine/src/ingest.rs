@@ -116,8 +116,9 @@ fn take_in(
     line.run(inputs, &mut writer)?;
     cancel.check()?;
     let Writer { ingest, documents, .. } = writer;
-    // A replacement by nothing is judged by how much would vanish.
-    if documents == 0 && matches!(request.mode, IngestMode::Merge) {
+    // A replacement by nothing is judged by how much would vanish, where there is something.
+    let is_empty = || ledger.feed(&request.feed.name).map_or(true, |feed| feed.records.is_empty());
+    if documents == 0 && (matches!(request.mode, IngestMode::Merge) || is_empty()) {
         let what = "nothing to take in: the input holds no document";
         return Err(EngineError::new(ErrorCode::Invalid, what)
             .hint("check the path; documents end in .json, .jsonl, .xml or .spdx, or are in a .tar or .zip"));

@@ -31,11 +31,11 @@ pub use percent::percent;
 pub use progress::{Cancel, NoProgress, Progress, Stage, StageUpdate};
 pub use pull::{PullPatience, PullReport, PullRequest, PulledAs, PulledFeed, pull};
 pub use run::{
-    AcceptedDrop, BoltTree, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest, KeyReport,
-    Made, PlanReport, PlannedOutput, PlannedSet, PolicyRequest, ProfileFault, ProfileSource,
-    RunRecord, RunReport, RunRequest, RunTasks, SetRecord, Signing, adapter_specs, check_profile,
-    check_request, check_request_feeds, export, find_profile, kept_bundle, plan, read_profile,
-    validate_profile,
+    AcceptedDrop, Again, BoltTree, Change, DEFAULT_CACHE_BYTES, DatabaseReport, ExportRequest,
+    KeyReport, Made, PlanReport, PlannedOutput, PlannedSet, PolicyRequest, ProfileFault,
+    ProfileSource, RunRecord, RunReport, RunRequest, RunTasks, SetRecord, Signing, adapter_specs,
+    check_profile, check_request, check_request_feeds, export, find_profile, kept_bundle, plan,
+    read_profile, validate_profile,
 };
 pub use stella_carrier::Carrier;
 pub use store::Store;

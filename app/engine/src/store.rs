@@ -31,6 +31,22 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A text with a folder called `DATA`, where the folder is meant and not the end of another word.
+fn without_folder(text: &str, folder: &str) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    let (mut told, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(folder).filter(|_| folder.len() > 1) {
+        let (before, found) = rest.split_at(at);
+        let after = &found[folder.len()..];
+        let begins = !before.chars().next_back().or(told.chars().next_back()).is_some_and(is_word);
+        let ends = after.chars().next().is_none_or(|c| c == '/' || !is_word(c));
+        told.push_str(before);
+        told.push_str(if begins && ends { "DATA" } else { folder });
+        rest = after;
+    }
+    told + rest
+}
+
 impl Store {
     /// The store in a directory, which is made when something is first written.
     #[must_use]
@@ -76,7 +92,7 @@ impl Store {
     /// and name of a database.
     #[must_use]
     pub fn without_places(&self, text: &str) -> String {
-        let text = text.replace(&*self.dir.to_string_lossy(), "DATA");
+        let text = without_folder(text, &self.dir.to_string_lossy());
         let database = self.database.as_ref().filter(|_| text.contains("PostgreSQL"));
         match database.and_then(|Secret(url)| stella_ledger::place_of(url)) {
             Some(place) => text.replace(&place, "the database of the ledger"),
@@ -152,5 +168,23 @@ impl Store {
     #[must_use]
     pub fn runs_dir(&self) -> PathBuf {
         self.own_dir().join("runs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_folder;
+
+    #[test]
+    fn a_folder_is_hidden_where_it_is_meant() {
+        for (text, told) in [
+            ("cannot read /data/depot/x: gone", "cannot read DATA/depot/x: gone"),
+            ("\"/data\" is full, /data", "\"DATA\" is full, DATA"),
+            ("parts/data/x, /database, /srv/data/x", "parts/data/x, /database, /srv/data/x"),
+            ("", ""),
+        ] {
+            assert_eq!(without_folder(text, "/data"), told);
+        }
+        assert_eq!(without_folder("a/b", "/"), "a/b");
     }
 }

@@ -325,7 +325,7 @@ pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
     let (repair, next) = match repair {
         true => (
             Repair::Forget,
-            "retry the runs that are named: of the same evidence they make it again",
+            "retry the runs that are named: stella export retry RUN makes it again",
         ),
         false => (
             Repair::No,

@@ -38,9 +38,9 @@ const CATALOG: &str = "catalog.db";
 impl Place {
     /// The data directory.
     pub(crate) fn dir(&self) -> Result<&Path, Usage> {
-        self.data
-            .as_deref()
-            .ok_or_else(|| Usage::new("give --data DIR, or --demo to try it with sample data"))
+        self.data.as_deref().ok_or_else(|| {
+            Usage::new("give --data DIR (`serve --demo` tries it with sample data, without one)")
+        })
     }
 
     /// The address of the catalog.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use stella_model::{Digest, TenantId};
 use stella_run::{Bundle, RunKey};
+use tokio::sync::OnceCell;
 
 use crate::access::Known;
 use crate::opened::{Opened, Room};
@@ -53,8 +54,8 @@ pub(crate) struct Remembered {
     pub(crate) opened: Cache<(TenantId, Digest), Arc<Opened>>,
     /// What they may keep.
     pub(crate) room: Arc<Room>,
-    /// Who fetches what, as the audit log has it already.
-    pub(crate) fetching: Cache<Fetching, ()>,
+    /// Who fetches what, and its number in the audit log, once that has it.
+    pub(crate) fetching: Cache<Fetching, Arc<OnceCell<u64>>>,
 }
 
 fn cache<K, V>(most: u64, lasts: Duration) -> Cache<K, V>

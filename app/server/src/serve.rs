@@ -1,14 +1,14 @@
 //! Starting, serving, and stopping in good order.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use stella_engine::{LocalQueue, Signing};
+use stella_engine::{EngineError, LocalQueue, Signing};
 use stella_keys::PasswordSource;
-use stella_model::TenantId;
+use stella_model::{ErrorCode, TenantId};
 use stella_run::Rules;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -136,6 +136,7 @@ fn look_at_keys(runtime: &Runtime, service: &Arc<Service>, workers: u16) {
         return;
     }
     let service = service.clone();
+    let data = service.data.display().to_string();
     runtime.spawn(async move {
         let tenants = service.catalog.tenants().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "whether runs can be signed is not known");
@@ -146,6 +147,7 @@ fn look_at_keys(runtime: &Runtime, service: &Arc<Service>, workers: u16) {
             let tried = tokio::task::spawn_blocking(move || own.signing.check(&store)).await;
             if let Ok(Err(error)) = tried {
                 let hint = error.next_step().unwrap_or(error.code().next());
+                let hint = hint.replace("stella keys", &format!("stella --store {data} keys"));
                 tracing::warn!(%tenant, error = %error, hint, "no run of the tenant can be signed");
             }
         }
@@ -162,7 +164,19 @@ fn hear(runtime: &Runtime, service: &Arc<Service>, catalog: &str) {
 
 fn listen(runtime: &Runtime, address: SocketAddr) -> anyhow::Result<TcpListener> {
     let bound = runtime.block_on(TcpListener::bind(address));
-    bound.with_context(|| format!("cannot listen on {address}"))
+    bound.map_err(|error| {
+        let code = match error.kind() {
+            ErrorKind::AddrInUse => ErrorCode::Conflict,
+            ErrorKind::PermissionDenied => ErrorCode::NotAllowed,
+            _ => ErrorCode::Usage,
+        };
+        let hint =
+            "another address is given by --listen or --operations-listen; port 0 is a free one";
+        EngineError::new(code, format!("cannot listen on {address}"))
+            .because(error)
+            .hint(hint)
+            .into()
+    })
 }
 
 /// Serves figures to the operator, for as long as the process runs.

@@ -13,6 +13,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 
+use crate::arguments::Usage;
+
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -102,13 +104,22 @@ impl ResolvesServerCert for Certificate {
 }
 
 fn read(chain: &Path, key: &Path, provider: &CryptoProvider) -> anyhow::Result<CertifiedKey> {
-    let unreadable = |path: &Path| format!("{} is no PEM that can be used", path.display());
-    let certificates = CertificateDer::pem_file_iter(chain)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| unreadable(chain))?;
-    anyhow::ensure!(!certificates.is_empty(), "{} has no certificate", chain.display());
-    let secret = PrivateKeyDer::from_pem_file(key).with_context(|| unreadable(key))?;
+    let bytes = |path: &Path| {
+        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let unusable = |path: &Path, why: &dyn std::fmt::Display| {
+        Usage::new(format!("{} is no PEM that can be used: {why}", path.display()))
+    };
+    let (chain_pem, key_pem) = (bytes(chain)?, bytes(key)?);
+    let certificates = CertificateDer::pem_slice_iter(&chain_pem).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|error| unusable(chain, &error))?;
+    if certificates.is_empty() {
+        return Err(unusable(chain, &"it has no certificate").into());
+    }
+    let secret = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| unusable(key, &error))?;
     // Also looks whether the two fit each other.
-    CertifiedKey::from_der(certificates, secret, provider)
-        .with_context(|| format!("the key {} does not fit the certificate", key.display()))
+    CertifiedKey::from_der(certificates, secret, provider).map_err(|error| {
+        let key = key.display();
+        Usage::new(format!("the key {key} does not fit the certificate: {error}")).into()
+    })
 }

@@ -97,7 +97,7 @@ codes! {
     /// Every document was rejected, or the container itself.
     Rejected "ERR_EXPORT_REJECTED" exit 2 http 422 Never
         "every document was rejected, or the container itself was"
-        "stella quarantine list shows each document with its reason"
+        "stella quarantine list --feed NAME shows each document with its reason"
         over http "GET /feeds/{name}/quarantine shows each document with its reason";
     /// No key to sign or verify with.
     NoKey "ERR_EXPORT_NO_KEY" exit 2 http 409 Never

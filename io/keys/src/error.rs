@@ -304,7 +304,8 @@ impl KeysError {
                     .into()
             }
             KeysError::NoPassword { .. } => format!(
-                "give --password-file FILE or set {}; without a terminal nothing is asked",
+                "give a file with it (--password-file, for a service --key-password-file) or set {}; \
+                 without a terminal nothing is asked",
                 VARIABLES[0]
             ),
             KeysError::NewPassword { .. } => format!(

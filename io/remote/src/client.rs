@@ -24,6 +24,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long a server may be silent. Streams of events have a heartbeat every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// How long evidence may take.
+const INGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// Largest answer that is read into memory, in bytes.
 const LARGEST: u64 = 256 << 20;
 
@@ -88,7 +91,8 @@ impl Client {
         let builder = if server.scheme() == "http" { builder.no_proxy() } else { builder };
         let http = builder
             .connect_timeout(CONNECT)
-            .timeout(None)
+            // Of the head of an answer, and of each piece of its body.
+            .timeout(SILENCE)
             // A token goes to the server that was named, and nowhere else.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("stella/", env!("CARGO_PKG_VERSION")))
@@ -257,6 +261,8 @@ impl Client {
             source: source.without_url(),
         })?;
         request.url_mut().query_pairs_mut().extend_pairs(told);
+        // As long as it takes to send it and to take it in: the answer comes after both.
+        *request.timeout_mut() = Some(INGEST);
         *request.body_mut() = Some(reqwest::blocking::Body::new(evidence));
         let octets = HeaderValue::from_static("application/octet-stream");
         request.headers_mut().insert(CONTENT_TYPE, octets);

@@ -92,15 +92,26 @@ impl RemoteError {
     pub fn hint(&self) -> Option<String> {
         match self {
             // What a client of the API would name differently is told in the words of commands.
-            RemoteError::Refused { code, .. } if code.is_undone_by_an_option() => {
-                Some(code.next().into())
+            RemoteError::Refused { code, status, hint, trace, .. } => {
+                // What its table says to clients of the API is told in the words of commands.
+                let is_of_table = hint.as_deref() == code.next_over_http();
+                let told = match status {
+                    401 => Some("stella auth login --server URL, with a token of the server".into()),
+                    _ if is_of_table || code.is_undone_by_an_option() => Some(code.next().into()),
+                    _ => hint.clone(),
+                };
+                match (told, trace) {
+                    (Some(told), Some(trace)) => Some(format!("{told} (request {trace})")),
+                    (told, _) => told,
+                }
             }
-            RemoteError::Refused { hint, trace, .. } => match (hint, trace) {
-                (Some(hint), Some(trace)) => Some(format!("{hint} (request {trace})")),
-                (hint, _) => hint.clone(),
-            },
             RemoteError::Page { .. } => Some(
                 "nothing of it was taken; if it stays so, the server or a proxy before it changes pages"
+                    .into(),
+            ),
+            RemoteError::Unreachable { source, .. } if says_certificate(source) => Some(
+                "SSL_CERT_FILE names the file (PEM) with the certificate of its authority, if that is \
+                 one of your own"
                     .into(),
             ),
             RemoteError::Unreachable { source, .. } if source.is_connect() => Some(
@@ -139,6 +150,12 @@ impl RemoteError {
     pub fn is_out_of_reach(&self) -> bool {
         matches!(self, RemoteError::Refused { status: 410, .. })
     }
+}
+
+/// Whether it is the certificate of a server that is not believed.
+fn says_certificate(error: &dyn std::error::Error) -> bool {
+    let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
+    causes.any(|cause| cause.to_string().contains("certificate"))
 }
 
 /// The longest that a server is believed to need.

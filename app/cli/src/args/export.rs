@@ -52,7 +52,7 @@ pub(crate) enum ExportCommand {
 /// Arguments of `export plan`.
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
-    /// A built-in profile such as json:raw, or a TOML file
+    /// A built-in profile such as json:raw, a TOML file, or a profile of the tenant of a server
     pub(crate) profile: String,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
@@ -146,7 +146,7 @@ pub(crate) enum Severity {
                         stella export run mirror:full --carrier tar -d mirror.tar --key release\n  \
                         stella export run json:raw -d out/npm --ecosystem npm --severity high")]
 pub(crate) struct RunArgs {
-    /// A built-in profile such as json:raw, or a TOML file
+    /// A built-in profile such as json:raw, a TOML file, or a profile of the tenant of a server
     pub(crate) profile: String,
 
     /// The bundle itself: a folder, or with --carrier tar a file; a server need not be told

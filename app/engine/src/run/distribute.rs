@@ -180,6 +180,7 @@ mod tests {
                 allow_empty: Vec::new(),
                 threads: 1,
                 now: now(),
+                again: None,
             },
             dest: folder.join("bundle"),
             carrier: stella_carrier::Carrier::Dir,

@@ -28,6 +28,8 @@ pub use profile::{
     ProfileFault, adapter_specs, check_profile, find_profile, read_profile, validate_profile,
 };
 pub use record::{AcceptedDrop, Made, RunRecord, SetRecord};
-pub use request::{DEFAULT_CACHE_BYTES, ExportRequest, PolicyRequest, ProfileSource, RunRequest};
+pub use request::{
+    Again, DEFAULT_CACHE_BYTES, ExportRequest, PolicyRequest, ProfileSource, RunRequest,
+};
 pub use seal::{KeyReport, Signing};
 pub use tasks::{RunTasks, kept_bundle};

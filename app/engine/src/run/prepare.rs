@@ -63,7 +63,8 @@ pub(super) fn prepare(
     let ledger = store.ledger()?;
     let (id, epoch) = ledger.identity()?;
     let ledger_id = format!("{id}.{epoch}");
-    let head = ledger.head()?;
+    let again = request.again.as_ref();
+    let head = again.map_or_else(|| Ok(ledger.head()?), |again| again.snapshot(&ledger_id))?;
     let feeds = ledger.feeds()?;
     check_feeds(selectors, &feeds)?;
     check_precedence(profile, &feeds)?;
@@ -87,10 +88,13 @@ pub(super) fn prepare(
         unmatched = unmatched.with_given_kinds();
     }
     let scanned = scan.sets(&live, &mut unmatched)?;
-    let kept = Some(known.renew(&live, &scanned));
+    // What a bundle that is made again needs is not what the next run does.
+    let kept = again.is_none().then(|| known.renew(&live, &scanned));
     let mut warnings = unmatched.warnings();
     warnings.extend(never_filled(selectors, &feeds));
     let last = match RunRecord::last(store, &kin(profile)) {
+        // It was held against the run before it when it was made.
+        _ if again.is_some() => None,
         Err(error) if error.code() == ErrorCode::Io => {
             warnings.push(error.to_string());
             None
@@ -98,7 +102,11 @@ pub(super) fn prepare(
         other => other?,
     };
     let floors = floors(last.as_ref(), profile, selectors);
-    let mut broken = broken_floors(&floors, selectors, &feeds, &live, &scanned);
+    let mut broken = match again {
+        // It has to be what it was, and that was judged.
+        Some(_) => Vec::new(),
+        None => broken_floors(&floors, selectors, &feeds, &live, &scanned),
+    };
     let mut accepted = Vec::new();
     if request.accept_drop.is_some() {
         accepted = broken.extract_if(.., |broken| broken.is_drop()).collect();
@@ -107,6 +115,7 @@ pub(super) fn prepare(
     let as_of = as_of(request, &sets, &broken, &mut warnings)?;
     let feeds = feed_entries(&feeds, &sets)?;
     let plan = plan(store.tenant(), &recipe, as_of, feeds, &sets);
+    again.map_or(Ok(()), |again| again.check(&plan))?;
     warnings.extend(not_to_be_passed_on(&plan.feeds));
     Ok(Prepared {
         plan,

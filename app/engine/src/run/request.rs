@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use stella_carrier::Carrier;
-use stella_model::{Digest, Instant, SetKey};
-use stella_plan::PolicyVersion;
+use stella_ledger::Seq;
+use stella_model::{Digest, ErrorCode, Instant, SetKey};
 use stella_plan::profile::Select;
+use stella_plan::{PolicyVersion, RunPlan};
 
 use super::seal::Signing;
+use crate::EngineError;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -30,6 +33,47 @@ pub struct RunRequest {
     pub threads: usize,
     /// The time of planning.
     pub now: Instant,
+    /// The bundle that is to be made again; none takes the evidence as it is now.
+    pub again: Option<Again>,
+}
+
+/// A bundle that is to be made again, of the evidence that it was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Again {
+    /// The ledger that was read.
+    pub ledger: String,
+    /// Up to which sequence.
+    pub sequence: u64,
+    /// The plan that has to come of it.
+    pub plan_hash: Digest,
+}
+
+impl Again {
+    /// The snapshot, if it is one of this ledger.
+    pub(super) fn snapshot(&self, ledger: &str) -> Result<Seq, EngineError> {
+        match self.ledger == ledger {
+            true => Ok(Seq(self.sequence)),
+            false => Err(self.lost("the ledger is another one, or was made anew")),
+        }
+    }
+
+    /// Looks whether what was planned is what it has to be.
+    pub(super) fn check(&self, plan: &RunPlan) -> Result<(), EngineError> {
+        match plan.hash() == self.plan_hash {
+            true => Ok(()),
+            false => Err(self.lost(
+                "what is told of a feed, the profile or the version of the program is not what it was",
+            )),
+        }
+    }
+
+    fn lost(&self, why: &str) -> EngineError {
+        let plan = self.plan_hash.short(16);
+        let message = format!("the bundle of plan {plan} cannot be made again: {why}");
+        EngineError::new(ErrorCode::RunFailed, message)
+            .hint("start a new run: its bundle is of the evidence as it is now")
+    }
 }
 
 /// What a request says of the policy of a profile.

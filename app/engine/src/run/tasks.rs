@@ -138,7 +138,10 @@ impl RunTasks<'_> {
         // From here on the run says that there is a bundle.
         depot.sync()?;
         let record = record_of(prepared, &packed, &files, &outputs, &BTreeMap::new());
-        record.save(self.store, &prepared.kin())?;
+        // The next run is held against the newest evidence, not against what was made again.
+        if self.request.again.is_none() {
+            record.save(self.store, &prepared.kin())?;
+        }
         Ok(TaskResult::Sealed(bundle))
     }
 

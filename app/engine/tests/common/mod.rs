@@ -48,6 +48,7 @@ pub(crate) fn request(profile: &str) -> RunRequest {
         allow_empty: Vec::new(),
         threads: 2,
         now: now(),
+        again: None,
     }
 }
 

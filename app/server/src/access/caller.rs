@@ -70,16 +70,16 @@ impl Caller {
             name: self.name.clone(),
             request: self.request.name,
         };
-        if service.remembered.fetching.contains_key(&fetching) {
-            return Ok(());
-        }
-        let mut entry = self.entry(object);
-        if let Some(details) = details() {
-            entry.details = details;
-        }
-        service.catalog.audit(&self.tenant, &entry, service.now()).await?;
-        service.remembered.fetching.insert(fetching, ());
-        Ok(())
+        // Whoever comes at the same time waits for the first: nothing is fetched before it is told.
+        let told = service.remembered.fetching.get_with(fetching, Arc::default);
+        let tell = async || {
+            let mut entry = self.entry(object);
+            if let Some(details) = details() {
+                entry.details = details;
+            }
+            service.catalog.audit(&self.tenant, &entry, service.now()).await
+        };
+        Ok(told.get_or_try_init(tell).await.map(drop)?)
     }
 
     /// Whether they may what a scope allows.

@@ -82,12 +82,14 @@ async fn to_fetch(service: &Service, caller: &Caller, id: RunId) -> Result<Bundl
     let is_good = matches!(run.status, Status::Succeeded | Status::Partial);
     let Some(bundle) = run.bundle.filter(|_| is_good) else {
         let message = format!("{id} is {}: it has no bundle to be fetched", run.status);
-        return Err(Problem::new(ErrorCode::Conflict, message));
+        return Err(Problem::new(ErrorCode::Conflict, message).hint(
+            "the run tells how it goes or why it failed: export status RUN, GET /runs/{id}",
+        ));
     };
     if run.released.is_some() {
         let message = format!("the bundle of {id} is not kept any more");
         return Err(Problem::new(ErrorCode::NotFound, message)
-            .hint("repeat the run: the same evidence makes the same bundle")
+            .hint("POST /runs/{id}/retry makes the same bundle again")
             .with_status(StatusCode::GONE));
     }
     Ok(bundle)

@@ -110,13 +110,19 @@ pub(crate) async fn quarantine(
     if query.reason.as_deref().is_some_and(|reason| reason.contains('\0')) {
         return Err(Problem::usage("reason: is the code of one"));
     }
+    let name = feed(&name)?;
     let filter = QuarantineFilter {
-        feed: Some(feed(&name)?),
+        feed: Some(name.clone()),
         reason: query.reason,
         after: query.after.unwrap_or(0).min(i64::MAX.unsigned_abs()),
         limit: Some(PAGE),
     };
-    let entries = read(&service, &caller, move |ledger| ledger.quarantine(&filter)).await?;
+    let listed = read(&service, &caller, move |ledger| {
+        // That nothing was rejected is said of a feed that is there.
+        ledger.feed(&name)?;
+        ledger.quarantine(&filter)
+    });
+    let entries = listed.await?;
     let next = entries.last().filter(|_| entries.len() as u64 == PAGE).map(|entry| entry.number);
     Ok(Json(json!({ "items": entries, "next": next })))
 }

@@ -1,7 +1,7 @@
 //! What a client asks of a run, as it is sent and as it is stored.
 
 use serde::{Deserialize, Serialize};
-use stella_engine::{PolicyRequest, ProfileSource, RunRequest};
+use stella_engine::{Again, PolicyRequest, ProfileSource, RunRequest};
 use stella_model::{Instant, SetKey};
 use stella_plan::profile::Select;
 use utoipa::ToSchema;
@@ -55,6 +55,9 @@ pub(crate) struct StoredOrder {
     /// The profile of the tenant as it was then; none for one that is built in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) document: Option<String>,
+    /// The bundle that is to be made again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) again: Option<Again>,
 }
 
 impl StoredOrder {
@@ -86,6 +89,7 @@ impl StoredOrder {
             accept_drop: order.accept_drop.clone(),
             threads: 1,
             now: self.at,
+            again: self.again.clone(),
         })
     }
 }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stella_catalog::{IdempotencyKey, Mutation, NewRun, Run, RunFilter, RunSummary, Started};
+use stella_engine::Again;
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 use stella_run::{CancelRequest, Failure, Held, Phase, RunKey, Status, Task, TaskProgress};
@@ -315,7 +316,7 @@ pub(super) async fn stored(
         })?;
         (document, revision) = (found.document, found.revision);
     }
-    let stored = StoredOrder { order, at, document };
+    let stored = StoredOrder { order, at, document, again: None };
     // What can be told at once is not left to a worker.
     stella_engine::check_request(&stored.request()?)?;
     Ok((stored, revision))
@@ -340,7 +341,29 @@ async fn check_feeds(
     })
 }
 
-/// Asks for the same again, as a run of its own: with the profile as it was then.
+/// The bundle that a retry of a run makes again: of one that made one, or was to make one again.
+async fn again(
+    service: &Service,
+    caller: &Caller,
+    run: &Run,
+    before: &StoredOrder,
+) -> Result<Option<Again>, Problem> {
+    let is_good = matches!(run.summary.status, Status::Succeeded | Status::Partial);
+    let Some(plan) = run.state.plan.as_ref().filter(|_| is_good) else {
+        return Ok(before.again.clone());
+    };
+    let inputs = service.catalog.inputs(&key(caller, RunId(run.summary.number))).await?;
+    // All sets of a run are of one snapshot; a bundle without any is of no evidence.
+    Ok(inputs.into_iter().next().map(|input| Again {
+        ledger: input.ledger,
+        sequence: input.sequence,
+        plan_hash: plan.plan_hash,
+    }))
+}
+
+/// Asks for the same again, as a run of its own: with the profile as it was then. Of a run that succeeded
+/// the very bundle is made again, of the evidence that it was made of, or nothing; of one that did not, the
+/// evidence is taken as it is now.
 #[utoipa::path(post, path = "/runs/{id}/retry", tag = "runs",
     params(("id" = String, Path, description = "the run, such as r-17")),
     responses((status = 201, description = "a new run is accepted", body = RunView),
@@ -356,8 +379,16 @@ pub(crate) async fn retry(
         let message = format!("{id} is {}: it goes on by itself", run.summary.status);
         return Err(Problem::new(ErrorCode::Conflict, message));
     }
-    let at = instant(service.now()).ok_or_else(|| Problem::internal("no time can be told"))?;
-    let stored = StoredOrder { at, ..stored_order(&run)? };
+    let before = stored_order(&run)?;
+    let stored = match again(&service, &caller, &run, &before).await? {
+        // Ages in selectors are of the time of the run.
+        Some(again) => StoredOrder { again: Some(again), ..before },
+        None => {
+            let now = instant(service.now());
+            let at = now.ok_or_else(|| Problem::internal("no time can be told"))?;
+            StoredOrder { at, again: None, ..before }
+        }
+    };
     let key = key.of(&asked(&stored.order, Some(id.0)))?;
     accept(&service, &caller, key, stored, run.summary.revision, Some(id)).await
 }

@@ -227,9 +227,23 @@ fn damage_is_named_forgotten_and_made_good_by_the_same_run() {
     assert!(told.contains("local r-1 made bundle sha256:"), "{told}");
     let lost = server.ask("GET", "/runs/r-1/bundle.tar", &[], "");
     assert_eq!(lost.problem().1, "ERR_EXPORT_DIGEST_MISMATCH");
+    // What came since is not in what is made again.
+    let later = String::from_utf8(crate::feeds::lines()).expect("is text");
+    assert_eq!(server.ask("POST", "/feeds/later/records", &[], &later).status, 200);
     assert_eq!(server.ask("POST", "/runs/r-1/retry", &[], "").status, 201);
-    assert_eq!(server.wait("r-2")["status"], json!("succeeded"));
+    let again = server.wait("r-2");
+    assert_eq!(again["status"], json!("succeeded"), "{again}");
     assert!(tar(&server, "r-1") == whole && tar(&server, "r-2") == whole);
     let (code, told) = command(dir.path(), &["scrub"]);
     assert_eq!(code, Some(0), "{told}");
+    server.start_run("mirror:full", &[]);
+    assert_ne!(server.wait("r-3")["planHash"], server.wait("r-2")["planHash"]);
+    // What is told of a feed goes into a bundle: with another licence it is not that one any more.
+    let licensed = "/feeds/later/records?licence=CC0-1.0";
+    assert_eq!(server.ask("POST", licensed, &[], &later).status, 200);
+    assert_eq!(server.ask("POST", "/runs/r-3/retry", &[], "").status, 201);
+    let lost = server.wait("r-4");
+    assert_eq!(lost["failure"]["code"], "ERR_EXPORT_RUN_FAILED", "{lost}");
+    let message = lost["failure"]["message"].as_str().expect("a message");
+    assert!(message.contains("cannot be made again"), "{message}");
 }

@@ -114,6 +114,13 @@ pub(crate) fn what_is_large_comes_as_it_is_in_whatever_ranges() {
             });
         }
     });
+    // Who fetched what is told once, however many asked at once.
+    let log = server.ask("GET", "/audit?limit=1000", &[], "").json();
+    let fetched = |action: &str| {
+        let told = log["items"].as_array().expect("entries").iter();
+        told.filter(|entry| entry["action"] == action && entry["object"] == "r-1").count()
+    };
+    assert_eq!((fetched("bundle.download"), fetched("bundle.part")), (1, 1), "{log}");
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn bundle(store: &Store, profile: &str) -> BTreeMap<PathBuf, Digest> {
         allow_empty: vec!["advisory/more".parse().expect("a set")],
         threads: 2,
         now: now(),
+        again: None,
     };
     let signing = Signing::UnsignedForTesting;
     let (carrier, cache_bytes) = (Carrier::Dir, None);

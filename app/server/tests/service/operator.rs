@@ -120,5 +120,5 @@ fn whoever_starts_a_service_is_told_that_no_run_can_be_signed() {
     serving.kill().expect("runs");
     serving.wait().expect("ends");
     let told = told.expect("in time").expect("is told");
-    assert!(told.contains("local") && told.contains("stella keys generate"), "{told}");
+    assert!(told.contains("local") && told.contains("keys generate release"), "{told}");
 }

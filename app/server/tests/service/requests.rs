@@ -81,6 +81,7 @@ pub(crate) fn bad_requests_say_what_is_wrong() {
         ("GET", "/runs/r-9/parts/../../etc/passwd", "", 404, missing),
         ("PUT", "/profiles/nightly", &profile(""), 428, usage),
         ("GET", "/profiles/none", "", 404, missing),
+        ("GET", "/feeds/none/quarantine", "", 404, missing),
         ("GET", "/profiles/%2e%2e%2f", "", 404, missing),
         ("DELETE", "/profiles/none", "", 428, usage),
         ("GET", "/audit?limit=0", "", 400, usage),

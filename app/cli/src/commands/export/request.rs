@@ -29,6 +29,7 @@ pub(super) fn request(
         accept_drop: scope.reason.filter(|_| scope.accept_drop),
         threads: context.threads(),
         now: clock::now(),
+        again: None,
     }
 }
 

@@ -86,7 +86,7 @@ pub(crate) fn run(client: &Client, args: RunArgs, context: &Context) -> Result<E
     if args.signing.key.is_some() || args.signing.unsigned_for_testing {
         let message = "a server signs with the key of the tenant";
         return Err(Failure::new(ErrorCode::Usage, message).hint(
-            "leave --key out; --trusted-key names the public key by which the bundle is believed",
+            "leave --key and --unsigned-for-testing out; --trusted-key names the public key by which the bundle is believed",
         ));
     }
     let order = order(&args.profile, &args.scope, args.select)?;

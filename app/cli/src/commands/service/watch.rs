@@ -221,7 +221,11 @@ pub(super) fn conclude(
     }
     let failure = &run["failure"];
     let Some(message) = failure["message"].as_str() else { return Ok(exit) };
-    let told = Failure::new(ErrorCode::RunFailed, format!("{id} failed: {message}"));
+    // What a run that failed ends with has one exit code, whatever the failure is called.
+    let code = failure["code"].as_str().and_then(ErrorCode::of_name);
+    let code = code.filter(|code| code.exit_code() == ErrorCode::RunFailed.exit_code());
+    let code = code.unwrap_or(ErrorCode::RunFailed);
+    let told = Failure::new(code, format!("{id} failed: {message}"));
     Err(match runs::next_step(failure) {
         Some(hint) => told.hint(hint),
         None => told,

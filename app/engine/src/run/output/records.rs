@@ -200,6 +200,7 @@ mod tests {
             allow_empty: Vec::new(),
             threads: 1,
             now,
+            again: None,
         };
         prepare(&store, &request, &NoProgress, &Cancel::new()).expect("plans")
     }
