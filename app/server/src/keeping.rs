@@ -341,8 +341,8 @@ pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
         found.blobs.inc_by(i64::try_from(scrubbed.blobs).unwrap_or(i64::MAX));
         found.bytes.inc_by(i64::try_from(scrubbed.bytes).unwrap_or(i64::MAX));
         scrubbed.damaged.iter().for_each(|one| println!("{}", line(&tenant, one)));
-        let bundles = bundles_of(&scrubbed.damaged);
-        for (run, bundle) in runtime.block_on(newest_runs(&catalog, &tenant, bundles))? {
+        let runs = newest_runs(&catalog, &tenant, scrubbed.bundles);
+        for (run, bundle) in runtime.block_on(runs)? {
             println!("{tenant} r-{run} made bundle sha256:{bundle}");
         }
         damaged += scrubbed.damaged.len();
@@ -358,13 +358,6 @@ pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
         0 => Ok(()),
         damaged => Err(DamageFound(damaged, next).into()),
     }
-}
-
-/// The bundles that something which is damaged is of.
-fn bundles_of(damaged: &[Damaged]) -> BTreeSet<Digest> {
-    let names = damaged.iter().flat_map(|one| one.needed_by.iter().chain([&one.name]));
-    let records = names.filter(|name| name.contains("bundles/"));
-    records.filter_map(|name| Path::new(name).file_stem()?.to_str()?.parse().ok()).collect()
 }
 
 /// The newest run that made each of some bundles, with the digest of its manifest.

@@ -1,5 +1,6 @@
 //! Starting, serving, and stopping in good order.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,7 +51,7 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     let runtime = Runtime::new().context("cannot start the runtime")?;
     if place.catalog.is_none() {
         // The embedded database has no other keeper.
-        migrate(place)?;
+        runtime.block_on(place.make())?;
     }
     let mut service = open(&runtime, &arguments.work)?;
     service.rules.lease_ms = i64::from(arguments.lease) * 1000;
@@ -136,18 +137,20 @@ fn look_at_keys(runtime: &Runtime, service: &Arc<Service>, workers: u16) {
         return;
     }
     let service = service.clone();
-    let data = service.data.display().to_string();
     runtime.spawn(async move {
         let tenants = service.catalog.tenants().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "whether runs can be signed is not known");
-            std::collections::BTreeSet::new()
+            BTreeSet::new()
         });
         for tenant in tenants.into_iter().filter(|tenant| *tenant != TenantId::library()) {
             let (store, own) = (service.store(&tenant), service.clone());
+            let keys = store.keys_dir();
             let tried = tokio::task::spawn_blocking(move || own.signing.check(&store)).await;
             if let Ok(Err(error)) = tried {
                 let hint = error.next_step().unwrap_or(error.code().next());
-                let hint = hint.replace("stella keys", &format!("stella --store {data} keys"));
+                // Each tenant has a store of its own for its keys.
+                let place = keys.parent().unwrap_or(&keys).display();
+                let hint = hint.replace("stella keys", &format!("stella --store {place} keys"));
                 tracing::warn!(%tenant, error = %error, hint, "no run of the tenant can be signed");
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stella_model::Digest;
 
 use crate::shelf::{Copies, Folder, Shared, Shelf};
-use crate::survey::Survey;
+use crate::survey::{Record, Survey};
 use crate::{BundleRecord, Depot, DepotError, Roots, StoredFile};
 
 /// What is wrong with a blob or a record.
@@ -39,6 +39,8 @@ pub struct Scrubbed {
     pub bytes: u64,
     /// What is damaged, by name.
     pub damaged: Vec<Damaged>,
+    /// The bundles that something of it is of, by what their records are kept under.
+    pub bundles: BTreeSet<Digest>,
 }
 
 /// What is done about damage.
@@ -120,8 +122,14 @@ impl Depot {
             let name = crate::record_name::<BundleRecord>(bundle);
             if shelf.used(&name)?.is_none() {
                 tell(&name, Damage::Missing);
+                scrubbed.bundles.insert(*bundle);
             }
         }
+        let is_bad = |record: &&Record| match &record.files {
+            None => true,
+            Some(files) => files.iter().any(|file| bad.contains_key(&file.digest)),
+        };
+        scrubbed.bundles.extend(survey.bundles.iter().filter(is_bad).map(|bundle| bundle.key));
         if repair == Repair::Forget {
             let bad: BTreeSet<Digest> = bad.into_keys().collect();
             self.forget(shelf, &bad, &needs, &unreadable)?;

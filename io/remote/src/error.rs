@@ -91,7 +91,6 @@ impl RemoteError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            // What a client of the API would name differently is told in the words of commands.
             RemoteError::Refused { code, status, hint, trace, .. } => {
                 // What its table says to clients of the API is told in the words of commands.
                 let is_of_table = hint.as_deref() == code.next_over_http();

@@ -8,7 +8,7 @@ use stella_ledger::{Block, LedgerError};
 use stella_model::screen::Safe;
 use stella_model::{FeedName, SetKey};
 
-use super::service::text;
+use super::report::{number, text};
 use super::{Exit, service, value};
 use crate::args::{BlockArgs, FeedsCommand, UnblockArgs};
 use crate::clock;
@@ -64,16 +64,20 @@ pub(super) fn list(feeds: &[Value]) -> Page {
         Column::new("PASS ON").wide(),
         Column::new("OWNER").wide(),
     ]);
-    let number = |value: &Value| human::count(value.as_u64().unwrap_or(0));
     for feed in feeds {
-        for (kind, records) in kinds(feed) {
+        let mut kinds = kinds(feed);
+        if kinds.is_empty() {
+            // A feed without records has one row all the same.
+            kinds.push((String::new(), 0));
+        }
+        for (kind, records) in kinds {
             table.row([
                 text(feed, "name").into(),
                 kind.into(),
                 human::count(records).into(),
                 text(feed, "licence").into(),
-                number(&feed["quarantined"]).into(),
-                number(&feed["blocked"]).into(),
+                human::count(number(feed, "quarantined")).into(),
+                human::count(number(feed, "blocked")).into(),
                 text(feed, "lastIngest").into(),
                 text(feed, "publisher").into(),
                 passed_on(feed["redistribution"].as_bool()).into(),
@@ -90,15 +94,10 @@ pub(super) fn feed_item(feed: &Value) -> Item {
     Item { id: name.clone(), name, value: feed.clone() }
 }
 
-/// What a feed has of each kind; one without records has one row all the same.
-fn kinds(feed: &Value) -> Vec<(String, u64)> {
+/// How many records a feed has of each kind.
+pub(super) fn kinds(feed: &Value) -> Vec<(String, u64)> {
     let kinds = feed["records"].as_object().into_iter().flatten();
-    let kinds = kinds.map(|(kind, n)| (Safe(kind).to_string(), n.as_u64().unwrap_or(0)));
-    let mut kinds: Vec<_> = kinds.collect();
-    if kinds.is_empty() {
-        kinds.push((String::new(), 0));
-    }
-    kinds
+    kinds.map(|(kind, n)| (Safe(kind).to_string(), n.as_u64().unwrap_or(0))).collect()
 }
 
 fn passed_on(redistribution: Option<bool>) -> &'static str {
@@ -129,11 +128,9 @@ pub(super) fn summary(feed: &Value) -> String {
     let told = |member: &str, otherwise: &str| {
         Safe(feed[member].as_str().unwrap_or(otherwise)).to_string()
     };
-    let number = |member: &str| human::count(feed[member].as_u64().unwrap_or(0));
-    let kinds = feed["records"].as_object().into_iter().flatten();
-    let records: Vec<String> = kinds
-        .map(|(kind, n)| format!("{} {}", human::count(n.as_u64().unwrap_or(0)), Safe(kind)))
-        .collect();
+    let records = kinds(feed).into_iter();
+    let records: Vec<String> =
+        records.map(|(kind, n)| format!("{} {kind}", human::count(n))).collect();
     let mut text = format!(
         "Feed {}\n  publisher    {}\n  licence      {}\n  attribution  {}\n  pass on      {}\n  \
          records      {}\n  rejected     {}\n  last ingest  {}\n  blocked      {}",
@@ -143,9 +140,9 @@ pub(super) fn summary(feed: &Value) -> String {
         told("attribution", "not told"),
         passed_on(feed["redistribution"].as_bool()),
         if records.is_empty() { "none".to_owned() } else { records.join(", ") },
-        number("quarantined"),
+        human::count(number(feed, "quarantined")),
         told("lastIngest", "never"),
-        number("blocked"),
+        human::count(number(feed, "blocked")),
     );
     if feed["library"] == Value::Bool(true) {
         text.push_str("\n  owner        the library");
@@ -158,16 +155,15 @@ pub(super) fn summary(feed: &Value) -> String {
 
 /// Of which state of another ledger a feed is.
 fn origin(origin: &Value) -> String {
-    let told = |member: &str| Safe(origin[member].as_str().unwrap_or_default()).to_string();
-    let state = match origin["sequence"].as_u64() {
-        Some(0) | None => "to be pulled whole".to_owned(),
-        Some(sequence) => format!("sequence {sequence}"),
+    let state = match number(origin, "sequence") {
+        0 => "to be pulled whole".to_owned(),
+        sequence => format!("sequence {sequence}"),
     };
     format!(
         "ledger {}, epoch {}, tenant {}, {state}",
-        told("ledger"),
+        text(origin, "ledger"),
         origin["epoch"],
-        told("tenant")
+        text(origin, "tenant")
     )
 }
 

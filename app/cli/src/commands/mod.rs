@@ -10,6 +10,7 @@ mod ingest;
 mod keys;
 mod man;
 mod quarantine;
+mod report;
 mod service;
 mod trust;
 mod version;

@@ -92,18 +92,13 @@ pub(super) fn prepare(
     let kept = again.is_none().then(|| known.renew(&live, &scanned));
     let mut warnings = unmatched.warnings();
     warnings.extend(never_filled(selectors, &feeds));
-    let last = match RunRecord::last(store, &kin(profile)) {
-        // It was held against the run before it when it was made.
-        _ if again.is_some() => None,
-        Err(error) if error.code() == ErrorCode::Io => {
-            warnings.push(error.to_string());
-            None
-        }
-        other => other?,
+    // What is made again has to be what it was, and that was judged when it was made.
+    let last = match again {
+        Some(_) => None,
+        None => last_run(store, profile, &mut warnings)?,
     };
     let floors = floors(last.as_ref(), profile, selectors);
     let mut broken = match again {
-        // It has to be what it was, and that was judged.
         Some(_) => Vec::new(),
         None => broken_floors(&floors, selectors, &feeds, &live, &scanned),
     };
@@ -135,6 +130,21 @@ pub(super) fn prepare(
         last,
         accept_drop: request.accept_drop.clone(),
     })
+}
+
+/// The run that a new one is held against; a record that does not read is warned of and left out.
+fn last_run(
+    store: &Store,
+    profile: &Profile,
+    warnings: &mut Vec<String>,
+) -> Result<Option<RunRecord>, EngineError> {
+    match RunRecord::last(store, &kin(profile)) {
+        Err(error) if error.code() == ErrorCode::Io => {
+            warnings.push(error.to_string());
+            Ok(None)
+        }
+        other => other,
+    }
 }
 
 /// What a request asks for, with every default filled in.

@@ -1,6 +1,5 @@
 //! What requests carry, parsed: whatever does not parse is a problem with a status of its own.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -76,13 +75,8 @@ async fn in_time<T>(read: impl Future<Output = T>) -> Result<T, Problem> {
 
 /// Which member of a body is wrong, `.` for the whole, and how.
 fn wrong_member(rejection: &JsonRejection) -> Option<(String, String)> {
-    let mut cause = rejection.source()?;
-    let found = loop {
-        match cause.downcast_ref::<Error<serde_json::Error>>() {
-            Some(found) => break found,
-            None => cause = cause.source()?,
-        }
-    };
+    let mut causes = anyhow::Chain::new(rejection);
+    let found = causes.find_map(|cause| cause.downcast_ref::<Error<serde_json::Error>>())?;
     let what = found.inner().to_string();
     // Where in the text it is says less than the path, and `details` are for members.
     let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what).to_owned();

@@ -64,13 +64,12 @@ impl Problem {
         let status = StatusCode::from_u16(code.http_status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let message = message.into();
-        let details = Vec::new();
         Problem {
             status,
             code,
             message,
             hint: None,
-            details,
+            details: Vec::new(),
             retry_after: None,
             causes: Vec::new(),
         }
@@ -104,9 +103,8 @@ impl Problem {
     }
 
     /// Adds the causes, which are for the log alone.
-    fn because(mut self, error: &dyn Error) -> Problem {
-        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-        self.causes = causes.map(ToString::to_string).collect();
+    fn because(mut self, error: &(dyn Error + 'static)) -> Problem {
+        self.causes = anyhow::Chain::new(error).skip(1).map(ToString::to_string).collect();
         self
     }
 

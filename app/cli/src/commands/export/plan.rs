@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use stella_model::screen::Safe;
 
+use super::super::report::{list, number, text};
 use super::super::{Exit, value};
 use super::request::request;
 use crate::args::PlanArgs;
@@ -30,26 +31,13 @@ pub(crate) fn show(report: Value, context: &Context) -> Result<Exit, Failure> {
     }
     let (table, totals) = (table(&report), totals(&report));
     let outputs = (!list(&report, "outputs").is_empty()).then(|| outputs(&report));
-    let name = report["plan"]["profile"]["name"].as_str().unwrap_or_default().to_owned();
-    let id = report["planHash"].as_str().unwrap_or_default().to_owned();
+    let (name, id) = (text(&report["plan"]["profile"], "name"), text(&report, "planHash"));
     let mut page = Page::one("Plan", Item { name, id, value: report }).table(table);
     if let Some(outputs) = outputs {
         page = page.text("").table(outputs);
     }
     context.print(&page.text(totals))?;
     Ok(Exit::Done)
-}
-
-fn list<'a>(value: &'a Value, member: &str) -> &'a [Value] {
-    value[member].as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-fn number(value: &Value, member: &str) -> u64 {
-    value[member].as_u64().unwrap_or(0)
-}
-
-fn told(value: &Value) -> String {
-    Safe(value.as_str().unwrap_or_default()).to_string()
 }
 
 fn table(report: &Value) -> Table {
@@ -64,8 +52,8 @@ fn table(report: &Value) -> Table {
     ]);
     for set in list(report, "sets") {
         table.row([
-            told(&set["kind"]).into(),
-            told(&set["feed"]).into(),
+            text(set, "kind").into(),
+            text(set, "feed").into(),
             human::count(number(set, "records")).into(),
             human::bytes(number(set, "bytes")).into(),
             human::count(number(set, "parts")).into(),
@@ -89,7 +77,7 @@ fn outputs(report: &Value) -> Table {
             .as_u64()
             .map_or_else(|| "no".to_owned(), |bytes| format!("yes, {}", human::bytes(bytes)));
         table.row([
-            told(&output["adapter"]).into(),
+            text(output, "adapter").into(),
             human::count(number(output, "records")).into(),
             human::bytes(number(output, "sourceBytes")).into(),
             reused.into(),
@@ -113,7 +101,7 @@ fn change(change: &Value) -> String {
             let sign = if records < 0 { '-' } else { '+' };
             format!("changed, net {sign}{}", human::count(records.unsigned_abs()))
         }
-        None => told(change),
+        None => Safe(change.as_str().unwrap_or_default()).to_string(),
     }
 }
 
@@ -141,8 +129,8 @@ fn totals(report: &Value) -> String {
         human::bytes(number(estimate, "bundleBytes")),
         human::bytes(number(estimate, "diskBytes")),
         human::duration(Duration::from_millis(number(estimate, "durationMs"))),
-        told(&plan["asOf"]),
-        told(&plan["redaction"]["name"]),
-        told(&report["planHash"]),
+        text(plan, "asOf"),
+        text(&plan["redaction"], "name"),
+        text(report, "planHash"),
     )
 }

@@ -40,10 +40,7 @@ pub(crate) fn run(command: ProfileCommand, context: &Context) -> Result<Exit, Fa
             context.print(&Page::one("Profile", item(&profile)).text(text))?;
         }
         ProfileCommand::Apply { file, dry_run } => {
-            let client = service::needed(context)?;
-            // What this program can tell needs no server.
-            let profile = validate_profile(&file, clock::now())?;
-            service::profiles::apply(&client, &profile.name, &file, dry_run, context)?;
+            service::profiles::apply(&service::needed(context)?, &file, dry_run, context)?;
         }
         ProfileCommand::History { profile } => {
             service::profiles::history(&service::needed(context)?, &profile, context)?;

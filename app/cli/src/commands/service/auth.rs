@@ -6,8 +6,9 @@ use serde_json::json;
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 
-use super::super::Exit;
-use super::{TOKEN, client, needed, remote, text};
+use super::super::report::text;
+use super::super::{Exit, report};
+use super::{TOKEN, client, needed, remote};
 use crate::args::{AuthCommand, LoginArgs};
 use crate::context::Context;
 use crate::contexts::{Contexts, ServerContext};
@@ -137,8 +138,8 @@ fn whoami(context: &Context) -> Result<(), Failure> {
     let client = needed(context)?;
     let me = client.get("ask who this is", "/me").map_err(remote)?;
     let words = |member: &str| {
-        let items = me[member].as_array().map(Vec::as_slice).unwrap_or_default();
-        let words = items.iter().filter_map(|word| word.as_str()).collect::<Vec<_>>();
+        let words =
+            report::list(&me, member).iter().filter_map(|word| word.as_str()).collect::<Vec<_>>();
         Safe(&words.join(" ")).to_string()
     };
     let told = format!(
@@ -155,8 +156,7 @@ fn whoami(context: &Context) -> Result<(), Failure> {
 
 fn can_i(scope: &str, context: &Context) -> Result<Exit, Failure> {
     let me = needed(context)?.get("ask who this is", "/me").map_err(remote)?;
-    let scopes = me["scopes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let may = scopes.iter().any(|has| *has == scope);
+    let may = report::list(&me, "scopes").iter().any(|has| *has == scope);
     let item = Item {
         name: scope.to_owned(),
         id: scope.to_owned(),

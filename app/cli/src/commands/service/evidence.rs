@@ -10,8 +10,9 @@ use stella_model::screen::Safe;
 use stella_model::{ErrorCode, FeedName};
 use stella_remote::Client;
 
-use super::super::Exit;
-use super::super::feeds::{feed_item, list, summary};
+use super::super::feeds::{feed_item, summary};
+use super::super::report::{list, number};
+use super::super::{Exit, feeds};
 use super::{items, remote, segment};
 use crate::args::{IngestArgs, YesNo};
 use crate::context::Context;
@@ -42,7 +43,7 @@ pub(crate) fn ingest(
     tell("dryRun", args.dry_run.then(|| "true".to_owned()));
     let evidence = evidence(&args.paths)?;
     let report = client.ingest(args.feed.as_str(), &told, evidence).map_err(remote)?;
-    let number = |member: &str| human::count(report[member].as_u64().unwrap_or(0));
+    let number = |member: &str| human::count(number(&report, member));
     let summary = format!(
         "Input for feed {}\n  records    {} added, {} updated, {} unchanged, {} vanished\n  \
          documents  {} read{}",
@@ -54,7 +55,7 @@ pub(crate) fn ingest(
         number("documents"),
         if args.dry_run { "; nothing was stored" } else { "" },
     );
-    for change in report["feedChanges"].as_array().into_iter().flatten() {
+    for change in list(&report, "feedChanges") {
         context.warn(change.as_str().unwrap_or_default());
     }
     let quarantined = report["quarantined"].as_object();
@@ -144,13 +145,7 @@ fn archive(paths: &[PathBuf], writer: PipeWriter) -> io::Result<()> {
 /// `feeds list` of a server.
 pub(crate) fn feeds(client: &Client, context: &Context) -> Result<(), Failure> {
     let listed = client.get("list feeds", "/feeds").map_err(remote)?;
-    context.print(&list(items(&listed)))
-}
-
-/// How many records a feed of an answer holds, of all kinds.
-pub(super) fn records(feed: &Value) -> u64 {
-    let kinds = feed["records"].as_object();
-    kinds.into_iter().flat_map(|by| by.values()).filter_map(Value::as_u64).sum()
+    context.print(&feeds::list(items(&listed)))
 }
 
 /// `feeds show` of a server.

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use stella_model::FeedName;
 use stella_remote::{Client, RemoteError};
 
-use super::super::feeds::feed_item;
-use super::evidence::records;
-use super::{items, needed_since, order, remote, text};
+use super::super::feeds::{feed_item, kinds};
+use super::super::report::text;
+use super::{items, needed_since, order, remote};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Column, Item, Page, Table, human};
@@ -34,7 +34,7 @@ pub(crate) fn list(context: &Context) -> Result<(), Failure> {
     for feed in feeds {
         table.row([
             text(feed, "name").into(),
-            human::count(records(feed)).into(),
+            human::count(kinds(feed).iter().map(|(_, records)| records).sum()).into(),
             text(feed, "licence").into(),
             if feed["subscribed"] == Value::Bool(true) { "yes" } else { "no" }.into(),
             text(feed, "lastIngest").into(),

@@ -16,6 +16,7 @@ use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 use stella_remote::{Client, Credentials, RemoteError};
 
+use super::report::list;
 use crate::context::Context;
 use crate::contexts::Contexts;
 use crate::error::Failure;
@@ -93,14 +94,9 @@ pub(crate) fn refuse_server(command: &str, context: &Context) -> Result<(), Fail
         .hint("add --local if the store of this machine is meant"))
 }
 
-/// Text of an answer, made safe for a terminal.
-pub(super) fn text(value: &Value, member: &str) -> String {
-    Safe(value[member].as_str().unwrap_or_default()).to_string()
-}
-
 /// What an answer lists.
 pub(super) fn items(listed: &Value) -> &[Value] {
-    listed["items"].as_array().map(Vec::as_slice).unwrap_or_default()
+    list(listed, "items")
 }
 
 /// A run of an answer.

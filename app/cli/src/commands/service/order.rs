@@ -6,6 +6,7 @@ use stella_remote::{Client, RemoteError};
 
 use super::super::Exit;
 use super::super::export::{refuse_inside_bundle_or_store, selection, show_plan};
+use super::super::report::text;
 use super::{item, remote, segment, watch};
 use crate::args::{DownloadTrust, PlanArgs, RunArgs, ScopeArgs, SelectArgs};
 use crate::commands::service::download;
@@ -86,7 +87,8 @@ pub(crate) fn run(client: &Client, args: RunArgs, context: &Context) -> Result<E
     if args.signing.key.is_some() || args.signing.unsigned_for_testing {
         let message = "a server signs with the key of the tenant";
         return Err(Failure::new(ErrorCode::Usage, message).hint(
-            "leave --key and --unsigned-for-testing out; --trusted-key names the public key by which the bundle is believed",
+            "leave --key and --unsigned-for-testing out; --trusted-key names the public key by which \
+             the bundle is believed",
         ));
     }
     let order = order(&args.profile, &args.scope, args.select)?;
@@ -108,7 +110,7 @@ pub(crate) fn run(client: &Client, args: RunArgs, context: &Context) -> Result<E
     if !args.watch && !wants_bundle {
         context.print(
             &Page::one("Run", item(&run))
-                .text(format!("Run {id}  {}  accepted", super::text(&run, "profile"))),
+                .text(format!("Run {id}  {}  accepted", text(&run, "profile"))),
         )?;
         context.hint(&format!("Next:  stella export watch {id}"));
         return Ok(Exit::Done);

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use stella_engine::{ProfileSource, find_profile};
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 use stella_remote::Client;
 
-use super::{items, order, remote, segment, text};
+use super::super::report::{number, text};
+use super::{items, order, remote, segment};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Column, Item, Page, Table};
@@ -55,7 +57,6 @@ pub(crate) fn show(client: &Client, name: &str, context: &Context) -> Result<(),
 /// `export profile apply`: the file becomes the profile of its name, unless it is that already.
 pub(crate) fn apply(
     client: &Client,
-    name: &str,
     file: &Path,
     dry_run: bool,
     context: &Context,
@@ -64,12 +65,14 @@ pub(crate) fn apply(
         let message = format!("cannot read {}", file.display());
         Failure::new(ErrorCode::of_reading(error.kind()), message).because(&error)
     })?;
-    let path = format!("/profiles/{}", segment("profile", name)?);
+    // Whether it is a profile at all can be told here; the rest is for the server to judge.
+    let name = find_profile(&ProfileSource::Document(document.clone()))?.name;
+    let path = format!("/profiles/{}", segment("profile", &name)?);
     let before = match client.get("read the profile", &path) {
         Err(error) if error.code() == ErrorCode::NotFound => Value::Null,
         before => before.map_err(remote)?,
     };
-    let seen = before["revision"].as_u64().unwrap_or(0);
+    let seen = number(&before, "revision");
     if before["document"].as_str() == Some(&document) {
         let told = format!("Profile {name} is that already, revision {seen}");
         return context.print(&Page::one("Profile", item(&before)).text(told));
@@ -111,8 +114,7 @@ pub(crate) fn history(client: &Client, name: &str, context: &Context) -> Result<
 pub(crate) fn delete(client: &Client, name: &str, context: &Context) -> Result<(), Failure> {
     let name = segment("profile", name)?;
     let path = format!("/profiles/{name}");
-    let seen = client.get("read the profile", &path).map_err(remote)?;
-    let seen = seen["revision"].as_u64().unwrap_or(0);
+    let seen = number(&client.get("read the profile", &path).map_err(remote)?, "revision");
     context.confirm(&format!("delete the profile {name}, revision {seen}"))?;
     order::change(|key| client.delete_revision("delete the profile", &path, key, seen))?;
     let told =

@@ -5,7 +5,8 @@ use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 
 use super::super::Exit;
-use super::{item, items, needed, order, remote, segment, text, watch};
+use super::super::report::{number, text};
+use super::{item, items, needed, order, remote, segment, watch};
 use crate::args::{CancelArgs, RetryArgs, StatusArgs};
 use crate::context::Context;
 use crate::error::Failure;
@@ -125,7 +126,7 @@ pub(super) fn summary(run: &Value) -> String {
             line("at", format!("{task}  {stage} {}", done.trim_end()));
         }
         if it["trouble"].is_object() && it["state"] != "done" {
-            let attempt = it["attempt"].as_u64().unwrap_or(0);
+            let attempt = number(it, "attempt");
             let trouble = text(&it["trouble"], "message");
             line("trouble", format!("{task}  attempt {attempt}: {trouble}"));
         }

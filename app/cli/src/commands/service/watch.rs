@@ -9,7 +9,7 @@ use stella_model::ErrorCode;
 use stella_model::screen::Safe;
 use stella_remote::{Client, RemoteError};
 
-use super::super::Exit;
+use super::super::{Exit, report};
 use super::{item, remote, runs, segment};
 use crate::args::ProgressMode;
 use crate::context::Context;
@@ -166,14 +166,13 @@ fn update(event: &Value) -> Option<StageUpdate> {
 
 /// An event as a line for people; none for those that say what others say.
 fn line(event: &Value) -> Option<String> {
-    let text = |member: &str| Safe(event[member].as_str().unwrap_or_default()).to_string();
+    let text = |member: &str| report::text(event, member);
     let failure = |failure: &Value| {
-        let told = |member: &str| Safe(failure[member].as_str().unwrap_or_default()).to_string();
-        format!("{} [{}]", told("message"), told("code"))
+        format!("{} [{}]", report::text(failure, "message"), report::text(failure, "code"))
     };
     Some(match event["type"].as_str()? {
         "planned" => {
-            let sets = event["snapshot"]["sets"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let sets = report::list(&event["snapshot"], "sets");
             let records = sets.iter().filter_map(|set| set["records"].as_u64()).sum();
             let sets = human::counted(sets.len() as u64, "set");
             format!("  plan            {sets}, {}", human::counted(records, "record"))
