@@ -240,6 +240,7 @@ fn a_bundle_in_the_depot_is_served_as_the_tar_that_one_command_writes() {
     let mut served = Vec::new();
     tar.reader(0..tar.size()).read_to_end(&mut served).expect("reads");
     assert!(served == written, "{} and {} bytes", served.len(), written.len());
+    assert_eq!(bundle.record().tar, Digest::of(&written));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! `--demo`: a service to try, on sample evidence, that leaves nothing behind.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -13,12 +12,26 @@ use stella_seal::Algorithm;
 use tempfile::TempDir;
 
 use crate::arguments::{Serve, Usage, Work};
+use crate::output;
 use crate::service::{now, random};
 
 /// The samples of the repository.
 #[derive(RustEmbed)]
 #[folder = "../../samples/"]
 struct Samples;
+
+/// The feeds of the samples and their folders, as the README of the samples has them.
+const FEEDS: [(&str, &[&str]); 9] = [
+    ("npm", &["advisories/npm"]),
+    ("pypi", &["advisories/pypi"]),
+    ("maven", &["advisories/maven"]),
+    ("go", &["advisories/go"]),
+    ("crates.io", &["advisories/crates.io"]),
+    ("rubygems", &["advisories/rubygems"]),
+    ("debian", &["advisories/debian"]),
+    ("alpine", &["advisories/alpine"]),
+    ("acme", &["vex", "sbom", "findings"]),
+];
 
 /// The signing key.
 const KEY: &str = "demo-1";
@@ -56,7 +69,7 @@ impl Demo {
         serve
     }
 
-    /// Takes the samples in: a feed for each of their folders.
+    /// Takes the samples in.
     pub(crate) fn ingest(&self) -> anyhow::Result<()> {
         let begun = std::time::Instant::now();
         let samples = self.folder.path().join("samples");
@@ -70,10 +83,10 @@ impl Demo {
         let store = Store::at(self.folder.path());
         let now = Instant::from_unix_seconds(now().0 / 1000).context("no time can be told")?;
         let (mut feeds, mut records) = (0, 0);
-        for feed in ["advisories", "findings", "sbom", "vex"] {
+        for (feed, folders) in FEEDS {
             let request = IngestRequest {
                 feed: FeedSpec::named(feed.parse()?),
-                paths: vec![samples.join(feed)],
+                paths: folders.iter().map(|folder| samples.join(folder)).collect(),
                 mode: IngestMode::Merge,
                 threads: 2,
                 dry_run: false,
@@ -84,22 +97,22 @@ impl Demo {
             records += report.summary.records.values().sum::<u64>();
         }
         let seconds = begun.elapsed().as_secs_f64();
-        println!("Sample data  {feeds} feeds, {records} records loaded in {seconds:.1} s");
-        Ok(())
+        output::line(format_args!(
+            "Sample data  {feeds} feeds, {records} records loaded in {seconds:.1} s"
+        ))
     }
 
     /// Says what to type next.
     pub(crate) fn explain(&self, address: &str, token: &str) -> anyhow::Result<()> {
         let key = self.folder.path().join("keys").join(format!("{KEY}.pub"));
         let key = key.display();
-        println!(
+        output::line(format_args!(
             "In another terminal:\n  \
              export STELLA_SERVER={address} STELLA_TOKEN={token}\n  \
              stella export run json:raw --download --trusted-key {key}\n  \
              stella export verify r-1.json-raw --key {key}\n\
              All of it is gone when this ends (Ctrl-C)."
-        );
-        std::io::stdout().flush().context("cannot write to standard output")
+        ))
     }
 }
 
@@ -113,4 +126,18 @@ pub(crate) fn wanted(work: &Work, demo: bool) -> anyhow::Result<bool> {
         return Err(Usage::new(what).into());
     }
     Ok(demo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_is_in_one_feed() {
+        let folders = || FEEDS.iter().flat_map(|(_, folders)| *folders);
+        for name in Samples::iter().filter(|name| name != "README.md") {
+            let of = folders().filter(|folder| Path::new(&*name).starts_with(folder)).count();
+            assert_eq!(of, 1, "{name}");
+        }
+    }
 }

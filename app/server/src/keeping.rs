@@ -17,6 +17,7 @@ use stella_model::{Digest, DigestBuilder, TenantId};
 use stella_run::Millis;
 use tokio::runtime::Runtime;
 
+use crate::output;
 use crate::place::Place;
 use crate::service::{Service, depot_store, now};
 use crate::telemetry::{CollectionFigures, ScrubFigures, start_log, text_of};
@@ -337,13 +338,16 @@ pub(crate) fn scrub(arguments: &Scrub) -> anyhow::Result<()> {
     for tenant in runtime.block_on(catalog.tenants())? {
         let roots = roots(runtime.block_on(catalog.needed(&tenant))?);
         let scrubbed = stores(&tenant).depot().scrub(&roots, repair)?;
-        println!("{tenant} {} blobs, {} bytes read", scrubbed.blobs, scrubbed.bytes);
+        let (blobs, bytes) = (scrubbed.blobs, scrubbed.bytes);
+        output::line(format_args!("{tenant} {blobs} blobs, {bytes} bytes read"))?;
         found.blobs.inc_by(i64::try_from(scrubbed.blobs).unwrap_or(i64::MAX));
         found.bytes.inc_by(i64::try_from(scrubbed.bytes).unwrap_or(i64::MAX));
-        scrubbed.damaged.iter().for_each(|one| println!("{}", line(&tenant, one)));
+        for one in &scrubbed.damaged {
+            output::line(format_args!("{}", line(&tenant, one)))?;
+        }
         let runs = newest_runs(&catalog, &tenant, scrubbed.bundles);
         for (run, bundle) in runtime.block_on(runs)? {
-            println!("{tenant} r-{run} made bundle sha256:{bundle}");
+            output::line(format_args!("{tenant} r-{run} made bundle sha256:{bundle}"))?;
         }
         damaged += scrubbed.damaged.len();
     }

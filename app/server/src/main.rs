@@ -3,7 +3,6 @@
 //! The place where implementations are chosen: which database has the catalog and the ledger, where
 //! the depot is, who signs.
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "a program of the terminal: what it says at its start is for whoever started it"
 )]
@@ -19,6 +18,7 @@ mod keeping;
 mod listener;
 mod opened;
 mod operator;
+mod output;
 mod place;
 mod pull;
 mod remembered;
@@ -50,6 +50,5 @@ fn main() -> ExitCode {
 }
 
 fn print_openapi() -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(&api::document())?);
-    Ok(())
+    output::line(format_args!("{}", serde_json::to_string_pretty(&api::document())?))
 }

@@ -2,7 +2,9 @@
 //!
 //! Its tar is laid out once, in stretches: each large file is one and goes out as it is; what lies
 //! between two of them, headers and small files, is put together in pieces that are kept for a while.
+//! One that is fetched again and again is laid into one file.
 
+mod laid;
 mod rest;
 
 use std::fs::File;
@@ -20,6 +22,7 @@ use crate::api::Problem;
 use crate::descriptors;
 use crate::listener::direct::{LARGEST, is_in_memory, read_from_memory};
 
+pub(crate) use self::laid::Laid;
 pub(crate) use self::rest::{Of, Rest};
 
 /// Bytes that are read at once, or put together.
@@ -41,13 +44,14 @@ const MOMENT: Duration = Duration::from_secs(1);
 pub(crate) struct Room {
     files: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    laid: Arc<Semaphore>,
 }
 
 impl Default for Room {
     fn default() -> Room {
         let files = usize::try_from(descriptors::quarter().min(FILES)).unwrap_or(0);
-        let (files, bytes) = (Arc::new(Semaphore::new(files)), Arc::new(Semaphore::new(BYTES)));
-        Room { files, bytes }
+        let room = |most| Arc::new(Semaphore::new(most));
+        Room { files: room(files), bytes: room(BYTES), laid: room(laid::MOST) }
     }
 }
 
@@ -59,6 +63,8 @@ pub(crate) struct Opened {
     layout: Vec<Stretch>,
     /// What is kept of each stretch.
     kept: Vec<Mutex<Option<Kept>>>,
+    /// All of it, if it was worth being laid into one file.
+    laid: Arc<Laid>,
     room: Arc<Room>,
     /// Whether another one is open in its place, so that it keeps nothing.
     is_left: AtomicBool,
@@ -114,16 +120,36 @@ fn layout(tar: &VirtualTar) -> Vec<Stretch> {
 }
 
 impl Opened {
-    /// A bundle of a depot.
+    /// A bundle of a depot, of which some may be open already.
     pub(crate) fn new(
         depot: Depot,
         bundle: KeptBundle,
+        laid: Arc<Laid>,
         room: Arc<Room>,
     ) -> Result<Opened, Problem> {
         let tar = VirtualTar::new(depot.clone(), bundle.record()).map_err(Problem::internal)?;
         let layout = layout(&tar);
         let kept = layout.iter().map(|_| Mutex::default()).collect();
-        Ok(Opened { depot, bundle, tar, layout, kept, room, is_left: AtomicBool::new(false) })
+        let is_left = AtomicBool::new(false);
+        Ok(Opened { depot, bundle, tar, layout, kept, laid, room, is_left })
+    }
+
+    /// Whether the tar lies in one file, so that it is there whatever becomes of the depot.
+    pub(crate) fn is_laid(&self) -> bool {
+        self.laid.file().is_some()
+    }
+
+    /// Counts bytes of the tar that somebody begins to fetch; whether it is to be laid into one file
+    /// now, which is said once.
+    pub(crate) fn is_asked_for(&self, bytes: u64) -> bool {
+        self.laid.is_due(bytes, self.tar.size())
+    }
+
+    /// Lays the tar into one file, which whoever fetches it goes on with. Nothing depends on it.
+    pub(crate) fn lay(&self) {
+        if let Err(error) = self.laid.make(self, &self.room.laid) {
+            tracing::warn!(%error, "a bundle that is fetched often could not be laid into one file");
+        }
     }
 
     /// Lets go of what it keeps, for good. Whoever still fetches it does without.
@@ -269,8 +295,9 @@ mod tests {
             let name = format!("file-{number:03}").parse().expect("a name");
             BundleFile { name, stored: depot.put_blob(&bytes).expect("keeps") }
         });
-        let bundle = KeptBundle::new(depot.clone(), BundleRecord { files: files.collect() });
-        let opened = Opened::new(depot, bundle, Arc::default()).expect("is small");
+        let record = BundleRecord::new(&depot, files.collect()).expect("is whole");
+        let bundle = KeptBundle::new(depot.clone(), record);
+        let opened = Opened::new(depot, bundle, Arc::default(), Arc::default()).expect("is small");
         let mut all = Vec::new();
         opened.tar.reader(0..u64::MAX).read_to_end(&mut all).expect("reads");
         (Arc::new(opened), all)
@@ -350,6 +377,49 @@ mod tests {
         assert!(again(0..u64::MAX).is_none_or(|bytes| bytes == all));
         let end = opened.layout[0].size;
         assert_eq!(again(0..end).expect("is kept"), all[..end as usize]);
+    }
+
+    #[test]
+    fn what_is_fetched_again_comes_from_one_file() {
+        let dir = stella_testkit::temp_dir();
+        let (opened, all) = bundle(dir.path(), 90);
+        let size = all.len() as u64;
+        let asked = [size - 1, 1, 1, size, size];
+        assert_eq!(
+            asked.map(|bytes| opened.is_asked_for(bytes)),
+            [false, false, true, false, false]
+        );
+        // Whoever is in the middle of it goes on with the file.
+        let mut rest = Rest::new(opened.clone(), Of::Tar, 0..u64::MAX, None);
+        let first = rest.read().expect("reads");
+        opened.lay();
+        std::fs::remove_dir_all(dir.path()).expect("is there");
+        let mut bytes = first.to_vec();
+        while !rest.is_over() {
+            bytes.extend(rest.read().expect("reads"));
+        }
+        assert!(bytes == all);
+        for wait in [Wait::ForDisks, Wait::No] {
+            for range in [0..u64::MAX, 1..size - 1, size / 2..size / 2 + 9, size - 1..size] {
+                let expected = &all[range.start as usize..range.end.min(size) as usize];
+                assert!(read(&opened, range.clone(), wait) == expected, "{range:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_was_sealed_is_laid_and_only_where_there_is_room() {
+        let dir = stella_testkit::temp_dir();
+        let (opened, _) = bundle(dir.path(), 0);
+        let none = Arc::new(Semaphore::new(0));
+        opened.laid.make(&opened, &none).expect("goes without");
+        assert!(opened.laid.file().is_none());
+        let stored = opened.record().files[1].stored;
+        let path = opened.depot.blob_path(&stored.digest);
+        stella_testkit::overwrite(&path, vec![7; stored.size as usize]);
+        opened.laid.make(&opened, &opened.room.laid).expect_err("is another");
+        assert!(opened.laid.file().is_none());
+        assert_eq!(opened.room.laid.available_permits(), laid::MOST);
     }
 
     #[test]

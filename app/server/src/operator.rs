@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::access::Scope;
 use crate::arguments::OfTenant;
+use crate::output;
 use crate::place::Place;
 use crate::serve::migrate;
 use crate::service::{now, random};
@@ -75,13 +76,12 @@ pub(crate) fn add_tenant(new: &OfTenant) -> anyhow::Result<()> {
         migrate(&new.place)?;
     }
     match with_catalog(&new.place, async |catalog| first_token(catalog, &new.name).await)? {
-        Some(token) => println!("Token of the administrator, shown this once: {token}"),
-        None => println!(
+        Some(token) => show(&token),
+        None => output::line(format_args!(
             "The tenant {0} is there and has had tokens; export-center token {0} makes one more.",
             new.name
-        ),
+        )),
     }
-    Ok(())
 }
 
 /// `export-center token`.
@@ -90,10 +90,12 @@ pub(crate) fn add_token(of: &OfTenant) -> anyhow::Result<()> {
         find(catalog, &of.name).await?;
         token(catalog, &of.name, "made by the operator").await
     })?;
-    if let Some(token) = token {
-        println!("Token of the administrator, shown this once: {token}");
-    }
-    Ok(())
+    token.map_or(Ok(()), |token| show(&token))
+}
+
+/// Shows a token of an administrator.
+pub(crate) fn show(token: &str) -> anyhow::Result<()> {
+    output::line(format_args!("Token of the administrator, shown this once: {token}"))
 }
 
 /// `export-center quota`.
@@ -112,11 +114,15 @@ pub(crate) fn set_quota(new: &NewQuota) -> anyhow::Result<()> {
         Ok(wanted)
     })?;
     let told = |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), |n| n.to_string());
-    println!("concurrent runs  {}", told(quota.concurrent_runs));
-    println!("queued runs      {}", told(quota.queued_runs));
-    println!("bytes per day    {}", told(quota.bytes_per_day));
-    println!("stored bytes     {}", told(quota.stored_bytes));
-    Ok(())
+    let limits = [
+        ("concurrent runs", quota.concurrent_runs),
+        ("queued runs", quota.queued_runs),
+        ("bytes per day", quota.bytes_per_day),
+        ("stored bytes", quota.stored_bytes),
+    ];
+    limits
+        .iter()
+        .try_for_each(|(of, limit)| output::line(format_args!("{of:<16} {}", told(*limit))))
 }
 
 impl NewQuota {

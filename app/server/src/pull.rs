@@ -11,6 +11,7 @@ use stella_model::{FeedName, Instant, TenantId};
 use stella_remote::{Client, Credentials};
 
 use crate::operator::{entry, find, with_catalog};
+use crate::output;
 use crate::place::Place;
 use crate::service::now;
 
@@ -92,16 +93,16 @@ pub(crate) fn run(args: &Pull) -> anyhow::Result<()> {
         Ok(catalog.audit(&args.tenant, &entry, now()).await?)
     })?;
     let report = pull(&store, &client, &request, &Troubles, &Cancel::new())?;
-    print(&report);
-    Ok(())
+    print(&report)
 }
 
-fn print(report: &PullReport) {
-    println!("{} at sequence {}", report.server, report.sequence);
+fn print(report: &PullReport) -> anyhow::Result<()> {
+    output::line(format_args!("{} at sequence {}", report.server, report.sequence))?;
     for feed in &report.feeds {
-        println!(
+        output::line(format_args!(
             "{}: {} added, {} updated, {} removed; {} records",
             feed.feed, feed.added, feed.updated, feed.removed, feed.records
-        );
+        ))?;
     }
+    Ok(())
 }

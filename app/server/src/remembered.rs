@@ -13,7 +13,7 @@ use stella_run::{Bundle, RunKey};
 use tokio::sync::OnceCell;
 
 use crate::access::Known;
-use crate::opened::{Opened, Room};
+use crate::opened::{Laid, Opened, Room};
 
 /// How long what another process may change is believed: that a token was not revoked, and that a
 /// bundle was not released.
@@ -21,6 +21,9 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 /// How long a bundle stays open. What it consists of never changes, but it may be mended.
 const OPEN: Duration = Duration::from_secs(60);
+
+/// How long the tar of a bundle lies in one file that nobody opened anew.
+const LAID: Duration = Duration::from_secs(120);
 
 /// How long somebody who fetches a bundle still fetches it, for the audit log.
 const FETCHING: Duration = Duration::from_secs(3600);
@@ -52,6 +55,9 @@ pub(crate) struct Remembered {
     pub(crate) bundles: Cache<RunKey, Bundle>,
     /// Bundles by the digest of all their files.
     pub(crate) opened: Cache<(TenantId, Digest), Arc<Opened>>,
+    /// The same bundles as one file each. They were held against their digests: nothing of them has to
+    /// be mended.
+    pub(crate) laid: Cache<(TenantId, Digest), Arc<Laid>>,
     /// What they may keep.
     pub(crate) room: Arc<Room>,
     /// Who fetches what, and its number in the audit log, once that has it.
@@ -76,6 +82,7 @@ impl Default for Remembered {
                 .time_to_live(OPEN)
                 .eviction_listener(|_, opened: Arc<Opened>, _| opened.leave())
                 .build(),
+            laid: Cache::builder().max_capacity(BUNDLES).time_to_idle(LAID).build(),
             room: Arc::default(),
             fetching: cache(MANY, FETCHING),
         }
@@ -89,6 +96,7 @@ impl Remembered {
         self.callers.run_pending_tasks();
         self.bundles.run_pending_tasks();
         self.opened.run_pending_tasks();
+        self.laid.run_pending_tasks();
         self.fetching.run_pending_tasks();
     }
 }

@@ -1,7 +1,7 @@
 //! Starting, serving, and stopping in good order.
 
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,8 @@ use crate::arguments::{Serve, Usage, Work};
 use crate::demo::{self, Demo};
 use crate::end::End;
 use crate::listener::Places;
-use crate::operator::first_token;
+use crate::operator::{self, first_token};
+use crate::output;
 use crate::place::Place;
 use crate::remembered::Remembered;
 use crate::service::Service;
@@ -73,11 +74,11 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     let token = runtime.block_on(first_token(&service.catalog, &TenantId::local()))?;
     let version = stella_model::PRODUCT_VERSION;
     match (&demo, token) {
-        (None, Some(token)) => println!("Token of the administrator, shown this once: {token}"),
+        (None, Some(token)) => operator::show(&token)?,
         (Some(demo), Some(token)) => {
             let what = "demo: sample data, one tenant, key made for this run";
             let address = format!("{scheme}://{address}");
-            println!("Export Center {version}   {address}   ({what})");
+            output::line(format_args!("Export Center {version}   {address}   ({what})"))?;
             demo.ingest()?;
             demo.explain(&address, &token)?;
         }
@@ -85,9 +86,8 @@ pub(crate) fn serve(arguments: &Serve) -> anyhow::Result<()> {
     }
     let end = End::new(&runtime, &arguments.work)?;
     if demo.is_none() {
-        println!("Export Center {version}   {scheme}://{address}{BASE}");
+        output::line(format_args!("Export Center {version}   {scheme}://{address}{BASE}"))?;
     }
-    std::io::stdout().flush().context("cannot write to standard output")?;
     let places = Places::new();
     serve_operations(&runtime, &service, &arguments.work, places.clone())?;
     hear(&runtime, &service, &place.catalog()?);
@@ -192,8 +192,7 @@ fn serve_operations(
     let Some(address) = work.operations_listen else { return Ok(()) };
     let listener = listen(runtime, address)?;
     let address = listener.local_addr().context("cannot tell where it listens")?;
-    println!("Figures   http://{address}/metrics");
-    std::io::stdout().flush().context("cannot write to standard output")?;
+    output::line(format_args!("Figures   http://{address}/metrics"))?;
     let router = operations(service.clone());
     let never = std::future::pending();
     runtime.spawn(listener::serve(listener, None, router, places, never, Duration::ZERO));

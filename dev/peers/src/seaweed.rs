@@ -2,11 +2,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long the server may take to answer.
 const START: Duration = Duration::from_secs(60);
+
+/// How often it is started: somebody may have taken a port that was free.
+const TRIES: usize = 3;
 
 /// The version in the table.
 const VERSION: &str = "4.48";
@@ -43,6 +47,16 @@ impl SeaweedFs {
     #[must_use]
     pub fn start() -> Option<SeaweedFs> {
         let program = crate::program("weed", VERSION)?;
+        for _ in 0..TRIES {
+            let mut weed = SeaweedFs::launch(&program);
+            if weed.has_bucket() {
+                return Some(weed);
+            }
+        }
+        panic!("weed ended at once, {TRIES} times");
+    }
+
+    fn launch(program: &Path) -> SeaweedFs {
         let folder = tempfile::Builder::new().prefix("stella-weed-").tempdir();
         let folder = folder.expect("a temporary folder");
         let config = folder.path().join("s3.json");
@@ -63,13 +77,11 @@ impl SeaweedFs {
         serve.arg(format!("-dir={}", folder.path().display())).current_dir(folder.path());
         serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let server = serve.spawn().expect("setpriv and weed");
-        let mut weed = SeaweedFs { server, s3: ports[6], filer: ports[4], folder };
-        weed.await_bucket();
-        Some(weed)
+        SeaweedFs { server, s3: ports[6], filer: ports[4], folder }
     }
 
-    /// Waits until everything answers, and makes the bucket.
-    fn await_bucket(&mut self) {
+    /// Waits until everything answers, and makes the bucket; whether it did not end before.
+    fn has_bucket(&mut self) -> bool {
         let begin = Instant::now();
         let folder = format!("/buckets/{}/", SeaweedFs::BUCKET);
         loop {
@@ -80,10 +92,11 @@ impl SeaweedFs {
                 && self.ask("PUT", &format!("{folder}tried"), b"x").is_some_and(|(s, _)| s < 300)
             {
                 self.remove("tried");
-                return;
+                return true;
             }
-            let ended = self.server.try_wait().expect("a child of ours");
-            assert!(ended.is_none(), "weed ended at once: {ended:?}");
+            if self.server.try_wait().expect("a child of ours").is_some() {
+                return false;
+            }
             assert!(begin.elapsed() < START, "weed does not answer");
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -8,7 +8,7 @@ use stella_manifest::sort_for_carrier;
 use stella_model::{Digest, DigestBuilder, PartName};
 use stella_verify::{BundleFiles, CarrierFault, FileEntry};
 
-use crate::{Depot, DepotError, Kept, StoredFile};
+use crate::{Depot, DepotError, Kept, StoredFile, VirtualTar};
 
 /// A file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,9 +26,23 @@ pub struct BundleFile {
 pub struct BundleRecord {
     /// The files, sorted by name.
     pub files: Vec<BundleFile>,
+    /// SHA-256 of the bundle as one tar, as [`VirtualTar`] serves it.
+    pub tar: Digest,
 }
 
 impl BundleRecord {
+    /// A bundle of files that are in the depot, sorted by name. Reads every byte of them.
+    ///
+    /// # Errors
+    /// [`DepotError`] with [`ErrorCode::DigestMismatch`](stella_model::ErrorCode) if a file is missing
+    /// or no longer what it was, and if one is too large for a tar.
+    pub fn new(depot: &Depot, files: Vec<BundleFile>) -> Result<BundleRecord, DepotError> {
+        let mut record = BundleRecord { files, tar: Digest::EMPTY };
+        let tar = VirtualTar::new(depot.clone(), &record).map_err(DepotError::too_large)?;
+        record.tar = tar.digest()?;
+        Ok(record)
+    }
+
     /// Names the bundle: equal names and bytes of files give equal identities, others give others. The
     /// bundle is kept under it.
     #[must_use]

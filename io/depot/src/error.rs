@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
+use stella_manifest::tar::TooLarge;
 use stella_model::ErrorCode;
 
 /// What could not be done in the depot.
@@ -30,6 +31,25 @@ impl DepotError {
     pub(crate) fn damaged(attempt: &'static str, what: String, how: &'static str) -> DepotError {
         let source = io::Error::new(io::ErrorKind::InvalidData, how).into();
         DepotError { attempt, what, code: ErrorCode::DigestMismatch, source }
+    }
+
+    /// That something does not have the bytes that its name tells.
+    pub(crate) fn other_bytes(attempt: &'static str, what: String) -> DepotError {
+        DepotError::damaged(attempt, what, "it does not have the bytes that its name tells")
+    }
+
+    /// Says of which file something could not be read, unless that is told already.
+    pub(crate) fn of_reading(path: &Path) -> impl FnOnce(io::Error) -> DepotError {
+        move |error| match error.downcast::<DepotError>() {
+            Ok(told) => told,
+            Err(error) => failed("read", path)(error),
+        }
+    }
+
+    /// That a file does not fit into a tar.
+    pub(crate) fn too_large(source: TooLarge) -> DepotError {
+        let (what, code) = (source.name.to_string(), ErrorCode::Usage);
+        DepotError { attempt: "make a tar with", what, code, source: source.into() }
     }
 
     /// That a bucket did not do what it was asked. Where it is, is left out: who is told of a run that

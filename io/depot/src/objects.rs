@@ -127,7 +127,7 @@ impl Objects {
         file.read_to_end(&mut bytes).map_err(failed("read", path))?;
         let found = StoredFile::of(&bytes);
         if found != *blob {
-            return Err(other_bytes("store", path.display().to_string()));
+            return Err(DepotError::other_bytes("store", path.display().to_string()));
         }
         let payload = PutPayload::from(bytes);
         let (store, to, first) = (self.bucket.store.clone(), self.path(name), payload.clone());
@@ -173,7 +173,7 @@ impl Objects {
             upload.send(piece).map_err(failed_here())?;
         }
         if (StoredFile { digest: digest.finish(), size }) != *blob {
-            return Err(other_bytes("store", path.display().to_string()));
+            return Err(DepotError::other_bytes("store", path.display().to_string()));
         }
         upload.finish().map_err(failed_here())
     }
@@ -413,8 +413,4 @@ async fn whole(
         tries += 1;
         tokio::time::sleep(PAUSE * tries).await;
     }
-}
-
-fn other_bytes(attempt: &'static str, what: String) -> DepotError {
-    DepotError::damaged(attempt, what, "it does not have the bytes that its name tells")
 }

@@ -53,8 +53,7 @@ impl Depot {
         let (name, path) = (blob_name(&blob.digest), self.blob_path(&blob.digest));
         let mut file = self.named_file()?;
         if objects.read(&name, blob.size, &mut file)? != *blob {
-            let how = "it does not have the bytes that its name tells";
-            return Err(DepotError::damaged("read", objects.what(&name), how));
+            return Err(DepotError::other_bytes("read", objects.what(&name)));
         }
         file.flush().map_err(failed("write", &path))?;
         put_in_place(file, &path)

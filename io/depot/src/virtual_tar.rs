@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use stella_manifest::tar::{self, TooLarge};
-use stella_model::Digest;
+use stella_model::{Digest, DigestBuilder};
 
-use crate::{BlobReader, BundleFile, BundleRecord, Depot, StoredFile};
+use crate::{BlobReader, BundleFile, BundleRecord, Depot, DepotError, StoredFile};
 
 /// A tar of a bundle in the depot.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ impl VirtualTar {
     }
 
     /// Names the bytes of the tar: equal tars have equal names, others have others. Not the SHA-256 of
-    /// the bytes, which nobody can tell without reading all of them.
+    /// the bytes, which nobody can tell without reading all of them: see [`digest`](Self::digest).
     #[must_use]
     pub fn identity(&self) -> &Digest {
         &self.identity
@@ -107,6 +107,37 @@ impl VirtualTar {
         let padding = &[0; 512][..tar::padding(stored.size)];
         let padding = computed(begin + stored.size, padding, range);
         computed(at, &header, range).into_iter().chain(content).chain(padding)
+    }
+
+    /// SHA-256 of all bytes. Reads them, and holds every file against its own digest.
+    ///
+    /// # Errors
+    /// [`DepotError`] if a file cannot be read or is no longer what it was.
+    pub fn digest(&self) -> Result<Digest, DepotError> {
+        let mut all = DigestBuilder::new();
+        let mut buffer = vec![0; 128 << 10];
+        for slice in self.slices(0..self.size) {
+            match slice {
+                Slice::Bytes(bytes) => drop(all.bytes(&bytes)),
+                Slice::File { stored, range } => {
+                    let path = self.depot.blob_path(&stored.digest);
+                    let mut file = self.depot.reader(&stored, range);
+                    let mut of_file = DigestBuilder::new();
+                    loop {
+                        let read = file.read(&mut buffer).map_err(DepotError::of_reading(&path))?;
+                        if read == 0 {
+                            break;
+                        }
+                        all.bytes(&buffer[..read]);
+                        of_file.bytes(&buffer[..read]);
+                    }
+                    if of_file.finish() != stored.digest {
+                        return Err(DepotError::other_bytes("read", path.display().to_string()));
+                    }
+                }
+            }
+        }
+        Ok(all.finish())
     }
 
     /// Reads a range of bytes; what lies beyond the end is left out. Holds one slice of it at a time,
@@ -177,7 +208,7 @@ impl Read for TarReader {
 
 #[cfg(test)]
 mod tests {
-    use stella_model::TenantId;
+    use stella_model::{ErrorCode, TenantId};
 
     use super::*;
 
@@ -195,7 +226,9 @@ mod tests {
         }
         all.extend(tar::END);
         files.sort_by(|a, b| a.name.cmp(&b.name));
-        let tar = VirtualTar::new(depot, &BundleRecord { files }).expect("is small");
+        let record = BundleRecord::new(&depot, files).expect("is whole");
+        assert_eq!(record.tar, Digest::of(&all));
+        let tar = VirtualTar::new(depot, &record).expect("is small");
         (tar, all)
     }
 
@@ -242,6 +275,18 @@ mod tests {
         ] {
             assert_ne!(one, name(other), "{other:?}");
         }
+    }
+
+    #[test]
+    fn the_digest_of_a_tar_is_none_of_damaged_files() {
+        let dir = stella_testkit::temp_dir();
+        let (tar, all) = bundle(dir.path(), &[("export.json", 700), ("a", 200_000)]);
+        assert_eq!(tar.digest().expect("is whole"), Digest::of(&all));
+        let path = tar.depot.blob_path(&tar.files[1].1.stored.digest);
+        stella_testkit::overwrite(&path, [7; 200_000]);
+        assert_eq!(tar.digest().expect_err("is another").code(), ErrorCode::DigestMismatch);
+        std::fs::remove_file(&path).expect("is there");
+        assert_eq!(tar.digest().expect_err("is gone").code(), ErrorCode::Io);
     }
 
     #[test]

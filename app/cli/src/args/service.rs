@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use stella_run::Status;
 
 use super::Carrier;
 
@@ -61,13 +63,15 @@ pub(crate) struct StatusArgs {
     /// The run, such as r-17; without one, runs are listed, the newest first
     pub(crate) run: Option<String>,
     /// Only runs of these statuses (repeatable, or separated by commas)
-    #[arg(long, value_name = "STATUS", value_delimiter = ',', conflicts_with = "run")]
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', conflicts_with = "run",
+          value_parser = PossibleValuesParser::new(Status::ALL.map(Status::as_str)))]
     pub(crate) status: Vec<String>,
     /// Only runs of this profile
     #[arg(long, value_name = "PROFILE", conflicts_with = "run")]
     pub(crate) profile: Option<String>,
     /// How many runs are listed
-    #[arg(long, value_name = "N", default_value = "50", conflicts_with = "run")]
+    #[arg(long, value_name = "N", default_value = "50", conflicts_with = "run",
+          value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
 }
 

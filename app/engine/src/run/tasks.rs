@@ -273,7 +273,7 @@ fn bundle_of(export_digest: Digest, kept: &BundleRecord) -> Bundle {
     Bundle { export_digest, files: kept.identity(), bytes: kept.bytes() }
 }
 
-/// Keeps what is not in the depot yet, and gives all files of the bundle.
+/// Keeps what is not in the depot yet, and gives all files of the bundle, each read back.
 fn keep(files: &Files, sealed: Sealed, depot: &Depot) -> Result<BundleRecord, EngineError> {
     let mut kept = Vec::new();
     for (name, bytes) in &sealed.files {
@@ -287,5 +287,5 @@ fn keep(files: &Files, sealed: Sealed, depot: &Depot) -> Result<BundleRecord, En
         kept.push(BundleFile { name: name.clone(), stored });
     }
     kept.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(BundleRecord { files: kept })
+    Ok(BundleRecord::new(depot, kept)?)
 }

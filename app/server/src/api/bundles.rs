@@ -31,7 +31,11 @@ pub(super) async fn kept(
     id: RunId,
 ) -> Result<Arc<Opened>, Problem> {
     let bundle = to_fetch(service, caller, id).await?;
-    let opened = open(service, caller, bundle).await?;
+    let lies_open = service.remembered.opened.get(&(caller.tenant.clone(), bundle.files));
+    let opened = match lies_open.filter(|opened| opened.is_laid()) {
+        Some(opened) => opened,
+        None => open(service, caller, bundle).await?,
+    };
     service.remembered.bundles.insert(runs::key(caller, id), bundle);
     Ok(opened)
 }
@@ -70,8 +74,10 @@ async fn open(service: &Service, caller: &Caller, bundle: Bundle) -> Result<Arc<
     if let Some(opened) = service.remembered.opened.get(&name) {
         return Ok(opened);
     }
-    let opened = Arc::new(Opened::new(depot, kept, service.remembered.room.clone())?);
-    service.remembered.opened.insert(name, opened.clone());
+    let remembered = &service.remembered;
+    let laid = remembered.laid.get_with(name.clone(), Arc::default);
+    let opened = Arc::new(Opened::new(depot, kept, laid, remembered.room.clone())?);
+    remembered.opened.insert(name, opened.clone());
     Ok(opened)
 }
 

@@ -12,6 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
 use futures_util::stream;
 use stella_model::PartName;
 use tokio::sync::OwnedSemaphorePermit;
@@ -31,8 +32,8 @@ struct Content {
     size: u64,
     /// Names its bytes: others have another tag.
     etag: String,
-    /// Their SHA-256, where that is known (RFC 9530).
-    sha256: Option<[u8; 32]>,
+    /// Their SHA-256 (RFC 9530).
+    sha256: [u8; 32],
     opened: Arc<Opened>,
     of: Of,
 }
@@ -54,7 +55,7 @@ pub(crate) async fn tar(
         kind: "application/x-tar",
         size: opened.tar().size(),
         etag: format!("\"{}\"", opened.tar().identity()),
-        sha256: None,
+        sha256: *opened.record().tar.as_bytes(),
         opened,
         of: Of::Tar,
     };
@@ -83,7 +84,7 @@ pub(crate) async fn part(
         kind: "application/octet-stream",
         size: stored.size,
         etag: format!("\"{}\"", stored.digest),
-        sha256: Some(*stored.digest.as_bytes()),
+        sha256: *stored.digest.as_bytes(),
         opened,
         of: Of::File(stored),
     };
@@ -149,13 +150,10 @@ impl Fetch {
         };
         set(&mut response, header::ETAG, &etag);
         set(&mut response, header::ACCEPT_RANGES, "bytes");
-        if let Some(sha256) = sha256 {
-            // Of the whole, also beside a range of it.
-            use base64::Engine as _;
-            let digest = base64::engine::general_purpose::STANDARD.encode(sha256);
-            let name = HeaderName::from_static("repr-digest");
-            set(&mut response, name, &format!("sha-256=:{digest}:"));
-        }
+        // Of the whole, also beside a range of it.
+        let digest = base64::engine::general_purpose::STANDARD.encode(sha256);
+        let name = HeaderName::from_static("repr-digest");
+        set(&mut response, name, &format!("sha-256=:{digest}:"));
         if method == Method::GET && response.status().is_success() {
             let first = || Some(serde_json::json!({ "first": self.what.as_ref()? }).to_string());
             self.caller.fetches(&self.service, self.run.to_string(), first).await?;
@@ -177,6 +175,10 @@ impl Fetch {
             false => {
                 let place = self.service.limits.enter(Place::Download, &self.caller.tenant)?;
                 let outbox = self.outbox.as_ref().map(|Extension(outbox)| outbox.clone());
+                if matches!(content.of, Of::Tar) && content.opened.is_asked_for(size) {
+                    let opened = content.opened.clone();
+                    tokio::task::spawn_blocking(move || opened.lay());
+                }
                 let rest = Rest::new(content.opened, content.of, range, outbox);
                 pieces(Sending { service: self.service.clone(), rest, _place: place })
             }

@@ -24,6 +24,9 @@ use tokio::net::TcpStream;
 /// Most bytes that one stand-in stands for.
 pub(crate) const LARGEST: usize = 1 << 20;
 
+/// Most bytes that one packet carries.
+const PACKET: usize = 64 << 10;
+
 /// What stand-ins are made of. As nobody reads it, it takes addresses and no memory.
 static REGION: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(vec![0; LARGEST]));
 
@@ -210,8 +213,10 @@ impl Direct {
             return self.send_pieces(first.len());
         }
         let before = bytes.iter().position(|bytes| is_stand_in(bytes)).unwrap_or(bytes.len());
-        // What comes before files goes with them.
-        let more = if before < bytes.len() { system::MORE } else { SendFlags::empty() };
+        // What comes before a little goes with it. Before much it goes at once: who waits for it is
+        // awake when the rest comes.
+        let is_little = bytes.get(before).is_some_and(|bytes| bytes.len() <= PACKET);
+        let more = if is_little { system::MORE } else { SendFlags::empty() };
         let flags = SendFlags::NOSIGNAL | more;
         let mut nothing = SendAncillaryBuffer::default();
         Ok(sendmsg(&self.stream, &bytes[..before], &mut nothing, flags)?)

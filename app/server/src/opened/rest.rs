@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -33,14 +34,24 @@ pub(crate) struct Rest {
 
 /// A file that is read.
 struct Reading {
-    stored: StoredFile,
+    what: What,
     /// What is left of it.
     range: Range<u64>,
     /// The file, if this machine has it.
     file: Option<Arc<File>>,
-    /// The stretch that it is, if it is one.
-    number: Option<usize>,
-    reader: Option<BlobReader>,
+}
+
+/// What a file is that is read.
+enum What {
+    /// The whole tar.
+    Laid,
+    /// A stored file.
+    Stored {
+        stored: StoredFile,
+        /// The stretch that it is, if it is one.
+        number: Option<usize>,
+        reader: Option<Box<BlobReader>>,
+    },
 }
 
 impl Rest {
@@ -121,19 +132,24 @@ impl Rest {
             return;
         }
         let opened = &self.opened;
-        let (begin, stored, file, number) = match (self.of, opened.stretch(self.range.start)) {
-            (Of::File(stored), _) => {
-                (0, stored, opened.depot.open_here(&stored).ok().map(Arc::new), None)
+        let stored = |stored, number| What::Stored { stored, number, reader: None };
+        let (begin, size, what, file) = match (self.of, opened.stretch(self.range.start)) {
+            (Of::File(file), _) => {
+                let here = opened.depot.open_here(&file).ok().map(Arc::new);
+                (0, file.size, stored(file, None), here)
             }
-            (Of::Tar, Some((number, Stretch { at, file: Some(stored), .. }))) => {
-                (*at, *stored, opened.file(number, stored), Some(number))
+            (Of::Tar, _) if let Some(laid) = opened.laid.file() => {
+                (0, opened.tar.size(), What::Laid, Some(laid))
+            }
+            (Of::Tar, Some((number, Stretch { at, file: Some(file), .. }))) => {
+                (*at, file.size, stored(*file, Some(number)), opened.file(number, file))
             }
             (Of::Tar, _) => return,
         };
-        let end = self.range.end.min(begin + stored.size);
+        let end = self.range.end.min(begin + size);
         let range = self.range.start - begin..end - begin;
         self.range.start = end;
-        self.file = Some(Reading { stored, range, file, number, reader: None });
+        self.file = Some(Reading { what, range, file });
     }
 
     fn close_file_if_read(&mut self) {
@@ -168,9 +184,9 @@ impl Reading {
     fn piece(&mut self, opened: &Opened, most: u64) -> Option<Piece> {
         let file = self.file.clone()?;
         let range = self.range.start..self.range.start + self.left().min(most);
-        let is_there = match self.number {
-            Some(number) => opened.is_in_memory(number, &file, &range),
-            None => is_in_memory(&file, &range),
+        let is_there = match self.what {
+            What::Stored { number: Some(number), .. } => opened.is_in_memory(number, &file, &range),
+            _ => is_in_memory(&file, &range),
         };
         if !is_there {
             return None;
@@ -192,18 +208,28 @@ impl Reading {
     /// Reads what comes next of it, a [`PIECE`] at most.
     fn read(&mut self, depot: &Depot) -> io::Result<Bytes> {
         let most = self.left().min(PIECE);
-        let make = || depot.reader(&self.stored, self.range.clone());
-        let reader = self.reader.get_or_insert_with(make);
         let mut bytes = Vec::with_capacity(most as usize);
-        let read = reader.take(most).read_to_end(&mut bytes)?;
-        self.range.start += read as u64;
+        match &mut self.what {
+            What::Laid => {
+                let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
+                bytes.resize(most as usize, 0);
+                file.read_exact_at(&mut bytes, self.range.start)?;
+            }
+            What::Stored { stored, reader, .. } => {
+                let make = || Box::new(depot.reader(stored, self.range.clone()));
+                reader.get_or_insert_with(make).take(most).read_to_end(&mut bytes)?;
+            }
+        }
+        self.range.start += bytes.len() as u64;
         Ok(Bytes::from(bytes))
     }
 
     /// Goes on at a byte: what was read by another way is not read again.
     fn pass(&mut self, at: u64) {
         if at > self.range.start {
-            self.reader = None;
+            if let What::Stored { reader, .. } = &mut self.what {
+                *reader = None;
+            }
             self.range.start = at;
         }
     }

@@ -143,7 +143,7 @@ impl OfWorker<'_> {
                 let trace = trace_text(lease.trace);
                 tracing::info!(run = lease.run.number, tenant = %lease.run.tenant,
                     task = %lease.task, attempt = lease.attempt, worker, took_ms,
-                    waited_ms = lease.waited_ms, outcome = ?outcome, why, trace, "task ended");
+                    waited_ms = lease.waited_ms, outcome = outcome.as_str(), why, trace, "task ended");
                 let label = OfTask { task: task_kind(&lease.task), outcome };
                 let seconds = *took_ms as f64 / 1000.0;
                 figures.task_duration.get_or_create(&label).observe(seconds);

@@ -8,6 +8,7 @@ use stella_engine::{Progress, Stage, StageUpdate};
 use stella_model::ErrorCode;
 use stella_run::{Failure, Lease, TaskResult};
 
+use super::figures::Outcome;
 use super::spans::{Span, Spans, span};
 
 /// An attempt at a task, by a worker: a child of the request that asked for the run, wherever that was
@@ -46,14 +47,14 @@ impl<'a> TaskSpan<'a> {
     pub(crate) fn end(mut self, done: &Result<TaskResult, Option<Failure>>) {
         let Some(span) = &mut self.span else { return };
         let outcome = match done {
-            Ok(_) => "done",
-            Err(None) => "given_back",
+            Ok(_) => Outcome::Done,
+            Err(None) => Outcome::GivenBack,
             Err(Some(failure)) => {
                 span.fail(&failure.code);
-                "failed"
+                Outcome::Failed
             }
         };
-        span.say("export_center.outcome", outcome);
+        span.say("export_center.outcome", outcome.as_str());
         self.span = None;
     }
 }
@@ -63,7 +64,7 @@ impl Drop for TaskSpan<'_> {
     fn drop(&mut self) {
         if let Some(span) = &mut self.span {
             span.fail(ErrorCode::Internal.as_str());
-            span.say("export_center.outcome", "failed");
+            span.say("export_center.outcome", Outcome::Failed.as_str());
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
 use reqwest::StatusCode;
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
+use stella_model::Digest;
 
 use crate::server::{Server, ingest, names_in};
 
@@ -20,6 +22,9 @@ pub(crate) fn any_range_of_a_bundle_can_be_fetched() {
     let size = all.body.len();
     assert_eq!((all.status, all.header("content-length")), (200, Some(size.to_string().as_str())));
     assert_eq!(&all.body[..11], b"export.json");
+    let digest = base64::engine::general_purpose::STANDARD.encode(Digest::of(&all.body).as_bytes());
+    let digest = format!("sha-256=:{digest}:");
+    assert_eq!(all.header("repr-digest"), Some(digest.as_str()));
     let head = server.ask("HEAD", "/runs/r-1/bundle.tar", &[], "");
     assert_eq!((head.header("content-length"), head.body.len()), (all.header("content-length"), 0));
     let etag = all.header("etag").expect("a tag").to_owned();
@@ -27,6 +32,8 @@ pub(crate) fn any_range_of_a_bundle_can_be_fetched() {
     let told = format!("bytes 1000-4999/{size}");
     assert_eq!((part.status, part.header("content-range")), (206, Some(told.as_str())));
     assert!(part.body == all.body[1000..5000]);
+    // Of the whole, also beside a range of it.
+    assert_eq!(part.header("repr-digest"), Some(digest.as_str()));
     let tail = get(&[("Range", "bytes=-1500")]);
     assert!(tail.body == all.body[size - 1500..]);
     assert_eq!(get(&[("Range", "bytes=0-0"), ("If-Range", "\"other\"")]).status, 200);

@@ -187,7 +187,7 @@ pub(crate) fn figures_are_told_to_the_operator_alone() {
         &format!("exporter_bundle_bytes_total {}", run["bundleBytes"]),
         "exporter_active_runs 0",
         "exporter_queue_depth 0",
-        r#"exporter_task_duration_seconds_count{task="seal",outcome="Done"} 1"#,
+        r#"exporter_task_duration_seconds_count{task="seal",outcome="done"} 1"#,
         "# EOF",
     ] {
         assert!(text.contains(expected), "{expected}: {text}");

@@ -112,7 +112,8 @@ pub(crate) fn keep_bundle(depot: &Depot, blobs: &[&[u8]]) -> BundleRecord {
         name: format!("file-{index}").parse().expect("a name"),
         stored: depot.put_blob(bytes).expect("keeps"),
     };
-    let record = BundleRecord { files: blobs.iter().enumerate().map(file).collect() };
+    let files = blobs.iter().enumerate().map(file).collect();
+    let record = BundleRecord::new(depot, files).expect("is whole");
     depot.keep(&record.identity(), &record).expect("keeps");
     record
 }
