@@ -24,20 +24,25 @@ const PROVENANCE: &str = "provenance.json";
 /// Largest file of the envelope that is read into memory: a manifest of a hundred thousand parts.
 const LARGEST_ENVELOPE: u64 = 64 << 20;
 
-/// The bundle of a run that has one: looked for, and whether every file of it is there.
+/// The bundle of a run that has one: looked for, and whether every file of it is there. Where it lies in
+/// one file, what was found a moment ago is believed.
 pub(super) async fn kept(
     service: &Service,
     caller: &Caller,
     id: RunId,
 ) -> Result<Arc<Opened>, Problem> {
+    let run = runs::key(caller, id);
+    let lately = service.remembered.bundles.get(&run);
+    let laid = |bundle| opened(service, caller, bundle).filter(|opened| opened.is_laid());
+    if let Some(opened) = lately.as_ref().and_then(laid) {
+        return Ok(opened);
+    }
     let bundle = to_fetch(service, caller, id).await?;
-    let lies_open = service.remembered.opened.get(&(caller.tenant.clone(), bundle.files));
-    let opened = match lies_open.filter(|opened| opened.is_laid()) {
-        Some(opened) => opened,
-        None => open(service, caller, bundle).await?,
-    };
-    service.remembered.bundles.insert(runs::key(caller, id), bundle);
-    Ok(opened)
+    service.remembered.bundles.insert(run, bundle);
+    match laid(&bundle) {
+        Some(opened) => Ok(opened),
+        None => open(service, caller, bundle).await,
+    }
 }
 
 /// As [`kept`], for one of many requests: what was found a moment ago is believed.
@@ -55,10 +60,15 @@ pub(super) async fn kept_lately(
             bundle
         }
     };
-    match service.remembered.opened.get(&(caller.tenant.clone(), bundle.files)) {
+    match opened(service, caller, &bundle) {
         Some(opened) => Ok(opened),
         None => open(service, caller, bundle).await,
     }
+}
+
+/// A bundle of the caller's tenant, if it is open.
+fn opened(service: &Service, caller: &Caller, bundle: &Bundle) -> Option<Arc<Opened>> {
+    service.remembered.opened.get(&(caller.tenant.clone(), bundle.files))
 }
 
 /// Opens a bundle of the caller's tenant, and looks whether every file of it is there.

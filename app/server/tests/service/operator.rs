@@ -77,6 +77,17 @@ pub(crate) fn quotas_are_set_by_the_operator_and_shown_to_the_tenant() {
 }
 
 #[test]
+fn who_stops_reading_what_a_command_says_is_no_reason_to_fail() {
+    let dir = stella_testkit::temp_dir();
+    let mut command = program(dir.path());
+    command.arg("openapi").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("starts");
+    drop(child.stdout.take());
+    let done = child.wait_with_output().expect("ends");
+    assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
+}
+
+#[test]
 fn a_place_that_is_mistyped_or_cannot_be_written_is_named_and_not_made() {
     let dir = stella_testkit::temp_dir();
     let mistyped = dir.path().join("srv").join("exprot-center");
