@@ -1,7 +1,8 @@
 //! File descriptors: who may have how many.
 //!
 //! A quarter is for connections, a quarter for files of bundles that are kept open; a connection that
-//! fetches a bundle may have one more file. The rest is for databases, keys and logs.
+//! fetches a bundle may have one more file. The rest is for databases, keys, logs and the few bundles
+//! that lie in one file.
 
 use std::sync::LazyLock;
 

@@ -45,13 +45,16 @@ pub(crate) struct Room {
     files: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     laid: Arc<Semaphore>,
+    /// Bundles are laid into files one at a time: it keeps a disk busy.
+    laying: Semaphore,
 }
 
 impl Default for Room {
     fn default() -> Room {
         let files = usize::try_from(descriptors::quarter().min(FILES)).unwrap_or(0);
         let room = |most| Arc::new(Semaphore::new(most));
-        Room { files: room(files), bytes: room(BYTES), laid: room(laid::MOST) }
+        let (files, bytes, laid) = (room(files), room(BYTES), room(laid::MOST));
+        Room { files, bytes, laid, laying: Semaphore::new(1) }
     }
 }
 
@@ -134,22 +137,20 @@ impl Opened {
         Ok(Opened { depot, bundle, tar, layout, kept, laid, room, is_left })
     }
 
-    /// Whether the tar lies in one file, so that it is there whatever becomes of the depot.
+    /// Whether the tar lies in one file, so that nothing of it has to be looked for in the depot.
     pub(crate) fn is_laid(&self) -> bool {
         self.laid.file().is_some()
     }
 
-    /// Counts bytes of the tar that somebody begins to fetch; whether it is to be laid into one file
-    /// now, which is said once.
-    pub(crate) fn is_asked_for(&self, bytes: u64) -> bool {
-        self.laid.is_due(bytes, self.tar.size())
-    }
-
     /// Lays the tar into one file, which whoever fetches it goes on with. Nothing depends on it.
     pub(crate) fn lay(&self) {
-        if let Err(error) = self.laid.make(self, &self.room.laid) {
-            tracing::warn!(%error, "a bundle that is fetched often could not be laid into one file");
+        if let Ok(_alone) = self.room.laying.try_acquire()
+            && let Err(error) = self.laid.make(self, &self.room.laid)
+        {
+            let (bundle, error) = (self.tar.identity(), format!("{error:#}"));
+            tracing::error!(%bundle, error, "a bundle could not be laid into one file");
         }
+        self.laid.was_tried();
     }
 
     /// Lets go of what it keeps, for good. Whoever still fetches it does without.
@@ -279,7 +280,7 @@ enum Wait {
 
 #[cfg(test)]
 mod tests {
-    use stella_depot::BundleFile;
+    use stella_depot::{BundleFile, DepotError};
     use stella_model::TenantId;
 
     use super::*;
@@ -295,7 +296,8 @@ mod tests {
             let name = format!("file-{number:03}").parse().expect("a name");
             BundleFile { name, stored: depot.put_blob(&bytes).expect("keeps") }
         });
-        let record = BundleRecord::new(&depot, files.collect()).expect("is whole");
+        let record = BundleRecord::read(&depot, files.collect(), |_| Ok::<_, DepotError>(()));
+        let record = record.expect("is whole");
         let bundle = KeptBundle::new(depot.clone(), record);
         let opened = Opened::new(depot, bundle, Arc::default(), Arc::default()).expect("is small");
         let mut all = Vec::new();
@@ -384,11 +386,12 @@ mod tests {
         let dir = stella_testkit::temp_dir();
         let (opened, all) = bundle(dir.path(), 90);
         let size = all.len() as u64;
-        let asked = [size - 1, 1, 1, size, size];
-        assert_eq!(
-            asked.map(|bytes| opened.is_asked_for(bytes)),
-            [false, false, true, false, false]
-        );
+        let is_due = |sent: [u64; 5]| sent.map(|bytes| opened.laid.is_due(bytes, size));
+        let once = [false, false, true, false, false];
+        assert_eq!(is_due([size - 1, 1, 1, size, size]), once);
+        // Nothing came of it: it is tried again after as much.
+        opened.laid.was_tried();
+        assert_eq!(is_due([1, size - 1, 1, 1, size]), once);
         // Whoever is in the middle of it goes on with the file.
         let mut rest = Rest::new(opened.clone(), Of::Tar, 0..u64::MAX, None);
         let first = rest.read().expect("reads");
@@ -413,6 +416,9 @@ mod tests {
         let (opened, _) = bundle(dir.path(), 0);
         let none = Arc::new(Semaphore::new(0));
         opened.laid.make(&opened, &none).expect("goes without");
+        let busy = opened.room.laying.try_acquire().expect("nobody is at it");
+        opened.lay();
+        drop(busy);
         assert!(opened.laid.file().is_none());
         let stored = opened.record().files[1].stored;
         let path = opened.depot.blob_path(&stored.digest);

@@ -25,6 +25,9 @@ const OPEN: Duration = Duration::from_secs(60);
 /// How long the tar of a bundle lies in one file that nobody opened anew.
 const LAID: Duration = Duration::from_secs(120);
 
+/// How long it does at most: nobody looks at its bytes again.
+const LAID_AT_MOST: Duration = Duration::from_secs(3600);
+
 /// How long somebody who fetches a bundle still fetches it, for the audit log.
 const FETCHING: Duration = Duration::from_secs(3600);
 
@@ -55,8 +58,7 @@ pub(crate) struct Remembered {
     pub(crate) bundles: Cache<RunKey, Bundle>,
     /// Bundles by the digest of all their files.
     pub(crate) opened: Cache<(TenantId, Digest), Arc<Opened>>,
-    /// The same bundles as one file each. They were held against their digests: nothing of them has to
-    /// be mended.
+    /// The same bundles as one file each, held against their digests when they were laid.
     pub(crate) laid: Cache<(TenantId, Digest), Arc<Laid>>,
     /// What they may keep.
     pub(crate) room: Arc<Room>,
@@ -82,7 +84,11 @@ impl Default for Remembered {
                 .time_to_live(OPEN)
                 .eviction_listener(|_, opened: Arc<Opened>, _| opened.leave())
                 .build(),
-            laid: Cache::builder().max_capacity(BUNDLES).time_to_idle(LAID).build(),
+            laid: Cache::builder()
+                .max_capacity(BUNDLES)
+                .time_to_idle(LAID)
+                .time_to_live(LAID_AT_MOST)
+                .build(),
             room: Arc::default(),
             fetching: cache(MANY, FETCHING),
         }

@@ -31,15 +31,20 @@ pub struct BundleRecord {
 }
 
 impl BundleRecord {
-    /// A bundle of files that are in the depot, sorted by name. Reads every byte of them.
+    /// A bundle of files that are in the depot, sorted by name. Reads every byte of them; `before` each
+    /// file it asks whether to go on.
     ///
     /// # Errors
-    /// [`DepotError`] with [`ErrorCode::DigestMismatch`](stella_model::ErrorCode) if a file is missing
-    /// or no longer what it was, and if one is too large for a tar.
-    pub fn new(depot: &Depot, files: Vec<BundleFile>) -> Result<BundleRecord, DepotError> {
+    /// [`DepotError`] if a file cannot be read, is no longer what it was or is too large for a tar, and
+    /// what `before` says.
+    pub fn read<E: From<DepotError>>(
+        depot: &Depot,
+        files: Vec<BundleFile>,
+        before: impl Fn(&StoredFile) -> Result<(), E>,
+    ) -> Result<BundleRecord, E> {
         let mut record = BundleRecord { files, tar: Digest::EMPTY };
         let tar = VirtualTar::new(depot.clone(), &record).map_err(DepotError::too_large)?;
-        record.tar = tar.digest()?;
+        record.tar = tar.digest(before)?;
         Ok(record)
     }
 

@@ -48,7 +48,7 @@ impl DepotError {
 
     /// That a file does not fit into a tar.
     pub(crate) fn too_large(source: TooLarge) -> DepotError {
-        let (what, code) = (source.name.to_string(), ErrorCode::Usage);
+        let (what, code) = (source.name.to_string(), ErrorCode::RunFailed);
         DepotError { attempt: "make a tar with", what, code, source: source.into() }
     }
 

@@ -109,17 +109,22 @@ impl VirtualTar {
         computed(at, &header, range).into_iter().chain(content).chain(padding)
     }
 
-    /// SHA-256 of all bytes. Reads them, and holds every file against its own digest.
+    /// SHA-256 of all bytes. Reads them, and holds every file against its own digest; `before` each it
+    /// asks whether to go on.
     ///
     /// # Errors
-    /// [`DepotError`] if a file cannot be read or is no longer what it was.
-    pub fn digest(&self) -> Result<Digest, DepotError> {
+    /// [`DepotError`] if a file cannot be read or is no longer what it was, and what `before` says.
+    pub fn digest<E: From<DepotError>>(
+        &self,
+        before: impl Fn(&StoredFile) -> Result<(), E>,
+    ) -> Result<Digest, E> {
         let mut all = DigestBuilder::new();
         let mut buffer = vec![0; 128 << 10];
         for slice in self.slices(0..self.size) {
             match slice {
                 Slice::Bytes(bytes) => drop(all.bytes(&bytes)),
                 Slice::File { stored, range } => {
+                    before(&stored)?;
                     let path = self.depot.blob_path(&stored.digest);
                     let mut file = self.depot.reader(&stored, range);
                     let mut of_file = DigestBuilder::new();
@@ -132,7 +137,8 @@ impl VirtualTar {
                         of_file.bytes(&buffer[..read]);
                     }
                     if of_file.finish() != stored.digest {
-                        return Err(DepotError::other_bytes("read", path.display().to_string()));
+                        let what = path.display().to_string();
+                        return Err(DepotError::other_bytes("read", what).into());
                     }
                 }
             }
@@ -226,10 +232,15 @@ mod tests {
         }
         all.extend(tar::END);
         files.sort_by(|a, b| a.name.cmp(&b.name));
-        let record = BundleRecord::new(&depot, files).expect("is whole");
+        let record = BundleRecord::read(&depot, files, go_on).expect("is whole");
         assert_eq!(record.tar, Digest::of(&all));
         let tar = VirtualTar::new(depot, &record).expect("is small");
         (tar, all)
+    }
+
+    /// That nobody wants it to stop.
+    fn go_on(_: &StoredFile) -> Result<(), DepotError> {
+        Ok(())
     }
 
     fn read(tar: &VirtualTar, range: Range<u64>) -> Vec<u8> {
@@ -281,12 +292,17 @@ mod tests {
     fn the_digest_of_a_tar_is_none_of_damaged_files() {
         let dir = stella_testkit::temp_dir();
         let (tar, all) = bundle(dir.path(), &[("export.json", 700), ("a", 200_000)]);
-        assert_eq!(tar.digest().expect("is whole"), Digest::of(&all));
+        assert_eq!(tar.digest(go_on).expect("is whole"), Digest::of(&all));
+        let stop = |file: &StoredFile| match file.size {
+            700 => Ok(()),
+            _ => Err(DepotError::other_bytes("stop at", String::new())),
+        };
+        tar.digest(stop).expect_err("was told to stop");
         let path = tar.depot.blob_path(&tar.files[1].1.stored.digest);
         stella_testkit::overwrite(&path, [7; 200_000]);
-        assert_eq!(tar.digest().expect_err("is another").code(), ErrorCode::DigestMismatch);
+        assert_eq!(tar.digest(go_on).expect_err("is another").code(), ErrorCode::DigestMismatch);
         std::fs::remove_file(&path).expect("is there");
-        assert_eq!(tar.digest().expect_err("is gone").code(), ErrorCode::Io);
+        assert_eq!(tar.digest(go_on).expect_err("is gone").code(), ErrorCode::Io);
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl RunTasks<'_> {
         let files = assemble(prepared, &packed, &outputs, depot)?;
         prepared.check_carried(&files.manifest.sets)?;
         let sealed = seal(&files, key.as_ref())?;
-        let kept = keep(&files, sealed, depot)?;
+        let kept = keep(&files, sealed, depot, cancel)?;
         let bundle = bundle_of(Digest::of(&files.export), &kept);
         depot.keep(&bundle.files, &kept)?;
         let made = MadeBundle { export_digest: bundle.export_digest, bundle: bundle.files };
@@ -274,7 +274,12 @@ fn bundle_of(export_digest: Digest, kept: &BundleRecord) -> Bundle {
 }
 
 /// Keeps what is not in the depot yet, and gives all files of the bundle, each read back.
-fn keep(files: &Files, sealed: Sealed, depot: &Depot) -> Result<BundleRecord, EngineError> {
+fn keep(
+    files: &Files,
+    sealed: Sealed,
+    depot: &Depot,
+    cancel: &Cancel,
+) -> Result<BundleRecord, EngineError> {
     let mut kept = Vec::new();
     for (name, bytes) in &sealed.files {
         kept.push(BundleFile { name: name.clone(), stored: depot.put_blob(bytes)? });
@@ -287,5 +292,5 @@ fn keep(files: &Files, sealed: Sealed, depot: &Depot) -> Result<BundleRecord, En
         kept.push(BundleFile { name: name.clone(), stored });
     }
     kept.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(BundleRecord::new(depot, kept)?)
+    BundleRecord::read(depot, kept, |_| cancel.check())
 }

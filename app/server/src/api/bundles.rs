@@ -24,25 +24,23 @@ const PROVENANCE: &str = "provenance.json";
 /// Largest file of the envelope that is read into memory: a manifest of a hundred thousand parts.
 const LARGEST_ENVELOPE: u64 = 64 << 20;
 
-/// The bundle of a run that has one: looked for, and whether every file of it is there. Where it lies in
-/// one file, what was found a moment ago is believed.
+/// The bundle of a run that has one: looked for, and whether every file of it is there.
 pub(super) async fn kept(
     service: &Service,
     caller: &Caller,
     id: RunId,
 ) -> Result<Arc<Opened>, Problem> {
-    let run = runs::key(caller, id);
-    let lately = service.remembered.bundles.get(&run);
-    let laid = |bundle| opened(service, caller, bundle).filter(|opened| opened.is_laid());
-    if let Some(opened) = lately.as_ref().and_then(laid) {
-        return Ok(opened);
-    }
     let bundle = to_fetch(service, caller, id).await?;
-    service.remembered.bundles.insert(run, bundle);
-    match laid(&bundle) {
-        Some(opened) => Ok(opened),
-        None => open(service, caller, bundle).await,
-    }
+    let opened = open(service, caller, bundle).await?;
+    service.remembered.bundles.insert(runs::key(caller, id), bundle);
+    Ok(opened)
+}
+
+/// The bundle of a run that had one a moment ago, if its tar lies in one file: nothing has to be looked
+/// for.
+pub(super) fn laid_lately(service: &Service, caller: &Caller, id: RunId) -> Option<Arc<Opened>> {
+    let bundle = service.remembered.bundles.get(&runs::key(caller, id))?;
+    opened(service, caller, &bundle).filter(|opened| opened.is_laid())
 }
 
 /// As [`kept`], for one of many requests: what was found a moment ago is believed.

@@ -50,7 +50,10 @@ pub(crate) async fn tar(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let opened = opened(&service, &caller, id, &headers).await?;
+    let opened = match bundles::laid_lately(&service, &caller, id) {
+        Some(opened) => opened,
+        None => opened(&service, &caller, id, &headers).await?,
+    };
     let content = Content {
         kind: "application/x-tar",
         size: opened.tar().size(),
@@ -150,10 +153,12 @@ impl Fetch {
         };
         set(&mut response, header::ETAG, &etag);
         set(&mut response, header::ACCEPT_RANGES, "bytes");
-        // Of the whole, also beside a range of it.
-        let digest = base64::engine::general_purpose::STANDARD.encode(sha256);
-        let name = HeaderName::from_static("repr-digest");
-        set(&mut response, name, &format!("sha-256=:{digest}:"));
+        if response.status() != StatusCode::RANGE_NOT_SATISFIABLE {
+            // Of the whole, also beside a range of it.
+            let digest = base64::engine::general_purpose::STANDARD.encode(sha256);
+            let name = HeaderName::from_static("repr-digest");
+            set(&mut response, name, &format!("sha-256=:{digest}:"));
+        }
         if method == Method::GET && response.status().is_success() {
             let first = || Some(serde_json::json!({ "first": self.what.as_ref()? }).to_string());
             self.caller.fetches(&self.service, self.run.to_string(), first).await?;
@@ -175,10 +180,6 @@ impl Fetch {
             false => {
                 let place = self.service.limits.enter(Place::Download, &self.caller.tenant)?;
                 let outbox = self.outbox.as_ref().map(|Extension(outbox)| outbox.clone());
-                if matches!(content.of, Of::Tar) && content.opened.is_asked_for(size) {
-                    let opened = content.opened.clone();
-                    tokio::task::spawn_blocking(move || opened.lay());
-                }
                 let rest = Rest::new(content.opened, content.of, range, outbox);
                 pieces(Sending { service: self.service.clone(), rest, _place: place })
             }
@@ -220,6 +221,9 @@ impl Sending {
             (piece, self) = read.await.map_err(io::Error::other)??;
         }
         self.service.figures.download_bytes.inc_by(piece.len() as u64);
+        if let Some(opened) = self.rest.sent(piece.len() as u64) {
+            tokio::task::spawn_blocking(move || opened.lay());
+        }
         Ok((!piece.is_empty()).then_some((piece, self)))
     }
 }

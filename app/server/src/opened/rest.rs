@@ -75,6 +75,12 @@ impl Rest {
         self.file.is_none() && self.range.is_empty()
     }
 
+    /// Counts bytes of it that are sent; gives a bundle that is to be laid into one file now.
+    pub(crate) fn sent(&self, bytes: u64) -> Option<Arc<Opened>> {
+        let (opened, is_tar) = (&self.opened, matches!(self.of, Of::Tar));
+        (is_tar && opened.laid.is_due(bytes, opened.tar.size())).then(|| opened.clone())
+    }
+
     /// What comes next and is in memory, or what stands for it: as much as goes at once. Waits for no
     /// disk. Nothing if what comes next is not in memory, and at the end.
     pub(crate) fn ready(&mut self) -> Bytes {

@@ -1,6 +1,6 @@
 //! Bundles that are fetched: whole, in ranges, file by file.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use reqwest::StatusCode;
@@ -8,7 +8,7 @@ use reqwest::blocking::Client;
 use serde_json::{Value, json};
 use stella_model::Digest;
 
-use crate::server::{Server, ingest, names_in};
+use crate::server::{LONGEST, Server, ingest, names_in};
 
 #[test]
 pub(crate) fn any_range_of_a_bundle_can_be_fetched() {
@@ -46,6 +46,34 @@ pub(crate) fn any_range_of_a_bundle_can_be_fetched() {
     std::fs::write(&path, &all.body).expect("writes");
     let names = names_in(&path);
     assert!(names.contains(&"SHA256SUMS".to_owned()), "{names:?}");
+}
+
+#[test]
+pub(crate) fn a_bundle_that_is_fetched_often_is_there_whatever_becomes_of_the_depot() {
+    let dir = stella_testkit::temp_dir();
+    ingest(dir.path());
+    let server = Server::start(dir.path(), None);
+    server.start_run("mirror:full", &[]);
+    server.wait("r-1");
+    let ask = |path: &str| server.ask("GET", &format!("/runs/r-1/{path}"), &[], "");
+    let all = ask("bundle.tar").body;
+    let (blobs, away) = (dir.path().join("depot/local/blobs"), dir.path().join("away"));
+    let begun = Instant::now();
+    // It is laid into one file by and by.
+    loop {
+        assert_eq!(ask("bundle.tar").status, 200);
+        std::fs::rename(&blobs, &away).expect("is there");
+        let (fetched, manifest) = (ask("bundle.tar"), ask("manifest"));
+        std::fs::rename(&away, &blobs).expect("is there");
+        // What is read from the depot is missed all the same.
+        assert_eq!(manifest.problem(), (422, "ERR_EXPORT_DIGEST_MISMATCH".to_owned()));
+        if fetched.status == 200 {
+            assert!(fetched.body == all, "{} of {} bytes", fetched.body.len(), all.len());
+            return;
+        }
+        assert_eq!(fetched.problem(), (422, "ERR_EXPORT_DIGEST_MISMATCH".to_owned()));
+        assert!(begun.elapsed() < LONGEST, "it never is");
+    }
 }
 
 /// Numbers that look random (xorshift64), always the same.

@@ -72,7 +72,7 @@ impl Test {
         let log = workspace::root().join("target/skipped-tests.txt");
         fs::remove_file(&log).ok();
         let mut runner = runner();
-        runner.args(&self.runner).env("STELLA_SKIP_LOG", &log);
+        runner.args(&self.runner).env("STELLA_SKIP_LOG", &log).env("STELLA_BUILT", "1");
         if form == Form::Long {
             runner.env("STELLA_FULL", "1");
         }

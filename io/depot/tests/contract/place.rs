@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use stella_depot::{
-    Bucket, BucketPlace, BundleFile, BundleRecord, Credentials, Depot, Patience, StoredFile,
+    Bucket, BucketPlace, BundleFile, BundleRecord, Credentials, Depot, DepotError, Patience,
+    StoredFile,
 };
 use stella_model::{Digest, TenantId};
 use stella_peers::SeaweedFs;
@@ -113,7 +114,7 @@ pub(crate) fn keep_bundle(depot: &Depot, blobs: &[&[u8]]) -> BundleRecord {
         stored: depot.put_blob(bytes).expect("keeps"),
     };
     let files = blobs.iter().enumerate().map(file).collect();
-    let record = BundleRecord::new(depot, files).expect("is whole");
+    let record = BundleRecord::read(depot, files, |_| Ok::<_, DepotError>(())).expect("is whole");
     depot.keep(&record.identity(), &record).expect("keeps");
     record
 }
