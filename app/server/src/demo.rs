@@ -1,6 +1,7 @@
 //! `--demo`: a service to try, on sample evidence, that leaves nothing behind.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rust_embed::RustEmbed;
@@ -20,18 +21,15 @@ use crate::service::{now, random};
 #[folder = "../../samples/"]
 struct Samples;
 
-/// The feeds of the samples and their folders, as the README of the samples has them.
-const FEEDS: [(&str, &[&str]); 9] = [
-    ("npm", &["advisories/npm"]),
-    ("pypi", &["advisories/pypi"]),
-    ("maven", &["advisories/maven"]),
-    ("go", &["advisories/go"]),
-    ("crates.io", &["advisories/crates.io"]),
-    ("rubygems", &["advisories/rubygems"]),
-    ("debian", &["advisories/debian"]),
-    ("alpine", &["advisories/alpine"]),
-    ("acme", &["vex", "sbom", "findings"]),
-];
+/// What of the samples is no evidence.
+const README: &str = "README.md";
+
+/// The feed that a sample belongs to, as the README of the samples has it: advisories have one for each
+/// of their folders, all else is of one publisher.
+fn feed_of(sample: &str) -> &str {
+    let folder = sample.strip_prefix("advisories/").and_then(|rest| rest.split_once('/'));
+    folder.map_or("acme", |(feed, _)| feed)
+}
 
 /// The signing key.
 const KEY: &str = "demo-1";
@@ -73,32 +71,33 @@ impl Demo {
     pub(crate) fn ingest(&self) -> anyhow::Result<()> {
         let begun = std::time::Instant::now();
         let samples = self.folder.path().join("samples");
-        for name in Samples::iter() {
+        let mut feeds = BTreeMap::<String, Vec<PathBuf>>::new();
+        for name in Samples::iter().filter(|name| name != README) {
             let Some(file) = Samples::get(&name) else { continue };
             let path = samples.join(&*name);
             let folder = path.parent().unwrap_or(Path::new("."));
             std::fs::create_dir_all(folder).context("cannot write the samples")?;
             std::fs::write(&path, file.data).context("cannot write the samples")?;
+            feeds.entry(feed_of(&name).to_owned()).or_default().push(path);
         }
         let store = Store::at(self.folder.path());
         let now = Instant::from_unix_seconds(now().0 / 1000).context("no time can be told")?;
-        let (mut feeds, mut records) = (0, 0);
-        for (feed, folders) in FEEDS {
+        let (count, mut records) = (feeds.len(), 0);
+        for (feed, paths) in feeds {
             let request = IngestRequest {
                 feed: FeedSpec::named(feed.parse()?),
-                paths: folders.iter().map(|folder| samples.join(folder)).collect(),
+                paths,
                 mode: IngestMode::Merge,
                 threads: 2,
                 dry_run: false,
                 now,
             };
             let report = stella_engine::ingest(&store, &request, &NoProgress, &Cancel::new())?;
-            feeds += 1;
             records += report.summary.records.values().sum::<u64>();
         }
         let seconds = begun.elapsed().as_secs_f64();
         output::line(format_args!(
-            "Sample data  {feeds} feeds, {records} records loaded in {seconds:.1} s"
+            "Sample data  {count} feeds, {records} records loaded in {seconds:.1} s"
         ))
     }
 
@@ -130,14 +129,17 @@ pub(crate) fn wanted(work: &Work, demo: bool) -> anyhow::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use stella_testkit::SAMPLE_FEEDS;
+
     use super::*;
 
     #[test]
     fn every_sample_is_in_one_feed() {
-        let folders = || FEEDS.iter().flat_map(|(_, folders)| *folders);
-        for name in Samples::iter().filter(|name| name != "README.md") {
-            let of = folders().filter(|folder| Path::new(&*name).starts_with(folder)).count();
-            assert_eq!(of, 1, "{name}");
+        for name in Samples::iter().filter(|name| name != README) {
+            let has = |folder: &&str| Path::new(&*name).starts_with(folder);
+            let of = SAMPLE_FEEDS.iter().filter(|(_, folders)| folders.iter().any(has));
+            let feeds: Vec<&str> = of.map(|(feed, _)| *feed).collect();
+            assert_eq!(feeds, [feed_of(&name)], "{name}");
         }
     }
 }

@@ -77,12 +77,11 @@ async fn open(service: &Service, caller: &Caller, bundle: Bundle) -> Result<Arc<
         Ok::<_, Problem>((store.depot(), kept))
     });
     let (depot, kept) = found.await.map_err(ended)??;
-    let name = (caller.tenant.clone(), bundle.files);
     // Whoever fetches it already has stretches of it open.
-    if let Some(opened) = service.remembered.opened.get(&name) {
+    if let Some(opened) = opened(service, caller, &bundle) {
         return Ok(opened);
     }
-    let remembered = &service.remembered;
+    let (remembered, name) = (&service.remembered, (caller.tenant.clone(), bundle.files));
     let laid = remembered.laid.get_with(name.clone(), Arc::default);
     let opened = Arc::new(Opened::new(depot, kept, laid, remembered.room.clone())?);
     remembered.opened.insert(name, opened.clone());

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use futures_util::stream;
-use stella_model::PartName;
+use stella_model::{Digest, PartName};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::extract::RunId;
@@ -33,7 +33,7 @@ struct Content {
     /// Names its bytes: others have another tag.
     etag: String,
     /// Their SHA-256 (RFC 9530).
-    sha256: [u8; 32],
+    sha256: Digest,
     opened: Arc<Opened>,
     of: Of,
 }
@@ -58,7 +58,7 @@ pub(crate) async fn tar(
         kind: "application/x-tar",
         size: opened.tar().size(),
         etag: format!("\"{}\"", opened.tar().identity()),
-        sha256: *opened.record().tar.as_bytes(),
+        sha256: opened.record().tar,
         opened,
         of: Of::Tar,
     };
@@ -87,7 +87,7 @@ pub(crate) async fn part(
         kind: "application/octet-stream",
         size: stored.size,
         etag: format!("\"{}\"", stored.digest),
-        sha256: *stored.digest.as_bytes(),
+        sha256: stored.digest,
         opened,
         of: Of::File(stored),
     };
@@ -155,7 +155,7 @@ impl Fetch {
         set(&mut response, header::ACCEPT_RANGES, "bytes");
         if response.status() != StatusCode::RANGE_NOT_SATISFIABLE {
             // Of the whole, also beside a range of it.
-            let digest = base64::engine::general_purpose::STANDARD.encode(sha256);
+            let digest = base64::engine::general_purpose::STANDARD.encode(sha256.as_bytes());
             let name = HeaderName::from_static("repr-digest");
             set(&mut response, name, &format!("sha-256=:{digest}:"));
         }

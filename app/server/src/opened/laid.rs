@@ -81,7 +81,7 @@ impl Laid {
                 "the bundle is no longer what was sealed; export-center scrub says what is damaged"
             );
         }
-        // Of two that made it one is kept.
+        // There is none yet: who makes one is alone.
         let _ = self.file.set((Arc::new(file), room));
         Ok(())
     }
