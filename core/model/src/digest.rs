@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::digest::{self, Context, SHA256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest: 32 raw bytes inside hash inputs, 64 lower-case hex digits in text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +21,7 @@ impl Digest {
     /// SHA-256 of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Digest {
-        Digest(Sha256::digest(bytes).into())
+        taken(&digest::digest(&SHA256, bytes))
     }
 
     /// Takes the 32 bytes as they are.
@@ -114,14 +114,14 @@ impl<'de> Deserialize<'de> for Digest {
 ///
 /// Texts enter as LP(s): their byte length as `u32` big-endian, then their bytes, so that no two
 /// lists of texts give the same input (FORMATS "Encodings used in hashes").
-#[derive(Debug, Clone, Default)]
-pub struct DigestBuilder(Sha256);
+#[derive(Clone)]
+pub struct DigestBuilder(Context);
 
 impl DigestBuilder {
     /// An empty hash input.
     #[must_use]
     pub fn new() -> DigestBuilder {
-        DigestBuilder::default()
+        DigestBuilder(Context::new(&SHA256))
     }
 
     /// Appends bytes without a length.
@@ -136,14 +136,14 @@ impl DigestBuilder {
     /// On a text of 4 GiB or more, which no [`Limits`](crate::Limits) lets in.
     pub fn lp(&mut self, text: &[u8]) -> &mut DigestBuilder {
         let length = u32::try_from(text.len()).expect("texts are bounded far below 4 GiB");
-        self.0.update(length.to_be_bytes());
+        self.0.update(&length.to_be_bytes());
         self.0.update(text);
         self
     }
 
     /// Appends a number as `u32` big-endian.
     pub fn u32(&mut self, number: u32) -> &mut DigestBuilder {
-        self.0.update(number.to_be_bytes());
+        self.0.update(&number.to_be_bytes());
         self
     }
 
@@ -156,8 +156,27 @@ impl DigestBuilder {
     /// The SHA-256 of everything appended.
     #[must_use]
     pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+        taken(&self.0.finish())
     }
+}
+
+impl Default for DigestBuilder {
+    fn default() -> DigestBuilder {
+        DigestBuilder::new()
+    }
+}
+
+impl fmt::Debug for DigestBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DigestBuilder").finish_non_exhaustive()
+    }
+}
+
+/// The 32 bytes of a digest, which has so many because it is a SHA-256.
+fn taken(digest: &digest::Digest) -> Digest {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    Digest(bytes)
 }
 
 impl std::io::Write for DigestBuilder {

@@ -29,6 +29,7 @@ pub const CORE_ORDER: [&str; 11] = [
 /// environment, randomness or threads of its own (INV-PURE), and no hash order in its output
 /// (INV-DET).
 pub const CORE_MAY_USE: &[&str] = &[
+    "aws-lc-rs",
     "base64",
     "crypto_secretbox",
     "cvss",
@@ -43,7 +44,6 @@ pub const CORE_MAY_USE: &[&str] = &[
     "scrypt",
     "serde",
     "serde_json",
-    "sha2",
     "thiserror",
     "toml",
     "zeroize",

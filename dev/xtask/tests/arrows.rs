@@ -61,7 +61,7 @@ fn wrong_arrows_are_named() {
 fn wrong_names_and_foreign_crates_are_named() {
     let foreign = |folder, dependency| vec![make(folder, &[(dependency, Use::Product)])];
     let cases: &[(Vec<Crate>, bool)] = &[
-        (foreign("core/model", "sha2"), true),
+        (foreign("core/model", "aws-lc-rs"), true),
         (foreign("core/model", "rand"), false),
         (foreign("core/model", "tokio"), false),
         (foreign("io/ledger", "rusqlite"), true),
