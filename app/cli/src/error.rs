@@ -59,9 +59,9 @@ impl Failure {
         &self.message
     }
 
-    /// What to do.
-    pub(crate) fn next(&self) -> Option<&str> {
-        self.hint.as_deref()
+    /// What to do: what its code usually asks for, unless it is known better.
+    pub(crate) fn next(&self) -> &str {
+        self.hint.as_deref().unwrap_or(self.code.next())
     }
 
     /// The failure for people: `error[CODE]: what failed`, causes, `hint: what to do`.
@@ -71,9 +71,7 @@ impl Failure {
         for cause in &self.causes {
             write_lines(&mut text, "cause:", cause);
         }
-        if let Some(hint) = &self.hint {
-            write_lines(&mut text, "hint:", hint);
-        }
+        write_lines(&mut text, "hint:", self.next());
         text
     }
 
@@ -83,12 +81,10 @@ impl Failure {
             "code": self.code.as_str(),
             "exitCode": self.code.exit_code(),
             "message": self.message,
+            "hint": self.next(),
         });
         if !self.causes.is_empty() {
             error["causes"] = json!(self.causes);
-        }
-        if let Some(hint) = &self.hint {
-            error["hint"] = json!(hint);
         }
         json!({"apiVersion": API_VERSION, "kind": "Error", "error": error})
     }
@@ -185,6 +181,7 @@ error[ERR_EXPORT_INVALID]: bad
            |
          2 | a\\u{1b}[2J =
            |     ^
+  hint: correct what the message names; stella export profile validate -f FILE checks profiles
 ";
         assert_eq!(failure.to_text(Paint { on: false }), expected);
     }

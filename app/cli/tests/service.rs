@@ -199,7 +199,7 @@ fn a_feed_of_the_library_is_in_bundles_of_who_is_subscribed() {
     assert!(row.ends_with("library"), "{table}");
     let taken = service.run(&client, &["ingest", "--feed", "shared", args[3]]);
     assert_eq!(taken.code, 9, "{taken:?}");
-    assert!(taken.stderr.contains("stella feeds unsubscribe"), "{taken:?}");
+    assert!(taken.stderr.contains("unsubscribe from the feed"), "{taken:?}");
 
     let (dest, key) = (client.arg("bundle"), service.key());
     let run = ["export", "run", "mirror:full", "--feed", "shared", "-d", &dest];

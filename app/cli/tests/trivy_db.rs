@@ -32,7 +32,11 @@ struct Site {
 
 impl Site {
     fn new(stella: Stella) -> Site {
-        let bundle = export(&stella, "bundle", &[]);
+        Site::with(stella, &[])
+    }
+
+    fn with(stella: Stella, more: &[&str]) -> Site {
+        let bundle = export(&stella, "bundle", more);
         let cache = stella.path("cache");
         run(&documented(PAGE, "cache"), &bundle, &[("CACHE", &cache)]);
         Site { stella, bundle, cache }
@@ -67,7 +71,7 @@ fn without_advisories() -> Site {
     let stella = Stella::new();
     let path = stella.file("cran.json", Osv::new("RSEC-1").affects("CRAN", "p", "1").bytes());
     ingest(&stella, "cran", &path);
-    Site::new(stella)
+    Site::with(stella, &["--allow-empty", "advisory/cran"])
 }
 
 fn languages() -> Vec<Planted> {
@@ -576,4 +580,39 @@ fn what_is_not_represented_is_told_and_counted() {
     let manifest = support::manifest(&bundle).to_string();
     assert!(manifest.contains(r#""unfixed-not-expressible":1"#), "{manifest}");
     assert!(manifest.contains(r#"{"ecosystem":"alma 9","state":"partial"}"#), "{manifest}");
+}
+
+#[test]
+fn a_database_that_would_know_nothing_is_an_error_unless_that_is_meant() {
+    let stella = Stella::new();
+    // Trivy scans nothing of it.
+    let record = Osv::new("OSEC-1").affects("opam", "p", "2.0");
+    ingest(&stella, "ocaml", &stella.file("ocaml.json", record.bytes()));
+    let run = ["export", "run", "trivy:db", "-d", "bundle", "--unsigned-for-testing"];
+    let refused = stella.run(&run);
+    assert_eq!(refused.code, Some(6), "{}", refused.stderr);
+    for told in ["know no vulnerability", "ecosystem-not-scanned 1", "--allow-empty advisory/ocaml"]
+    {
+        assert!(refused.stderr.contains(told), "{told}: {}", refused.stderr);
+    }
+    assert!(!stella.path("bundle").exists());
+    stella.run(&[&run[..], &["--allow-empty", "advisory/ocaml"]].concat()).expect(0);
+    // With another feed, of which something can be said, it is no such database.
+    let record = Osv::new("CVE-2090-0001").affects("npm", "p", "2.0");
+    ingest(&stella, "npm", &stella.file("npm.json", record.bytes()));
+    export(&stella, "both", &[]);
+}
+
+#[test]
+fn the_readme_of_a_bundle_names_reports_that_are_there() {
+    let (stella, bundle, _) = jar_site();
+    let text = fs::read_to_string(bundle.join("README.md")).expect("a README");
+    let (database, jars) =
+        ("`db` is listed with a reason in `trivy/db.report.jsonl`", "`java-db` is counted");
+    assert!(text.contains(database) && text.contains(jars), "{text}");
+    assert!(bundle.join("trivy/db.report.jsonl").is_file());
+    let run = ["export", "run", "trivy:java-db", "-d", "jars", "--unsigned-for-testing"];
+    stella.run(&[&run[..], &["--as-of", "2026-11-28T00:00:00Z"]].concat()).expect(0);
+    let text = fs::read_to_string(stella.path("jars/README.md")).expect("a README");
+    assert!(!text.contains("report.jsonl") && text.contains(jars), "{text}");
 }

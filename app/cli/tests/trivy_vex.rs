@@ -252,7 +252,12 @@ fn scan(program: &Path, home: &Path) -> (BTreeSet<String>, BTreeMap<String, Stri
     );
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    findings(&output.stdout)
+}
+
+/// What a report of Trivy finds and what it hides, with the status that hides it.
+fn findings(report: &[u8]) -> (BTreeSet<String>, BTreeMap<String, String>) {
+    let report: Value = serde_json::from_slice(report).expect("a report");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let list = |result: &Value, name: &str| result[name].as_array().cloned().unwrap_or_default();
     let (mut found, mut hidden) = (BTreeSet::new(), BTreeMap::new());
@@ -290,6 +295,40 @@ fn peer_a_filled_cache_hides_what_is_not_affected_or_fixed_and_nothing_else() {
         expect_planted(&program, &home, version);
         // Trivy left the repository alone.
         assert!(repositories.join("export-center/0.1/index.json").is_file());
+    }
+}
+
+#[test]
+fn peer_the_commands_of_the_readme_hide_findings_in_every_shell_wherever_settings_lie() {
+    let newest = *stella_peers::TRIVY_VERSIONS.last().expect("a version");
+    let Some(program) = stella_peers::trivy(newest) else { return };
+    let stella = Stella::new();
+    let bundle = bundle(&stella, "bundle", None, "2");
+    let readme = fs::read_to_string(bundle.join("README.md")).expect("a README");
+    let (_, commands) = readme.split_once("Without a web server, ").expect("how it is used");
+    let commands = commands.split("```\n").nth(1).expect("commands");
+    let scan = "\"$TRIVY\" sbom --quiet --format json";
+    let commands = commands.replace("trivy image", scan).replace("IMAGE", "sbom.cdx.json");
+    for (shell, elsewhere) in [("sh", false), ("bash", false), ("sh", true)] {
+        let home = home(&stella, &bundle, &format!("home-{shell}-{elsewhere}"));
+        // What was put there for the other tests.
+        fs::remove_dir_all(home.join(".trivy")).expect("settings");
+        fs::copy(home.join("sbom.cdx.json"), bundle.join("sbom.cdx.json")).expect("a file");
+        let mut run = Command::new(shell);
+        run.args(["-euc", &commands]).current_dir(&bundle).env("TRIVY", &program);
+        run.env("HOME", &home).env("CACHE", home.join("cache"));
+        let settings = if elsewhere { home.join("share") } else { home.clone() };
+        match elsewhere {
+            true => run.env("XDG_DATA_HOME", &settings),
+            false => run.env_remove("XDG_DATA_HOME"),
+        };
+        let output = run.output().expect("a shell");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{shell}: {errors}");
+        assert!(settings.join(".trivy/vex/repository.yaml").is_file(), "{shell}");
+        let (found, hidden) = findings(&output.stdout);
+        assert!(hidden.contains_key("CVE-2090-0001"), "{shell}, {elsewhere}: {hidden:?}");
+        assert!(found.contains("CVE-2090-0008"), "{shell}, {elsewhere}: {found:?}");
     }
 }
 

@@ -46,6 +46,16 @@ impl EngineError {
     pub fn next_step(&self) -> Option<&str> {
         self.hint.as_deref()
     }
+
+    /// The same for whoever comes over HTTP: the words of the table where ours are for the command line.
+    #[must_use]
+    pub fn next_step_over_http(&self) -> Option<&str> {
+        let is_for_commands = |hint: &str| hint.contains("--") || hint.contains("stella ");
+        match self.next_step() {
+            Some(hint) if is_for_commands(hint) => self.code.next_over_http(),
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for EngineError {

@@ -85,7 +85,10 @@ impl Demo {
         let (count, mut records) = (feeds.len(), 0);
         for (feed, paths) in feeds {
             let request = IngestRequest {
-                feed: FeedSpec::named(feed.parse()?),
+                feed: FeedSpec {
+                    licence: Some("Apache-2.0".to_owned()),
+                    ..FeedSpec::named(feed.parse()?)
+                },
                 paths,
                 mode: IngestMode::Merge,
                 threads: 2,

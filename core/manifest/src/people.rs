@@ -62,6 +62,8 @@ pub struct Database {
     pub skip_flag: &'static str,
     /// Path of the layer in the bundle.
     pub layer: PartName,
+    /// Path of the list of what could not be said in it; without one, that is counted and no more.
+    pub report: Option<PartName>,
 }
 
 /// `README.md`: what the bundle is and how to check it.
@@ -99,6 +101,9 @@ pub fn readme(facts: &Facts<'_>) -> String {
     }
     if facts.vex.is_some() {
         text.push_str(REPOSITORY);
+    }
+    if facts.vex.is_some() || facts.databases.iter().any(|database| database.report.is_some()) {
+        text.push_str(REPORT);
     }
     if !facts.sets.is_empty() {
         text.push_str(RECORDS);
@@ -146,10 +151,13 @@ const CONTENTS: &str = "
 ";
 
 const DATABASES: &str = "- `trivy/oci/`: the databases as an OCI image layout; `trivy/cache/`: what a cache folder has beside them.
-- `trivy/*.report.jsonl`: what could not be said, one line each with its reason.
 ";
 
 const REPOSITORY: &str = "- `trivy/vex/`: the VEX repository.
+";
+
+const REPORT: &str =
+    "- `trivy/*.report.jsonl`: what could not be said, one line each with its reason.
 ";
 
 const RECORDS: &str = "- `data/raw/KIND/FEED/p-*.jsonl.zst`: the records, one JSON object a line, compressed with zstd.
@@ -162,6 +170,20 @@ To read records: `stella export cat .`, or `zstd -dc data/raw/KIND/FEED/*.zst | 
 /// How Trivy gets the databases, from a folder and from a registry.
 fn trivy(databases: &[Database]) -> String {
     let mut text = String::from(TRIVY);
+    for Database { folder, report, .. } in databases {
+        let _ = match report {
+            Some(report) => write!(
+                text,
+                "\nWhat could not be said in `{folder}` is listed with a reason in `{report}`."
+            ),
+            None => write!(
+                text,
+                "\nWhat could not be said in `{folder}` is counted by reason in `export.json`, under\n\
+                 `notRepresented`."
+            ),
+        };
+    }
+    text.push_str("\n\n");
     let (mut folder, mut registry) = (String::new(), String::new());
     let (mut skip, mut repositories) = (String::new(), String::new());
     for database in databases {
@@ -231,10 +253,7 @@ const TRIVY: &str = "
 ## Scanning with it
 
 The databases stand in the place of the public ones, for Trivy 0.59.1 and later. Trivy checks no
-signature: check the bundle first. What could not be said in a database is listed with a reason in
-`trivy/*.report.jsonl`.
-
-";
+signature: check the bundle first.";
 
 const VEX: &str = "
 ## What is not affected
@@ -245,15 +264,17 @@ that product: since 0.67 no more in its SBOM. Trivy checks no signature: check t
 could not be said in it is listed with a reason in `trivy/vex.report.jsonl`.
 
 If you have a `~/.trivy/vex/repository.yaml` already, add the entry of `trivy/vex/repository.yaml` to it
-instead of copying that: the first repository that knows a package decides.
+instead of copying that: the first repository that knows a package decides. Where `XDG_DATA_HOME` is set,
+Trivy looks there and not in the home.
 
-Without a web server, into Trivy's cache folder `CACHE`, which holds the databases:
+Without a web server, into the folder `CACHE`, which holds the databases:
 
 ```
-: \"${CACHE:?is to name the folder of Trivy's cache}\"
-mkdir -p \"$CACHE/vex/repositories\" \"$HOME/.trivy/vex\"
+: \"${CACHE:?is to name a folder for the cache of Trivy}\"
+SETTINGS=\"${XDG_DATA_HOME:-$HOME}/.trivy/vex\"
+mkdir -p \"$CACHE/vex/repositories\" \"$SETTINGS\"
 tar -xzf trivy/vex/vex-repository.tar.gz -C \"$CACHE/vex/repositories\"
-install -m 644 trivy/vex/repository.yaml \"$HOME/.trivy/vex/repository.yaml\"
+install -m 644 trivy/vex/repository.yaml \"$SETTINGS/repository.yaml\"
 trivy image --cache-dir \"$CACHE\" --skip-db-update --skip-java-db-update --offline-scan \\
   --vex repo --skip-vex-repo-update --show-suppressed IMAGE
 ```

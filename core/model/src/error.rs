@@ -93,7 +93,7 @@ codes! {
     Invalid "ERR_EXPORT_INVALID" exit 2 http 422 Never
         "a document, profile, key file or option is invalid"
         "correct what the message names; stella export profile validate -f FILE checks profiles"
-        over http "correct what details and message name; dryRun=true judges a request and changes nothing";
+        over http "correct what details and message name; /openapi.json tells what is allowed";
     /// Every document was rejected, or the container itself.
     Rejected "ERR_EXPORT_REJECTED" exit 2 http 422 Never
         "every document was rejected, or the container itself was"
@@ -185,13 +185,6 @@ codes! {
 }
 
 impl ErrorCode {
-    /// Whether what follows is to say with an option, of a command or of a request, that it is meant:
-    /// then words for the one are wrong for the other.
-    #[must_use]
-    pub const fn is_undone_by_an_option(self) -> bool {
-        matches!(self, ErrorCode::Empty | ErrorCode::Drop | ErrorCode::Rejected)
-    }
-
     /// The code of that name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<ErrorCode> {

@@ -63,7 +63,7 @@ const LIMITS: RowLimits = RowLimits::DEFAULT;
 pub const SCHEMA: u32 = 2;
 
 /// The bucket of what is known of vulnerabilities whatever the package.
-const VULNERABILITIES: &str = "vulnerability";
+pub const VULNERABILITIES: &str = "vulnerability";
 
 /// The bucket that describes the sources of the others.
 pub const DATA_SOURCES: &str = "data-source";

@@ -463,6 +463,9 @@ pub const OTHER_HEADER: &str = "differs from the fixed form";
 /// What is told of a file that should be there.
 pub(crate) const MISSING: &str = "the file is missing";
 
+/// What is told of evidence that was revised after now.
+pub(crate) const FROM_THE_FUTURE: &str = "the evidence is from the future";
+
 /// What is told of a bundle that nobody signed.
 pub(crate) const UNSIGNED: &str = "the bundle is not signed";
 
@@ -489,6 +492,11 @@ fn next_step(check: Check, problems: &[Problem]) -> &'static str {
             "if another program packed it: unpack it into a folder and verify that; else get it again"
         }
         Check::FilesListed if unlisted == 0 => "get the bundle again from its publisher",
+        Check::Age
+            if problems.iter().any(|problem| problem.message.starts_with(FROM_THE_FUTURE)) =>
+        {
+            "set the clock of this machine; if it is right, tell the publisher, whose --as-of sets another time"
+        }
         _ => check.next(),
     }
 }

@@ -11,7 +11,9 @@ use stella_records::setroot::CompactRange;
 
 use crate::lines::read_small;
 use crate::parts::{Context, PartVerdict, Scratch, Task, Work};
-use crate::report::{Check, Findings, MISSING, Problem, Report, SignerReport, Subject, UNSIGNED};
+use crate::report::{
+    Check, FROM_THE_FUTURE, Findings, MISSING, Problem, Report, SignerReport, Subject, UNSIGNED,
+};
 use crate::signatures::{Sidecars, TrustedKey, check_further, check_primary};
 use crate::{BundleFiles, ScannerVerdict, listing, provenance, scanner};
 
@@ -440,7 +442,7 @@ impl<'a> Verification<'a> {
             }
             // Otherwise a clock set wrong would keep the evidence young for as long.
             Some(_) if age < -FUTURE_SECONDS => {
-                let problem = Problem::new(format!("the evidence is from the future: {told}"));
+                let problem = Problem::new(format!("{FROM_THE_FUTURE}: {told}"));
                 let most = format!("at most {}", in_words(-FUTURE_SECONDS));
                 self.findings.fail(Check::Age, problem.expected(most, in_words(age)));
             }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use stella_manifest::carrier_order;
 use stella_manifest::layout::{ENVELOPE, EXPORT, SIGNATURES};
 use stella_manifest::tar::{END, header, padding};
+use stella_model::screen::Safe;
 use stella_model::{Digest, DigestBuilder, PartName};
 use stella_verify::{BundleFiles, FileEntry};
 
@@ -195,7 +196,7 @@ fn difference_in(
         return Ok(Some("it is another carrier".to_owned()));
     }
     if let Some(fault) = there.faults().first() {
-        return Ok(Some(format!("{:?}: {}", fault.at, fault.problem)));
+        return Ok(Some(format!("{}: {}", Safe(&fault.at), fault.problem)));
     }
     let names: BTreeSet<&PartName> = files.iter().map(|file| &file.name).collect();
     let ours = |entry: &&FileEntry| names.contains(&entry.name);

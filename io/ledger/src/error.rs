@@ -250,8 +250,7 @@ impl LedgerError {
                 "look at the input; if it is right, repeat with --accept-drop --reason TEXT"
             }
             LedgerError::OfLibrary { .. } => {
-                "take another name for evidence of your own, or end the subscription: stella feeds \
-                 unsubscribe FEED"
+                "take another name for evidence of your own, or unsubscribe from the feed first"
             }
             LedgerError::OwnFeed { .. } => {
                 "go on with the feed that is there, or have it removed where its ledger is kept"

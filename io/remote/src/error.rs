@@ -96,7 +96,7 @@ impl RemoteError {
                 let is_of_table = hint.as_deref() == code.next_over_http();
                 let told = match status {
                     401 => Some("stella auth login --server URL, with a token of the server".into()),
-                    _ if is_of_table || code.is_undone_by_an_option() => Some(code.next().into()),
+                    _ if is_of_table => Some(code.next().into()),
                     _ => hint.clone(),
                 };
                 match (told, trace) {

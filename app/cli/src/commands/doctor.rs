@@ -131,7 +131,7 @@ fn ledger(context: &Context) -> Finding {
             check: "ledger",
             state: State::Fail,
             detail: failure.message().to_owned(),
-            fix: failure.next().unwrap_or("restore the ledger from a backup").to_owned(),
+            fix: failure.next().to_owned(),
         },
     }
 }

@@ -113,6 +113,7 @@ impl Prepared {
             ledger_id: decided.ledger,
             sequence: decided.sequence,
             selectors,
+            unmatched: Vec::new(),
             warnings: Vec::new(),
             now: request.now,
             floors,

@@ -98,6 +98,9 @@ struct Maker {
 
 const MAKERS: &[Maker] = &[trivy_db::MAKER, trivy_java_db::MAKER, trivy_vex::MAKER];
 
+/// Media type of the lists of what could not be said.
+const REPORT_TYPE: &str = "application/x-ndjson";
+
 /// Folder of the image layout, with its slash.
 const OCI: &str = "trivy/oci/";
 
@@ -288,6 +291,13 @@ fn layout(outputs: &[Output], depot: &Depot) -> Result<Option<Output>, EngineErr
 /// Counts by words that are known when the program is built.
 fn by_name(counts: BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
     counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
+/// What could not be said of the evidence, for people: reasons with their counts.
+fn reasons(record: &OutputRecord) -> String {
+    let reasons = record.not_represented.iter();
+    let reasons: Vec<String> = reasons.map(|(reason, count)| format!("{reason} {count}")).collect();
+    reasons.join(", ")
 }
 
 /// What stands behind a buffer, with all bytes written.

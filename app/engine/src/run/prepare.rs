@@ -39,6 +39,8 @@ pub(super) struct Prepared {
     pub(super) ledger_id: String,
     pub(super) sequence: u64,
     pub(super) selectors: Selectors,
+    /// What selectors ask for and nothing has; among the warnings too.
+    pub(super) unmatched: Vec<String>,
     pub(super) warnings: Vec<String>,
     pub(super) now: Instant,
     pub(super) floors: Floors,
@@ -90,7 +92,8 @@ pub(super) fn prepare(
     let scanned = scan.sets(&live, &mut unmatched)?;
     // What a bundle that is made again needs is not what the next run does.
     let kept = again.is_none().then(|| known.renew(&live, &scanned));
-    let mut warnings = unmatched.warnings();
+    let unmatched = unmatched.warnings();
+    let mut warnings = unmatched.clone();
     warnings.extend(never_filled(selectors, &feeds));
     // What is made again has to be what it was, and that was judged when it was made.
     let last = match again {
@@ -122,6 +125,7 @@ pub(super) fn prepare(
         ledger,
         sequence: head.0,
         selectors: recipe.selectors,
+        unmatched,
         warnings,
         now: request.now,
         floors,
@@ -261,9 +265,36 @@ impl Prepared {
         }
     }
 
+    /// The selected sets of some kinds.
+    pub(super) fn sets_of(&self, kinds: &[&str]) -> impl Iterator<Item = &SetKey> {
+        let sets = self.sets.iter().map(|summary| &summary.set);
+        sets.filter(|set| kinds.contains(&set.kind.as_str()))
+    }
+
+    /// INV-EMPTY: whether it is meant that nothing comes of the sets of some kinds: whether all that are
+    /// selected, and any at all, may be empty.
+    pub(super) fn may_be_nothing(&self, kinds: &[&str]) -> bool {
+        let allowed = &self.profile.allow_empty;
+        allowed.iter().any(|set| kinds.contains(&set.kind.as_str()))
+            && self.sets_of(kinds).all(|set| allowed.contains(set))
+    }
+
+    /// The flags that make it [so](Self::may_be_nothing).
+    pub(super) fn flags_for_nothing(&self, kinds: &[&str]) -> String {
+        self.sets_of(kinds).map(|set| format!(" --allow-empty {set}")).collect()
+    }
+
     /// INV-EMPTY: what was selected.
     pub(super) fn check_floors(&self) -> Result<(), EngineError> {
-        refuse(&self.broken)
+        let refused = refuse(&self.broken);
+        let is_nothing = matches!(self.broken.first(), Some(FloorBroken::NothingSelected));
+        match refused {
+            // A failed run shows no warnings, and these tell what is misspelt.
+            Err(error) if is_nothing && !self.unmatched.is_empty() => {
+                Err(error.hint(format!("look at the selectors: {}", self.unmatched.join("; "))))
+            }
+            other => other,
+        }
     }
 
     /// INV-EMPTY: what was made of it, against the last run. Gives the drops that were accepted.
@@ -339,7 +370,7 @@ fn refuse(broken: &[FloorBroken]) -> Result<(), EngineError> {
             "its format has no redaction rules: --redaction none carries it, --allow-empty {set} goes without"
         ),
         FloorBroken::NothingSelected => {
-            "look at `stella feeds list` and at the selectors".to_owned()
+            "look at the selectors, and at what the feeds hold".to_owned()
         }
         FloorBroken::OutputDropped { .. } => {
             "find out why; if it is meant: --accept-drop --reason TEXT".to_owned()

@@ -192,11 +192,7 @@ impl RunTasks<'_> {
         // Whoever looks at runs need not know where the service keeps its files.
         let message = self.store.without_places(&message);
         let mut failure = Failure::new(error.code(), message);
-        failure.hint = match error.code().is_undone_by_an_option() {
-            // That of the engine is for the command line.
-            true => error.code().next_over_http().map(str::to_owned),
-            false => error.next_step().map(|hint| self.store.without_places(hint)),
-        };
+        failure.hint = error.next_step_over_http().map(|hint| self.store.without_places(hint));
         // Only what reads the depot can have found something damaged there.
         let of_depot = matches!(
             error.code(),

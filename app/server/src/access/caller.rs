@@ -57,6 +57,15 @@ impl Caller {
         }
     }
 
+    /// What the audit log tells of the request, allowed and not done.
+    pub(crate) fn failed(&self, object: impl Into<String>, problem: &Problem) -> AuditEntry {
+        AuditEntry {
+            outcome: "failed",
+            details: serde_json::json!({ "code": problem.code().as_str() }).to_string(),
+            ..self.entry(object)
+        }
+    }
+
     /// Tells the audit log that they fetch something: once an hour, in however many requests they do.
     pub(crate) async fn fetches(
         &self,

@@ -12,9 +12,10 @@ use axum::http::StatusCode;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use stella_engine::{Cancel, EngineError, IngestRequest, NoProgress, Store};
+use stella_catalog::AuditEntry;
+use stella_engine::{Cancel, EngineError, IngestReport, IngestRequest, NoProgress, Store};
 use stella_ledger::{FeedSpec, IngestMode, Ledger, LedgerError, QuarantineFilter};
-use stella_model::{ErrorCode, FeedName};
+use stella_model::{ErrorCode, FeedName, NameError};
 use utoipa::IntoParams;
 
 use super::extract::{Name, Params};
@@ -204,7 +205,12 @@ pub(crate) async fn ingest(
     body: Body,
 ) -> Result<Json<Value>, Problem> {
     let source = query.source.clone().unwrap_or_else(|| "-".to_owned());
-    let request = query.request(feed(&name)?, &service)?;
+    // It need not be there yet: what is wrong with a name is how it is written.
+    let feed = name.parse().map_err(|error: NameError| {
+        let problem = Problem::invalid("name", error.to_string());
+        problem.hint("choose another name for the feed")
+    })?;
+    let request = query.request(feed, &service)?;
     let place = service.limits.enter(Place::Ingest, &caller.tenant)?;
     let evidence = spooled(&service, body).await?;
     let is_dry = request.dry_run;
@@ -218,20 +224,23 @@ pub(crate) async fn ingest(
         let reader = Box::new(evidence);
         stella_engine::ingest_stream(&store, &request, &source, reader, &NoProgress, &Cancel::new())
     });
-    let report = taken.await.map_err(ended)??;
+    let taken = taken.await.map_err(ended)?.map_err(Problem::from);
+    let taken = taken.and_then(|report| match report.all_rejected() {
+        true => Err(Problem::new(ErrorCode::Rejected, "every document was rejected")),
+        false => Ok(report),
+    });
     if !is_dry {
-        let mut entry = caller.entry(name);
-        let change = json!({ "added": report.summary.added, "updated": report.summary.updated,
-                             "vanished": report.summary.vanished });
-        entry.details = change.to_string();
+        let entry = match &taken {
+            Ok(IngestReport { summary, .. }) => {
+                let change = json!({ "added": summary.added, "updated": summary.updated,
+                                     "vanished": summary.vanished });
+                AuditEntry { details: change.to_string(), ..caller.entry(name) }
+            }
+            Err(problem) => caller.failed(name, problem),
+        };
         service.catalog.audit(&caller.tenant, &entry, service.now()).await?;
     }
-    if report.all_rejected() {
-        let message = "every document was rejected";
-        return Err(Problem::new(ErrorCode::Rejected, message)
-            .hint(format!("GET /feeds/{}/quarantine tells why", report.feed)));
-    }
-    Ok(Json(serde_json::to_value(&report).map_err(Problem::internal)?))
+    Ok(Json(serde_json::to_value(taken?).map_err(Problem::internal)?))
 }
 
 /// Keeps a body in a file without a name until all of it is there: while somebody sends, nobody's ledger

@@ -72,13 +72,19 @@ async fn change(
     }
     // Before anything changes: whatever becomes of this process, it is known who wanted it.
     service.catalog.audit(&caller.tenant, &entry, service.now()).await?;
-    let changed = read(service, caller, move |ledger| change(ledger, &feed)).await;
-    let changed = changed.map_err(|problem| match problem.code() {
-        // Before the first evidence there is no ledger, and so no library.
-        ErrorCode::NotFound => Problem::not_found(&format!("feed {name} in the library"))
-            .hint("GET /library/feeds shows what there is"),
-        _ => problem,
-    })?;
+    let changed = match read(service, caller, move |ledger| change(ledger, &feed)).await {
+        Ok(changed) => changed,
+        Err(problem) => {
+            let entry = caller.failed(name, &problem);
+            service.catalog.audit(&caller.tenant, &entry, service.now()).await?;
+            return Err(match problem.code() {
+                // Before the first evidence there is no ledger, and so no library.
+                ErrorCode::NotFound => Problem::not_found(&format!("feed {name} in the library"))
+                    .hint("GET /library/feeds shows what there is"),
+                _ => problem,
+            });
+        }
+    };
     entry.details = json!({ "changed": changed }).to_string();
     let mutation = Mutation { entry: &entry, key: key.as_ref(), now: service.now() };
     service.catalog.note(&caller.tenant, &mutation).await?;

@@ -12,6 +12,7 @@ mod ledger;
 mod library;
 mod me;
 mod order;
+mod parameters;
 mod plans;
 mod problem;
 mod profiles;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use stella_model::{ErrorCode, Instant, TenantId};
 use stella_run::Millis;
@@ -110,6 +111,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
     api.fallback(nowhere)
         .method_not_allowed_fallback(nohow)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn(parameters::are_described))
         .layer(from_fn_with_state(service.clone(), traced))
         .with_state(service)
 }

@@ -164,7 +164,6 @@ impl From<CatalogError> for Problem {
             CatalogError::Full(_) | CatalogError::ReadOnly(_) => {
                 problem.with_status(StatusCode::SERVICE_UNAVAILABLE).retry_after(30)
             }
-            CatalogError::Conflict(_) => problem.hint("look at it again: it is not what it was"),
             _ => problem,
         }
     }
@@ -184,9 +183,7 @@ impl From<EngineError> for Problem {
             ErrorCode::Unreachable => problem.retry_after(2),
             _ => problem,
         };
-        // Where the table has words for clients, those of the engine may be for the command line.
-        let is_for_commands = member.is_some() || error.code().is_undone_by_an_option();
-        let problem = match error.next_step().filter(|_| !is_for_commands) {
+        let problem = match error.next_step_over_http().filter(|_| member.is_none()) {
             Some(hint) => problem.hint(hint),
             None => problem,
         };
@@ -205,7 +202,10 @@ impl IntoResponse for Problem {
         let usual = self.code.next_over_http().unwrap_or(self.code.next());
         let hint = without_places(self.hint.as_deref().unwrap_or(usual));
         let body = ProblemBody {
-            title: self.code.meaning(),
+            title: match self.status {
+                StatusCode::UNAUTHORIZED => "nobody known asks",
+                _ => self.code.meaning(),
+            },
             status: self.status.as_u16(),
             code: self.code.as_str(),
             message: &message,

@@ -67,6 +67,22 @@ pub(crate) struct ProfileList {
     items: Vec<ProfileView>,
 }
 
+/// A profile that is built in.
+fn built_in(name: &str) -> ProfileView {
+    ProfileView {
+        name: name.to_owned(),
+        revision: 0,
+        created_at: None,
+        created_by: None,
+        document: None,
+        profile: None,
+    }
+}
+
+fn is_built_in(name: &str) -> bool {
+    stella_engine::adapter_specs().iter().any(|spec| spec.id == name)
+}
+
 /// The tag of a revision.
 fn etag(revision: u64) -> String {
     format!("\"{revision}\"")
@@ -84,20 +100,14 @@ pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     caller: Caller,
 ) -> Result<Json<ProfileList>, Problem> {
-    let built_in = stella_engine::adapter_specs().into_iter().map(|spec| ProfileView {
-        name: spec.id.to_owned(),
-        revision: 0,
-        created_at: None,
-        created_by: None,
-        document: None,
-        profile: None,
-    });
+    let built_in = stella_engine::adapter_specs().into_iter().map(|spec| built_in(spec.id));
     let own = service.catalog.profiles(&caller.tenant).await?;
     let items = built_in.chain(own.into_iter().map(ProfileView::from)).collect();
     Ok(Json(ProfileList { items }))
 }
 
-/// A profile of the tenant. `ETag` is the revision, for `If-Match`.
+/// A profile of the tenant, or one that is built in. `ETag` is the revision, for `If-Match`; those that are
+/// built in have none.
 #[utoipa::path(get, path = "/profiles/{name}", tag = "profiles",
     params(("name" = String, Path, description = "its name")),
     responses((status = 200, description = "the newest revision", body = ProfileView,
@@ -107,6 +117,9 @@ pub(crate) async fn get(
     caller: Caller,
     Name(name): Name,
 ) -> Result<Response, Problem> {
+    if is_built_in(&name) {
+        return Ok(Json(built_in(&name)).into_response());
+    }
     let found = service.catalog.profile(&caller.tenant, &name).await?;
     let found = found.ok_or_else(|| Problem::not_found(&format!("profile {name}")))?;
     Ok(with_tag(StatusCode::OK, found))
@@ -171,7 +184,9 @@ fn not_as_seen(error: stella_catalog::CatalogError) -> Problem {
 
 /// That a member of a profile is wrong, or all of it.
 fn invalid(path: &str, what: &str) -> Problem {
-    Problem::new(ErrorCode::Invalid, format!("the profile is invalid: {what}")).detail(path, what)
+    Problem::new(ErrorCode::Invalid, format!("the profile is invalid: {what}"))
+        .detail(path, what)
+        .hint("correct what details name; dryRun=true judges a profile and writes nothing")
 }
 
 /// The profile of a body as TOML.
@@ -203,7 +218,7 @@ fn check(service: &Service, name: &str, text: &str) -> Result<(), Problem> {
     if profile.name != name {
         return Err(invalid("name", &format!("name is not `{name}`, as the address has it")));
     }
-    if stella_engine::adapter_specs().iter().any(|spec| spec.id == name) {
+    if is_built_in(name) {
         return Err(invalid(
             "name",
             &format!("`{name}` is the name of a profile that is built in"),

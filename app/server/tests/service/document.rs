@@ -14,6 +14,8 @@ pub(crate) struct Operation {
     pub(crate) method: String,
     /// After the base, if it has one.
     pub(crate) path: String,
+    /// Whether it takes parameters, behind the question mark.
+    pub(crate) takes_parameters: bool,
     /// None if it takes no token.
     pub(crate) scopes: Option<Vec<String>>,
     pub(crate) roles: Vec<String>,
@@ -50,10 +52,13 @@ fn templates() -> Vec<Operation> {
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {
             let security = &operation["security"][0]["token"];
+            let parameters = operation["parameters"].as_array();
+            let mut parameters = parameters.into_iter().flatten();
             found.push(Operation {
                 name: operation["operationId"].as_str().expect("a name").to_owned(),
                 method: method.to_uppercase(),
                 path: path.strip_prefix("/api/export/v1").unwrap_or(path).to_owned(),
+                takes_parameters: parameters.any(|parameter| parameter["in"] == "query"),
                 scopes: security.is_array().then(|| texts(security)),
                 roles: texts(&operation["x-roles"]),
                 summary: operation["summary"].as_str().unwrap_or_default().to_owned(),

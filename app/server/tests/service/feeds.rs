@@ -50,9 +50,23 @@ pub(crate) fn evidence_that_streams_in_becomes_a_bundle() {
     assert_eq!(why["items"][0]["reason"], json!("unknown-format"), "{why}");
     let log = server.ask("GET", "/audit", &[], "").json();
     let ingests = log["items"].as_array().expect("entries").iter();
-    let ingests = ingests.filter(|entry| entry["action"] == json!("feed.ingest")).count();
-    // That it was wanted and what it did, of each but those that came to nothing; the trial is none.
-    assert_eq!(ingests, 9, "{log}");
+    let ingests = ingests.filter(|entry| entry["action"] == json!("feed.ingest"));
+    let outcomes: Vec<_> = ingests.map(|entry| (&entry["outcome"], &entry["details"])).collect();
+    // That it was wanted and what came of it, of each; the trial is none.
+    assert_eq!(outcomes.len(), 10, "{log}");
+    assert!(outcomes.iter().step_by(2).all(|outcome| *outcome == (&json!("allowed"), &json!({}))));
+    let came: Vec<_> = outcomes.iter().skip(1).step_by(2).collect();
+    let codes = [
+        &Value::Null,
+        &Value::Null,
+        &json!("ERR_EXPORT_DROP"),
+        &Value::Null,
+        &json!("ERR_EXPORT_REJECTED"),
+    ];
+    for ((outcome, details), code) in came.into_iter().zip(codes) {
+        assert_eq!(&details["code"], code, "{log}");
+        assert_eq!(**outcome, json!(if code.is_null() { "allowed" } else { "failed" }), "{log}");
+    }
 }
 
 #[test]
@@ -83,6 +97,7 @@ pub(crate) fn evidence_that_breaks_off_leaves_nothing() {
         ("/feeds/npm/records?maxDrop=101", "x", 400),
         ("/feeds/npm/records?licence=", "x", 400),
         ("/feeds/..%2f/records", "x", 404),
+        ("/feeds/NPM/records", "x", 422),
     ];
     for (path, body, status) in bad {
         assert_eq!(server.ask("POST", path, &[], body).problem().0, status, "{path}");

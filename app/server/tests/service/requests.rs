@@ -144,6 +144,38 @@ pub(crate) fn bad_requests_say_what_is_wrong() {
 }
 
 #[test]
+fn parameters_that_a_request_does_not_take_are_refused_before_anything_is_done() {
+    let dir = stella_testkit::temp_dir();
+    ingest(dir.path());
+    let server = Server::start(dir.path(), None);
+    let tokens = server.ask("GET", "/tokens", &[], "").json();
+    let (mut without, mut with) = (0, 0);
+    for operation in operations().into_iter().filter(|operation| operation.scopes.is_some()) {
+        let Operation { method, path, takes_parameters, .. } = operation;
+        let body = match &*path {
+            "/runs" => r#"{"profile":"mirror:full"}"#,
+            "/tokens" => r#"{"name":"x","scopes":["export:read"]}"#,
+            _ => "",
+        };
+        let answer = server.ask(&method, &format!("{path}?dryRun=true"), &[], body);
+        if takes_parameters {
+            with += 1;
+            continue;
+        }
+        assert_eq!(answer.problem(), (400, "ERR_EXPORT_USAGE".to_owned()), "{method} {path}");
+        let told = answer.json()["message"].to_string();
+        assert!(told.contains("`dryRun`"), "{method} {path}: {told}");
+        without += 1;
+    }
+    assert!(without > 20 && with > 5, "{without} without, {with} with");
+    assert_eq!(server.ask("GET", "/tokens", &[], "").json(), tokens);
+    assert_eq!(server.ask("GET", "/runs", &[], "").json()["items"], serde_json::json!([]));
+    assert_eq!(server.ask("GET", "/me?", &[], "").status, 200);
+    // Whoever looks whether the service runs may ask as they like.
+    assert_eq!(server.bare("GET", "/api/export/v1/health?probe=1", &[], "").status, 200);
+}
+
+#[test]
 pub(crate) fn who_asks_too_often_has_to_wait() {
     let dir = stella_testkit::temp_dir();
     let server = Server::start_with(dir.path(), None, &["--rate", "1"]);

@@ -111,6 +111,14 @@ fn evidence_that_is_too_old_has_its_own_exit_code() {
     assert_eq!(ahead("2026-10-31T00:00:00Z", Some(0)), 0);
     assert_eq!(ahead("2026-10-30T23:59:59Z", Some(u64::MAX)), 11);
     assert_eq!(ahead("2026-10-30T23:59:59Z", None), 0);
+    let next = |as_of: &str| {
+        let now = stella_model::Instant::parse(as_of).expect("a time");
+        let report = files.verify_as(&Policy { now, max_age_seconds: Some(0), ..policy() });
+        report.checks.iter().find(|result| result.check == Check::Age).and_then(|age| age.next)
+    };
+    let (older, newer) = (next("2026-12-31T00:00:00Z"), next("2026-10-30T23:59:59Z"));
+    assert!(older.is_some_and(|next| next.contains("newer bundle")), "{older:?}");
+    assert!(newer.is_some_and(|next| next.contains("clock")), "{newer:?}");
     let mut changed = files.clone();
     changed.edit("README.md")[0] ^= 1;
     refused(

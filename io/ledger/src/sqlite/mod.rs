@@ -71,16 +71,15 @@ impl SqliteLedger {
     /// [`LedgerError::Missing`] if there is none; else as [`open`](SqliteLedger::open).
     pub fn open_existing(dir: &Path, tenant: TenantId) -> Result<SqliteLedger, LedgerError> {
         let ledger = SqliteLedger::at(dir, tenant);
-        match ledger.path.try_exists() {
-            Ok(true) => match fs::File::open(&ledger.path) {
-                Ok(_) => ledger.open_as_can_be(),
-                Err(error) => {
-                    let place = ledger.place();
-                    Err(LedgerError::Unreadable { place, reason: error.to_string() })
-                }
-            },
-            Ok(false) => Err(LedgerError::Missing { place: ledger.place() }),
-            Err(error) => Err(ledger.io_error("look for the ledger", error)),
+        match fs::File::open(&ledger.path) {
+            Ok(_) => ledger.open_as_can_be(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(LedgerError::Missing { place: ledger.place() })
+            }
+            Err(error) => {
+                let place = ledger.place();
+                Err(LedgerError::Unreadable { place, reason: error.to_string() })
+            }
         }
     }
 

@@ -72,7 +72,8 @@ fn next(result: &CheckResult) -> Option<&'static str> {
 /// The numbers: `24 checks pass, 2 not used`.
 pub(super) fn numbers(report: &Report) -> String {
     let summary = &report.summary;
-    let mut text = format!("{} pass", human::counted(summary.pass, "check"));
+    let verb = if summary.pass == 1 { "passes" } else { "pass" };
+    let mut text = format!("{} {verb}", human::counted(summary.pass, "check"));
     for (count, word) in [
         (summary.fail, "FAIL"),
         (summary.not_used, "not used"),

@@ -115,7 +115,11 @@ fn summary(report: &RunReport) -> String {
             "\n  {:<9} {}, {} not represented{}",
             Safe(&database.adapter).to_string(),
             human::counted(database.keys, "key"),
-            human::counted(database.not_represented.values().sum(), "statement"),
+            human::counted(
+                database.not_represented.values().sum(),
+                // What an index of jars is made of says nothing of vulnerabilities.
+                if database.adapter == "trivy:java-db" { "component" } else { "statement" },
+            ),
             if database.reused { " (reused)" } else { "" },
         );
     }

@@ -42,7 +42,14 @@ pub(crate) fn ingest(
     tell("source", source);
     tell("dryRun", args.dry_run.then(|| "true".to_owned()));
     let evidence = evidence(&args.paths)?;
-    let report = client.ingest(args.feed.as_str(), &told, evidence).map_err(remote)?;
+    let shown = format!("stella quarantine list --feed {} shows each with its reason", args.feed);
+    let report = client.ingest(args.feed.as_str(), &told, evidence).map_err(|error| {
+        let failure = remote(error);
+        match failure.code() {
+            ErrorCode::Rejected => failure.hint(&shown),
+            _ => failure,
+        }
+    })?;
     let number = |member: &str| human::count(number(&report, member));
     let summary = format!(
         "Input for feed {}\n  records    {} added, {} updated, {} unchanged, {} vanished\n  \
@@ -69,7 +76,7 @@ pub(crate) fn ingest(
     }
     let what = format!("{} rejected", human::counted(rejected, "document"));
     match args.strict {
-        true => Err(Failure::new(ErrorCode::Rejected, what)),
+        true => Err(Failure::new(ErrorCode::Rejected, what).hint(shown)),
         false => {
             context.warn(&what);
             Ok(Exit::Done)

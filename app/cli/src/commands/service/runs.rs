@@ -137,9 +137,10 @@ pub(super) fn summary(run: &Value) -> String {
 /// What to do about a failure: where it is to say that it is meant, in the words of commands.
 pub(super) fn next_step(failure: &Value) -> Option<String> {
     let code = failure["code"].as_str().and_then(ErrorCode::of_name);
-    match code.filter(|code| code.is_undone_by_an_option()) {
+    let hint = failure["hint"].as_str();
+    match code.filter(|code| hint == code.next_over_http()) {
         Some(code) => Some(code.next().to_owned()),
-        None => failure["hint"].as_str().map(|hint| Safe(hint).to_string()),
+        None => hint.map(|hint| Safe(hint).to_string()),
     }
 }
 

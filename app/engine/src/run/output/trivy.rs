@@ -11,7 +11,7 @@ use stella_manifest::people::Database;
 use stella_model::Instant;
 
 use super::archive::{Member, tar_gz};
-use super::{OCI, Use, file, flushed, not_written, part_name};
+use super::{OCI, REPORT_TYPE, Use, file, flushed, not_written, part_name};
 use crate::EngineError;
 
 const ARTIFACT_TYPE: &str = "application/vnd.aquasec.trivy.config.v1+json";
@@ -86,6 +86,8 @@ impl Form {
             };
             Artifact::new(self.layout_tag, ARTIFACT_TYPE, &layer, as_of)
         };
+        let is_report = |file: &&OutputFile| file.media_type == REPORT_TYPE;
+        let report = record.files.iter().find(is_report).map(|file| file.path.clone());
         let database = |layer: &OutputFile| Database {
             folder: self.folder,
             layout_tag: self.layout_tag,
@@ -93,6 +95,7 @@ impl Form {
             repository_flag: self.repository_flag,
             skip_flag: self.skip_flag,
             layer: layer.path.clone(),
+            report: report.clone(),
         };
         Use {
             artifact: layer.map(artifact),

@@ -8,13 +8,13 @@ use stella_depot::{Depot, OutputFile, OutputRecord, SpoolFile};
 use stella_model::{ErrorCode, Instant};
 use stella_pack::trivy_db::{
     Contents, DATA_SOURCES, LANGUAGES, Mapper, Options, Precedence, SCHEMA, Spools, TRIVY_DB,
-    assemble, coverage,
+    VULNERABILITIES, assemble, coverage,
 };
 
 use super::bolt_tree::BoltTree;
 use super::records::{Reading, Taken, Taker};
 use super::trivy::{DATABASE, Form};
-use super::{Maker, Workshop, by_name, file, flushed, not_written};
+use super::{Maker, REPORT_TYPE, Workshop, by_name, file, flushed, not_written, reasons};
 use crate::EngineError;
 use crate::run::prepare::Prepared;
 
@@ -67,7 +67,7 @@ fn make(shop: &Workshop<'_>) -> Result<OutputRecord, EngineError> {
     cancel.check()?;
     let mut files = FORM.pack(depot, as_of, &mut database)?;
     let lines = contents.reasons.values().sum();
-    let report = file("trivy/db.report.jsonl", "application/x-ndjson", report)?;
+    let report = file("trivy/db.report.jsonl", REPORT_TYPE, report)?;
     files.push(OutputFile { records: Some(lines), ..report });
     Ok(record(files, contents))
 }
@@ -100,8 +100,8 @@ fn sizes(keys: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     sizes
 }
 
-/// INV-EMPTY: an ecosystem with advisories of which none could be said, or fewer than the profile
-/// demands, is an error. A floor of 0 accepts the loss.
+/// INV-EMPTY: a database that knows no vulnerability, an ecosystem with advisories of which none could be
+/// said, or fewer than the profile demands, is an error. A floor of 0 accepts the loss of an ecosystem.
 fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> {
     let floors = &prepared.profile.trivy.floors;
     let rows = |name: &str| record.floors.get(name).copied().unwrap_or(0);
@@ -114,13 +114,30 @@ fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> 
     let lost = record.lost.iter().filter(|name| floors.get(*name) != Some(&0));
     broken.extend(lost.map(|name| format!("none of the advisories for {name} could be said")));
     if broken.is_empty() {
-        return Ok(());
+        return check_any(prepared, record);
     }
     let message = format!("the database would miss what it is for: {}", broken.join("; "));
     Err(EngineError::new(ErrorCode::Empty, message).hint(
         "look at the feeds of these ecosystems, or accept it by a lower floor in the profile, \
              0 for none at all",
     ))
+}
+
+/// A database that knows nothing finds nothing, and a scanner calls that success. It is made only if all
+/// selected advisories are allowed to be missing, or the loss of an ecosystem was accepted.
+fn check_any(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> {
+    let kinds = TRIVY_DB.spec.kinds;
+    let knows_any = record.keys.get(VULNERABILITIES).is_some_and(|known| *known > 0);
+    if knows_any || !record.lost.is_empty() || prepared.may_be_nothing(kinds) {
+        return Ok(());
+    }
+    let message = format!(
+        "the database would know no vulnerability: nothing of the selected advisories can be said to Trivy ({})",
+        reasons(record)
+    );
+    let flags = prepared.flags_for_nothing(kinds);
+    Err(EngineError::new(ErrorCode::Empty, message)
+        .hint(format!("select advisories for what Trivy scans; if it is meant:{flags}")))
 }
 
 /// Writes the database and the report.

@@ -10,7 +10,7 @@ use stella_pack::trivy_java_db::{Collector, SCHEMA, TRIVY_JAVA_DB, assemble};
 
 use super::records::{Reading, Taken, Taker};
 use super::trivy::Form;
-use super::{Maker, Workshop, by_name, not_written};
+use super::{Maker, Workshop, by_name, not_written, reasons};
 use crate::EngineError;
 use crate::run::prepare::Prepared;
 
@@ -79,23 +79,17 @@ impl Taker for Collector<'_> {
 /// INV-EMPTY: a database that knows no jar lets every jar pass unseen. It is made only if all
 /// selected SBOMs are allowed to be missing.
 fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> {
-    let of_sboms = |kind: &str| TRIVY_JAVA_DB.spec.kinds.contains(&kind);
-    let sets: Vec<_> = prepared.sets.iter().map(|set| &set.set).collect();
-    let sets = sets.into_iter().filter(|set| of_sboms(set.kind.as_str()));
-    let allowed = &prepared.profile.allow_empty;
-    let meant = allowed.iter().any(|set| of_sboms(set.kind.as_str()));
+    let kinds = TRIVY_JAVA_DB.spec.kinds;
     let has_jars = record.keys.get(JARS).is_some_and(|jars| *jars > 0);
-    if has_jars || (meant && sets.clone().all(|set| allowed.contains(set))) {
+    if has_jars || prepared.may_be_nothing(kinds) {
         return Ok(());
     }
-    let reasons = record.not_represented.iter();
-    let reasons: Vec<String> = reasons.map(|(reason, count)| format!("{reason} {count}")).collect();
-    let told = match reasons.is_empty() {
+    let told = match record.not_represented.is_empty() {
         true => "no component has a package URL of Maven".to_owned(),
-        false => format!("components of Maven that cannot be used: {}", reasons.join(", ")),
+        false => format!("components of Maven that cannot be used: {}", reasons(record)),
     };
     let message = format!("the database of jars would be empty: {told}");
-    let flags: String = sets.map(|set| format!(" --allow-empty {set}")).collect();
+    let flags = prepared.flags_for_nothing(kinds);
     Err(EngineError::new(ErrorCode::Empty, message).hint(format!(
         "select SBOMs whose components have SHA-1 hashes, or ingest jar lists; if it is meant:{flags}"
     )))

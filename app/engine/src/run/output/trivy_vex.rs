@@ -13,7 +13,7 @@ use stella_pack::trivy_vex::{
 
 use super::archive::Archive;
 use super::records::{Reading, Taken, Taker};
-use super::{Maker, Use, Workshop, by_name, file, flushed, not_written};
+use super::{Maker, REPORT_TYPE, Use, Workshop, by_name, file, flushed, not_written};
 use crate::EngineError;
 use crate::run::prepare::Prepared;
 
@@ -62,7 +62,7 @@ fn make(shop: &Workshop<'_>) -> Result<OutputRecord, EngineError> {
         folder.archive.finish().and_then(flushed).map_err(not_written(REPOSITORY))?.finish()?;
     let report = flushed(report).map_err(not_written(REPOSITORY))?.finish()?;
     let lines = contents.reasons.values().sum();
-    let report = file("trivy/vex.report.jsonl", "application/x-ndjson", report)?;
+    let report = file("trivy/vex.report.jsonl", REPORT_TYPE, report)?;
     let settings = depot.put_blob(settings(address).as_bytes())?;
     let manifest = depot.put_blob(&manifest)?;
     let keys = BTreeMap::from([(PACKAGES.to_owned(), contents.packages)]);
