@@ -134,7 +134,9 @@ impl Context {
         if matches!(answer.trim(), "y" | "Y" | "yes") {
             return Ok(());
         }
-        Err(Failure::new(ErrorCode::Interrupted, "nothing was changed: the answer was no"))
+        let failure =
+            Failure::new(ErrorCode::Interrupted, "nothing was changed: the answer was no");
+        Err(failure.hint("answer y, or add --yes, if you mean it"))
     }
 
     /// An interruption by `--timeout` has its own code.

@@ -181,7 +181,7 @@ error[ERR_EXPORT_INVALID]: bad
            |
          2 | a\\u{1b}[2J =
            |     ^
-  hint: correct what the message names; stella export profile validate -f FILE checks profiles
+  hint: correct what the message names
 ";
         assert_eq!(failure.to_text(Paint { on: false }), expected);
     }

@@ -265,6 +265,20 @@ fn a_time_limit_that_passed_is_124() {
     assert!(!stella.path("out").exists());
 }
 
+#[test]
+fn an_empty_selection_names_what_may_be_misspelt() {
+    let stella = Stella::with_samples();
+    let dest = stella.arg("out");
+    let run = ["export", "run", "mirror:full", "--unsigned-for-testing", "-d", &dest];
+    let misspelt = stella.run(&[&run[..], &["--ecosystem", "npmm"]].concat());
+    assert_eq!(misspelt.code, 6, "{}", misspelt.stderr);
+    let hint = "hint: look at the selectors: no record has the ecosystem `npmm`";
+    assert!(misspelt.stderr.contains(hint), "{}", misspelt.stderr);
+    let later = stella.run(&[&run[..], &["--modified-since", "2999-01-01"]].concat());
+    assert_eq!(later.code, 6, "{}", later.stderr);
+    assert!(later.stderr.contains("hint: look at the selectors, and at"), "{}", later.stderr);
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupted_ingest_is_130_and_changes_nothing() {

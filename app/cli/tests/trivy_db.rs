@@ -607,8 +607,10 @@ fn a_database_that_would_know_nothing_is_an_error_unless_that_is_meant() {
 fn the_readme_of_a_bundle_names_reports_that_are_there() {
     let (stella, bundle, _) = jar_site();
     let text = fs::read_to_string(bundle.join("README.md")).expect("a README");
-    let (database, jars) =
-        ("`db` is listed with a reason in `trivy/db.report.jsonl`", "`java-db` is counted");
+    let (database, jars) = (
+        "`trivy:db` is listed with a reason in `trivy/db.report.jsonl`",
+        "`trivy:java-db` is counted",
+    );
     assert!(text.contains(database) && text.contains(jars), "{text}");
     assert!(bundle.join("trivy/db.report.jsonl").is_file());
     let run = ["export", "run", "trivy:java-db", "-d", "jars", "--unsigned-for-testing"];

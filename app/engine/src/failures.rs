@@ -41,7 +41,8 @@ impl From<CarrierError> for EngineError {
             CarrierError::NotFound { .. } => wrap(ErrorCode::NotFound, &error).hint(
                 "check the path; a bundle is the folder or tar that `stella export run -d` made",
             ),
-            CarrierError::NotABundle { .. } => wrap(ErrorCode::Usage, &error),
+            CarrierError::NotABundle { .. } => wrap(ErrorCode::Usage, &error)
+                .hint("a bundle is the folder or tar that `stella export run -d` made"),
             CarrierError::Destination { .. } => wrap(ErrorCode::Usage, &error)
                 .hint("-d names the bundle itself, such as -d ./bundle"),
             CarrierError::Conflict { replaceable: true, .. } => wrap(ErrorCode::Conflict, &error)
@@ -81,9 +82,18 @@ impl From<KeysError> for EngineError {
 impl From<LedgerError> for EngineError {
     fn from(error: LedgerError) -> EngineError {
         let wrapped = wrap(error.code(), &error);
-        match error.hint() {
+        let wrapped = match error.hint() {
             Some(hint) => wrapped.hint(hint),
             None => wrapped,
+        };
+        match &error {
+            LedgerError::Missing { .. } => wrapped.hint_over_http(
+                "bring evidence in first: POST /feeds/NAME/records (stella ingest --feed NAME PATH)",
+            ),
+            LedgerError::NotFound { .. } => {
+                wrapped.hint_over_http("GET /feeds shows what there is (stella feeds list)")
+            }
+            _ => wrapped,
         }
     }
 }

@@ -174,11 +174,11 @@ fn trivy(databases: &[Database]) -> String {
         let _ = match report {
             Some(report) => write!(
                 text,
-                "\nWhat could not be said in `{folder}` is listed with a reason in `{report}`."
+                "\nWhat could not be said in `trivy:{folder}` is listed with a reason in `{report}`."
             ),
             None => write!(
                 text,
-                "\nWhat could not be said in `{folder}` is counted by reason in `export.json`, under\n\
+                "\nWhat could not be said in `trivy:{folder}` is counted by reason in `export.json`, under\n\
                  `notRepresented`."
             ),
         };
@@ -267,7 +267,7 @@ If you have a `~/.trivy/vex/repository.yaml` already, add the entry of `trivy/ve
 instead of copying that: the first repository that knows a package decides. Where `XDG_DATA_HOME` is set,
 Trivy looks there and not in the home.
 
-Without a web server, into the folder `CACHE`, which holds the databases:
+Without a web server, into the cache folder `CACHE` of Trivy, in which the databases are already:
 
 ```
 : \"${CACHE:?is to name a folder for the cache of Trivy}\"

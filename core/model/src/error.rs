@@ -87,12 +87,12 @@ codes! {
     /// The command line or request is not understood.
     Usage "ERR_EXPORT_USAGE" exit 2 http 400 Never
         "the command line or the request was not understood"
-        "the message names what; --help, or the description of the interface, shows what there is"
+        "the message names what; --help shows what there is"
         over http "the message names what; /openapi.json has what there is";
     /// A document, profile or option is invalid.
     Invalid "ERR_EXPORT_INVALID" exit 2 http 422 Never
         "a document, profile, key file or option is invalid"
-        "correct what the message names; stella export profile validate -f FILE checks profiles"
+        "correct what the message names"
         over http "correct what details and message name; /openapi.json tells what is allowed";
     /// Every document was rejected, or the container itself.
     Rejected "ERR_EXPORT_REJECTED" exit 2 http 422 Never
@@ -107,7 +107,7 @@ codes! {
     /// The named thing does not exist.
     NotFound "ERR_EXPORT_NOT_FOUND" exit 3 http 404 Never
         "the named feed, profile, key, record, file or bundle does not exist"
-        "check the name; the list commands show what there is"
+        "check the name or the path; the list commands show what there is"
         over http "check the name; the lists show what there is";
     /// The operation is not allowed, such as a wrong key password.
     NotAllowed "ERR_EXPORT_NOT_ALLOWED" exit 4 http 403 Never
@@ -185,6 +185,13 @@ codes! {
 }
 
 impl ErrorCode {
+    /// Whether what follows is to say with an option, of a command or of a request, that it is meant:
+    /// then words for the one are wrong for the other.
+    #[must_use]
+    pub const fn is_undone_by_an_option(self) -> bool {
+        matches!(self, ErrorCode::Empty | ErrorCode::Drop | ErrorCode::Rejected)
+    }
+
     /// The code of that name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<ErrorCode> {

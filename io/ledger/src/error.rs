@@ -259,7 +259,10 @@ impl LedgerError {
                 "stella feeds list, stella feeds show FEED and stella quarantine list show what \
                  there is"
             }
-            LedgerError::Storage { .. } | LedgerError::OutOfReach { .. } => return None,
+            LedgerError::Storage { .. } => {
+                "look at the disk of the store; restore the file from a copy if it stays so"
+            }
+            LedgerError::OutOfReach { .. } => return None,
         })
     }
 }

@@ -92,8 +92,13 @@ impl RemoteError {
     pub fn hint(&self) -> Option<String> {
         match self {
             RemoteError::Refused { code, status, hint, trace, .. } => {
-                // What its table says to clients of the API is told in the words of commands.
-                let is_of_table = hint.as_deref() == code.next_over_http();
+                // What its table says to clients of the API is told in the words of commands, but for what is
+                // to be done where the server runs.
+                let is_there = matches!(
+                    code,
+                    ErrorCode::Internal | ErrorCode::Io | ErrorCode::NoKey | ErrorCode::NeedsNewer
+                );
+                let is_of_table = !is_there && hint.as_deref() == code.next_over_http();
                 let told = match status {
                     401 => Some("stella auth login --server URL, with a token of the server".into()),
                     _ if is_of_table => Some(code.next().into()),

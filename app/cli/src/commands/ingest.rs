@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use stella_engine::{IngestReport, IngestRequest};
 use stella_ledger::{FeedSpec, IngestMode};
-use stella_model::ErrorCode;
 use stella_model::screen::Safe;
+use stella_model::{ErrorCode, FeedName};
 
 use super::{Exit, value};
 use crate::args::{IngestArgs, YesNo};
@@ -129,9 +129,15 @@ fn reasons(quarantined: &BTreeMap<String, u64>) -> String {
     quarantined.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
+/// Where rejected documents are listed.
+pub(crate) fn where_rejected(feed: &FeedName, is_dry: bool) -> String {
+    let list = format!("stella quarantine list --feed {feed} shows each with its reason");
+    if is_dry { format!("without --dry-run they are kept: {list}") } else { list }
+}
+
 /// 0 if anything was accepted, 2 if every document was rejected, or any under `--strict`.
 fn judge(report: &IngestReport, is_strict: bool) -> Result<Exit, Failure> {
-    let hint = format!("stella quarantine list --feed {} shows each with its reason", report.feed);
+    let hint = where_rejected(&report.feed, report.dry_run);
     if report.all_rejected() {
         let failure = Failure::new(ErrorCode::Rejected, "every document was rejected");
         return Err(failure.hint(hint));

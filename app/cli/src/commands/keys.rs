@@ -108,7 +108,7 @@ fn place(command: AddCommand) -> Result<(AddedArgs, Elsewhere, PasswordSource), 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| {
         let failure = Failure::new(ErrorCode::Usage, "a path of the entry cannot be used");
-        failure.because(&error)
+        failure.because(&error).hint("give the whole path")
     })
 }
 

@@ -279,22 +279,21 @@ impl Prepared {
             && self.sets_of(kinds).all(|set| allowed.contains(set))
     }
 
-    /// The flags that make it [so](Self::may_be_nothing).
-    pub(super) fn flags_for_nothing(&self, kinds: &[&str]) -> String {
-        self.sets_of(kinds).map(|set| format!(" --allow-empty {set}")).collect()
+    /// The error that nothing comes of the sets of some kinds, and what would make it [so](Self::may_be_nothing).
+    pub(super) fn nothing(&self, kinds: &[&str], what: String, remedy: &str) -> EngineError {
+        let sets: Vec<&SetKey> = self.sets_of(kinds).collect();
+        let error = EngineError::new(ErrorCode::Empty, what);
+        if sets.is_empty() {
+            return error.hint(remedy).hint_over_http(remedy);
+        }
+        error
+            .hint(format!("{remedy}; if it is meant:{}", allow_empty(sets.iter().copied())))
+            .hint_over_http(format!("{remedy}; if it is meant, {}", order_empty(sets)))
     }
 
     /// INV-EMPTY: what was selected.
     pub(super) fn check_floors(&self) -> Result<(), EngineError> {
-        let refused = refuse(&self.broken);
-        let is_nothing = matches!(self.broken.first(), Some(FloorBroken::NothingSelected));
-        match refused {
-            // A failed run shows no warnings, and these tell what is misspelt.
-            Err(error) if is_nothing && !self.unmatched.is_empty() => {
-                Err(error.hint(format!("look at the selectors: {}", self.unmatched.join("; "))))
-            }
-            other => other,
-        }
+        refuse(&self.broken, &self.unmatched)
     }
 
     /// INV-EMPTY: what was made of it, against the last run. Gives the drops that were accepted.
@@ -313,7 +312,7 @@ impl Prepared {
             );
         }
         if self.accept_drop.is_none() {
-            refuse(&dropped)?;
+            refuse(&dropped, &[])?;
         }
         Ok(dropped)
     }
@@ -327,7 +326,7 @@ impl Prepared {
         let selected = self.sets.iter().map(|set| (set.set.clone(), set.count)).collect();
         let key = |set: &SetEntry| SetKey { kind: set.kind.clone(), feed: set.feed.clone() };
         let carried = carried.iter().map(|set| (key(set), set.count)).collect();
-        refuse(&self.floors.check_carried(&selected, &carried))
+        refuse(&self.floors.check_carried(&selected, &carried), &[])
     }
 }
 
@@ -358,29 +357,54 @@ impl RangeCheck {
     }
 }
 
-fn refuse(broken: &[FloorBroken]) -> Result<(), EngineError> {
+/// The error that floors are broken; `unmatched` is what selectors ask for and nothing has.
+fn refuse(broken: &[FloorBroken], unmatched: &[String]) -> Result<(), EngineError> {
     let Some(first) = broken.first() else { return Ok(()) };
     let all: Vec<String> = broken.iter().map(ToString::to_string).collect();
-    let hint = match first {
-        FloorBroken::FeedEmpty { sets, .. } if !sets.is_empty() => {
-            let flags = sets.iter().map(|set| format!(" --allow-empty {set}"));
-            format!("find out why; if it is meant:{}", flags.collect::<String>())
-        }
-        FloorBroken::NothingCarried { set, .. } => format!(
-            "its format has no redaction rules: --redaction none carries it, --allow-empty {set} goes without"
-        ),
+    let error = EngineError::new(ErrorCode::Empty, all.join("; "));
+    let drop = "acceptDrop (--accept-drop --reason TEXT)";
+    Err(match first {
+        FloorBroken::FeedEmpty { sets, .. } if !sets.is_empty() => error
+            .hint(format!("find out why; if it is meant:{}", allow_empty(sets)))
+            .hint_over_http(format!("find out why; if it is meant, {}", order_empty(sets))),
+        FloorBroken::NothingCarried { set, .. } => error
+            .hint(format!(
+                "its format has no redaction rules: --redaction none carries it, --allow-empty {set} goes without"
+            ))
+            .hint_over_http(format!(
+                "its format has no redaction rules: order it without redaction, or with {set} in allowEmpty"
+            )),
         FloorBroken::NothingSelected => {
-            "look at the selectors, and at what the feeds hold".to_owned()
+            // A failed run shows no warnings, and these tell what is misspelt.
+            let hint = match unmatched.is_empty() {
+                true => "look at the selectors, and at what the feeds hold".to_owned(),
+                false => format!("look at the selectors: {}", unmatched.join("; ")),
+            };
+            error.hint(hint.clone()).hint_over_http(hint)
         }
-        FloorBroken::OutputDropped { .. } => {
-            "find out why; if it is meant: --accept-drop --reason TEXT".to_owned()
-        }
-        FloorBroken::Dropped { set, .. } => format!(
-            "find out why; if it is meant: --accept-drop --reason TEXT, or --allow-empty {set} for a set"
-        ),
-        _ => "find out why; if it is meant, name each set: --allow-empty KIND/FEED".to_owned(),
-    };
-    Err(EngineError::new(ErrorCode::Empty, all.join("; ")).hint(hint))
+        FloorBroken::OutputDropped { .. } => error
+            .hint("find out why; if it is meant: --accept-drop --reason TEXT")
+            .hint_over_http(format!("find out why; if it is meant, order it with {drop}")),
+        FloorBroken::Dropped { set, .. } => error
+            .hint(format!(
+                "find out why; if it is meant: --accept-drop --reason TEXT, or --allow-empty {set} for a set"
+            ))
+            .hint_over_http(format!(
+                "find out why; if it is meant, order it with {drop}, or with {set} in allowEmpty"
+            )),
+        _ => error.hint("find out why; if it is meant, name each set: --allow-empty KIND/FEED"),
+    })
+}
+
+/// The flags of a command that allow sets to be empty.
+fn allow_empty<'s>(sets: impl IntoIterator<Item = &'s SetKey>) -> String {
+    sets.into_iter().map(|set| format!(" --allow-empty {set}")).collect()
+}
+
+/// The same for an order over HTTP.
+fn order_empty<'s>(sets: impl IntoIterator<Item = &'s SetKey>) -> String {
+    let sets: Vec<String> = sets.into_iter().map(SetKey::to_string).collect();
+    format!("order it with {} in allowEmpty", sets.join(", "))
 }
 
 /// Feeds that hold nothing because everything that was brought was rejected. What kind their

@@ -57,13 +57,23 @@ impl Caller {
         }
     }
 
-    /// What the audit log tells of the request, allowed and not done.
-    pub(crate) fn failed(&self, object: impl Into<String>, problem: &Problem) -> AuditEntry {
-        AuditEntry {
+    /// Tells the audit log that what was allowed was not done, and gives back why.
+    pub(crate) async fn failed(
+        &self,
+        service: &Service,
+        object: impl Into<String>,
+        problem: Problem,
+    ) -> Problem {
+        let entry = AuditEntry {
             outcome: "failed",
             details: serde_json::json!({ "code": problem.code().as_str() }).to_string(),
             ..self.entry(object)
+        };
+        // Whoever asked wants to know what went wrong first.
+        if let Err(error) = service.catalog.audit(&self.tenant, &entry, service.now()).await {
+            tracing::error!(%error, "a request that failed is not in the audit log");
         }
+        problem
     }
 
     /// Tells the audit log that they fetch something: once an hour, in however many requests they do.

@@ -31,7 +31,7 @@ pub(crate) struct AuditView {
     action: String,
     /// To what.
     object: String,
-    /// `allowed` or `denied`.
+    /// `allowed`, `denied` or `failed`.
     outcome: String,
     /// More.
     details: Value,

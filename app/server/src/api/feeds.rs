@@ -224,23 +224,23 @@ pub(crate) async fn ingest(
         let reader = Box::new(evidence);
         stella_engine::ingest_stream(&store, &request, &source, reader, &NoProgress, &Cancel::new())
     });
-    let taken = taken.await.map_err(ended)?.map_err(Problem::from);
+    let taken = taken.await.map_err(ended).and_then(|taken| taken.map_err(Problem::from));
     let taken = taken.and_then(|report| match report.all_rejected() {
         true => Err(Problem::new(ErrorCode::Rejected, "every document was rejected")),
         false => Ok(report),
     });
+    let report = match taken {
+        Err(problem) if !is_dry => return Err(caller.failed(&service, name, problem).await),
+        taken => taken?,
+    };
     if !is_dry {
-        let entry = match &taken {
-            Ok(IngestReport { summary, .. }) => {
-                let change = json!({ "added": summary.added, "updated": summary.updated,
-                                     "vanished": summary.vanished });
-                AuditEntry { details: change.to_string(), ..caller.entry(name) }
-            }
-            Err(problem) => caller.failed(name, problem),
-        };
+        let IngestReport { summary, .. } = &report;
+        let change = json!({ "added": summary.added, "updated": summary.updated,
+                             "vanished": summary.vanished });
+        let entry = AuditEntry { details: change.to_string(), ..caller.entry(name) };
         service.catalog.audit(&caller.tenant, &entry, service.now()).await?;
     }
-    Ok(Json(serde_json::to_value(taken?).map_err(Problem::internal)?))
+    Ok(Json(serde_json::to_value(&report).map_err(Problem::internal)?))
 }
 
 /// Keeps a body in a file without a name until all of it is there: while somebody sends, nobody's ledger

@@ -75,14 +75,13 @@ async fn change(
     let changed = match read(service, caller, move |ledger| change(ledger, &feed)).await {
         Ok(changed) => changed,
         Err(problem) => {
-            let entry = caller.failed(name, &problem);
-            service.catalog.audit(&caller.tenant, &entry, service.now()).await?;
-            return Err(match problem.code() {
+            let problem = match problem.code() {
                 // Before the first evidence there is no ledger, and so no library.
                 ErrorCode::NotFound => Problem::not_found(&format!("feed {name} in the library"))
                     .hint("GET /library/feeds shows what there is"),
                 _ => problem,
-            });
+            };
+            return Err(caller.failed(service, name, problem).await);
         }
     };
     entry.details = json!({ "changed": changed }).to_string();

@@ -111,7 +111,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
     api.fallback(nowhere)
         .method_not_allowed_fallback(nohow)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(from_fn(parameters::are_described))
+        .layer(from_fn(parameters::refuse_stray))
         .layer(from_fn_with_state(service.clone(), traced))
         .with_state(service)
 }

@@ -28,11 +28,12 @@ static TAKING: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     taking.filter_map(|operation| operation.operation_id.clone()).collect()
 });
 
-/// Refuses parameters of a request that takes none. Those of others are for whoever reads them to judge.
-pub(super) async fn are_described(request: Request, next: Next) -> Response {
+/// Refuses parameters of a request that takes none. Those of others are for whoever reads them to judge. Who
+/// asks is looked up later: what is misspelt is for nobody.
+pub(super) async fn refuse_stray(request: Request, next: Next) -> Response {
     match stray(&request) {
         Some(name) => {
-            let message = format!("the request takes no parameters, such as `{}`", Safe(name));
+            let message = format!("the request takes no parameter `{}`, nor any other", Safe(name));
             Problem::usage(message).into_response()
         }
         None => next.run(request).await,
@@ -41,10 +42,10 @@ pub(super) async fn are_described(request: Request, next: Next) -> Response {
 
 /// The first parameter of a request with a token that takes none.
 fn stray(request: &Request) -> Option<&str> {
-    let query = request.uri().query().filter(|query| !query.is_empty())?;
+    let query = request.uri().query()?;
+    let name = query.split('&').find(|piece| !piece.is_empty())?;
     let path = request.extensions().get::<MatchedPath>()?.as_str();
     let path = path.strip_prefix(BASE).unwrap_or(path);
     let row = access::Request::of(request.method(), path)?;
-    let name = query.split(['&', '=']).next().unwrap_or(query);
-    (!TAKING.contains(row.name)).then_some(name)
+    (!TAKING.contains(row.name)).then(|| name.split('=').next().unwrap_or(name))
 }

@@ -31,7 +31,7 @@ pub(crate) struct Problem {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ProblemBody<'a> {
-    /// What the code means.
+    /// What the code means; of 401, which has the code of 403, that nobody known asks.
     title: &'a str,
     /// The HTTP status.
     status: u16,
@@ -202,9 +202,9 @@ impl IntoResponse for Problem {
         let usual = self.code.next_over_http().unwrap_or(self.code.next());
         let hint = without_places(self.hint.as_deref().unwrap_or(usual));
         let body = ProblemBody {
-            title: match self.status {
-                StatusCode::UNAUTHORIZED => "nobody known asks",
-                _ => self.code.meaning(),
+            title: match self.is_unauthenticated() {
+                true => "nobody known asks",
+                false => self.code.meaning(),
             },
             status: self.status.as_u16(),
             code: self.code.as_str(),

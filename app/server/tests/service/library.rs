@@ -122,4 +122,9 @@ pub(crate) fn what_cannot_be_subscribed_to_says_why() {
         assert_eq!(refused.problem(), (409, "ERR_EXPORT_CONFLICT".to_owned()));
         assert!(refused.json()["message"].as_str().is_some_and(|told| told.contains("pypi")));
     }
+    let log = items(&tenant, "/audit?limit=1000").into_iter();
+    let failed = log.filter(|entry| entry["outcome"] == json!("failed"));
+    let codes: Vec<Value> = failed.map(|entry| entry["details"]["code"].clone()).collect();
+    let missing = "ERR_EXPORT_NOT_FOUND";
+    assert_eq!(codes, [missing, missing, missing, "ERR_EXPORT_CONFLICT"]);
 }

@@ -157,14 +157,17 @@ fn parameters_that_a_request_does_not_take_are_refused_before_anything_is_done()
             "/tokens" => r#"{"name":"x","scopes":["export:read"]}"#,
             _ => "",
         };
-        let answer = server.ask(&method, &format!("{path}?dryRun=true"), &[], body);
+        let usage = (400, "ERR_EXPORT_USAGE".to_owned());
+        let answer = server.ask(&method, &format!("{path}?colour=blue"), &[], body);
+        assert_eq!(answer.problem(), usage, "{method} {path}");
+        let told = answer.json()["message"].to_string();
+        assert!(told.contains("`colour`"), "{method} {path}: {told}");
         if takes_parameters {
             with += 1;
             continue;
         }
-        assert_eq!(answer.problem(), (400, "ERR_EXPORT_USAGE".to_owned()), "{method} {path}");
-        let told = answer.json()["message"].to_string();
-        assert!(told.contains("`dryRun`"), "{method} {path}: {told}");
+        let answer = server.ask(&method, &format!("{path}?&dryRun=true"), &[], body);
+        assert_eq!(answer.problem(), usage, "{method} {path}");
         without += 1;
     }
     assert!(without > 20 && with > 5, "{without} without, {with} with");

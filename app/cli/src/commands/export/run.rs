@@ -117,7 +117,7 @@ fn summary(report: &RunReport) -> String {
             human::counted(database.keys, "key"),
             human::counted(
                 database.not_represented.values().sum(),
-                // What an index of jars is made of says nothing of vulnerabilities.
+                // An index of jars is made of components.
                 if database.adapter == "trivy:java-db" { "component" } else { "statement" },
             ),
             if database.reused { " (reused)" } else { "" },

@@ -11,6 +11,7 @@ use stella_model::{ErrorCode, FeedName};
 use stella_remote::Client;
 
 use super::super::feeds::{feed_item, summary};
+use super::super::ingest::where_rejected;
 use super::super::report::{list, number};
 use super::super::{Exit, feeds};
 use super::{items, remote, segment};
@@ -42,13 +43,13 @@ pub(crate) fn ingest(
     tell("source", source);
     tell("dryRun", args.dry_run.then(|| "true".to_owned()));
     let evidence = evidence(&args.paths)?;
-    let shown = format!("stella quarantine list --feed {} shows each with its reason", args.feed);
+    let shown = where_rejected(&args.feed, args.dry_run);
     let report = client.ingest(args.feed.as_str(), &told, evidence).map_err(|error| {
+        // Other words are for an input that was not taken at all.
+        let is_of_table =
+            error.hint().is_some_and(|hint| hint.starts_with(ErrorCode::Rejected.next()));
         let failure = remote(error);
-        match failure.code() {
-            ErrorCode::Rejected => failure.hint(&shown),
-            _ => failure,
-        }
+        if is_of_table { failure.hint(&shown) } else { failure }
     })?;
     let number = |member: &str| human::count(number(&report, member));
     let summary = format!(

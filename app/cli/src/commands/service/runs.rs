@@ -134,11 +134,13 @@ pub(super) fn summary(run: &Value) -> String {
     lines.join("\n")
 }
 
-/// What to do about a failure: where it is to say that it is meant, in the words of commands.
+/// What to do about a failure. What the table says to clients of the API of options is told in the words of
+/// commands; of the service itself it says the same to both.
 pub(super) fn next_step(failure: &Value) -> Option<String> {
     let code = failure["code"].as_str().and_then(ErrorCode::of_name);
     let hint = failure["hint"].as_str();
-    match code.filter(|code| hint == code.next_over_http()) {
+    let is_of_table = |code: &ErrorCode| hint == code.next_over_http();
+    match code.filter(|code| code.is_undone_by_an_option() && is_of_table(code)) {
         Some(code) => Some(code.next().to_owned()),
         None => hint.map(|hint| Safe(hint).to_string()),
     }

@@ -124,20 +124,19 @@ fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> 
 }
 
 /// A database that knows nothing finds nothing, and a scanner calls that success. It is made only if all
-/// selected advisories are allowed to be missing, or the loss of an ecosystem was accepted.
+/// selected sets are allowed to be empty, or the loss of an ecosystem was accepted.
 fn check_any(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> {
     let kinds = TRIVY_DB.spec.kinds;
     let knows_any = record.keys.get(VULNERABILITIES).is_some_and(|known| *known > 0);
     if knows_any || !record.lost.is_empty() || prepared.may_be_nothing(kinds) {
         return Ok(());
     }
-    let message = format!(
-        "the database would know no vulnerability: nothing of the selected advisories can be said to Trivy ({})",
-        reasons(record)
-    );
-    let flags = prepared.flags_for_nothing(kinds);
-    Err(EngineError::new(ErrorCode::Empty, message)
-        .hint(format!("select advisories for what Trivy scans; if it is meant:{flags}")))
+    let why = match record.not_represented.is_empty() {
+        true => "nothing is selected that it could be made of".to_owned(),
+        false => format!("what is selected cannot be said to Trivy: {}", reasons(record)),
+    };
+    let message = format!("the database would know no vulnerability: {why}");
+    Err(prepared.nothing(kinds, message, "select advisories for what Trivy scans"))
 }
 
 /// Writes the database and the report.

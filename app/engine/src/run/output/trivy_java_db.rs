@@ -5,7 +5,6 @@ use std::io;
 
 use stella_depot::{OutputRecord, SpoolFile};
 use stella_javadb::Writer;
-use stella_model::ErrorCode;
 use stella_pack::trivy_java_db::{Collector, SCHEMA, TRIVY_JAVA_DB, assemble};
 
 use super::records::{Reading, Taken, Taker};
@@ -89,8 +88,6 @@ fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> 
         false => format!("components of Maven that cannot be used: {}", reasons(record)),
     };
     let message = format!("the database of jars would be empty: {told}");
-    let flags = prepared.flags_for_nothing(kinds);
-    Err(EngineError::new(ErrorCode::Empty, message).hint(format!(
-        "select SBOMs whose components have SHA-1 hashes, or ingest jar lists; if it is meant:{flags}"
-    )))
+    let remedy = "select SBOMs whose components have SHA-1 hashes, or ingest jar lists";
+    Err(prepared.nothing(kinds, message, remedy))
 }

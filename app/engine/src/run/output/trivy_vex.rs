@@ -13,7 +13,7 @@ use stella_pack::trivy_vex::{
 
 use super::archive::Archive;
 use super::records::{Reading, Taken, Taker};
-use super::{Maker, REPORT_TYPE, Use, Workshop, by_name, file, flushed, not_written};
+use super::{Maker, REPORT_TYPE, Use, Workshop, by_name, file, flushed, not_written, reasons};
 use crate::EngineError;
 use crate::run::prepare::Prepared;
 
@@ -99,14 +99,12 @@ impl Taker for Mapper<'_> {
 
 /// INV-EMPTY: statements of which none could be said are an error.
 fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> {
-    let kinds = TRIVY_VEX.spec.kinds;
-    let is_read = prepared.sets.iter().any(|set| kinds.contains(&set.set.kind.as_str()));
+    let is_read = prepared.sets_of(TRIVY_VEX.spec.kinds).next().is_some();
     if !is_read || record.keys.get(PACKAGES).is_some_and(|packages| *packages > 0) {
         return Ok(());
     }
-    let reasons: Vec<&str> = record.not_represented.keys().map(String::as_str).collect();
     let message =
-        format!("none of the selected statements could be said to Trivy: {}", reasons.join(", "));
+        format!("none of the selected statements could be said to Trivy: {}", reasons(record));
     Err(EngineError::new(ErrorCode::Empty, message)
         .hint("Trivy knows products by package URLs alone: look at the feeds that are selected"))
 }
