@@ -112,7 +112,7 @@ pub fn readme(facts: &Facts<'_>) -> String {
         text.push_str(&trivy(facts.databases));
     }
     if let Some(vex) = facts.vex {
-        text.push_str(VEX);
+        let _ = write!(text, "{VEX}{SET}{VEX_COMMANDS}");
         text.push_str(if vex.has_address { VEX_SERVED } else { VEX_NOT_SERVED });
     }
     let _ = writeln!(text, "\nRedaction: {}", redaction(facts));
@@ -270,7 +270,9 @@ Trivy looks there and not in the home.
 Without a web server, into the cache folder `CACHE` of Trivy, in which the databases are already:
 
 ```
-: \"${CACHE:?is to name a folder for the cache of Trivy}\"
+";
+
+const VEX_COMMANDS: &str = "
 SETTINGS=\"${XDG_DATA_HOME:-$HOME}/.trivy/vex\"
 mkdir -p \"$CACHE/vex/repositories\" \"$SETTINGS\"
 tar -xzf trivy/vex/vex-repository.tar.gz -C \"$CACHE/vex/repositories\"

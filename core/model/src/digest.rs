@@ -172,11 +172,8 @@ impl fmt::Debug for DigestBuilder {
     }
 }
 
-/// The 32 bytes of a digest, which has so many because it is a SHA-256.
 fn taken(digest: &digest::Digest) -> Digest {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest.as_ref());
-    Digest(bytes)
+    Digest::from_slice(digest.as_ref()).expect("a SHA-256 has 32 bytes")
 }
 
 impl std::io::Write for DigestBuilder {

@@ -95,7 +95,7 @@ impl Form {
             repository_flag: self.repository_flag,
             skip_flag: self.skip_flag,
             layer: layer.path.clone(),
-            report: report.clone(),
+            report,
         };
         Use {
             artifact: layer.map(artifact),
