@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use common::{ingest_into, request, run, tree};
 use stella_depot::{KeptBundle, VirtualTar};
 use stella_engine::{
-    Cancel, Carrier, LocalQueue, NoProgress, Performer, Progress, RunRequest, RunTasks, Signing,
-    Store, Sweeper, TaskQueue as _, WakingStore, Worker, WorkerEvent, kept_bundle,
+    Cancel, Carrier, LocalQueue, NoProgress, Performer, ProfileSource, Progress, RunRequest,
+    RunTasks, Signing, Store, Sweeper, TaskQueue as _, WakingStore, Worker, WorkerEvent,
+    kept_bundle,
 };
 use stella_keys::{Elsewhere, Existing, KeyName, KeyStore, Password, PasswordSource};
 use stella_ledger::IngestMode;
@@ -26,6 +27,7 @@ use stella_run::{
     Status, Stored, TaskId, TaskResult,
 };
 use stella_seal::Algorithm;
+use stella_testkit::Osv;
 use stella_verify::BundleFiles as _;
 
 /// States in memory.
@@ -265,9 +267,7 @@ fn a_plan_that_was_run_before_is_not_packed_again_unless_its_bundle_is_damaged()
     assert!(done.contains(&TaskId::Pack(0)) && done.contains(&TaskId::Seal), "{done:?}");
     let again = service.start(2);
     let again = service.work(2, &again);
-    let done = std::mem::take(&mut *service.tasks.lock().expect("a lock"));
-    let names: Vec<String> = done.iter().map(ToString::to_string).collect();
-    assert_eq!(names, ["plan", "distribute/http", "verify/http"]);
+    assert_eq!(begun(&service), AGAIN);
     assert_eq!(again.bundle, first.bundle);
     // Every file of the depot goes bad, with its size as it was.
     let before = files(&service.bundle(&first));
@@ -283,11 +283,93 @@ fn a_plan_that_was_run_before_is_not_packed_again_unless_its_bundle_is_damaged()
     assert_eq!(files(&service.bundle(&mended)), before);
 }
 
+/// The tasks that were begun since this was last asked.
+fn begun(service: &Service) -> Vec<String> {
+    let begun = std::mem::take(&mut *service.tasks.lock().expect("a lock"));
+    begun.iter().map(ToString::to_string).collect()
+}
+
+/// What is done of a plan whose bundle is there.
+const AGAIN: [&str; 3] = ["plan", "distribute/http", "verify/http"];
+
+#[test]
+fn a_plan_that_was_run_before_is_held_against_the_floors_of_now() {
+    let raw = "outputs = [\"json:raw\"]\nredaction = \"standard\"\n";
+    let database = "outputs = [\"trivy:db\"]\n[select]\nkinds = [\"advisory\", \"vex\"]\n";
+    let cases = [
+        // One of two documents cannot be redacted.
+        (raw, "[floors]\n\"sbom/site\" = ", (1, 2), "sbom/site has 1 records, its floor is 2"),
+        (database, "[trivy.floors]\nnpm = ", (1, 1_000_000), "its floor is 1000000"),
+    ];
+    for (recipe, floor, (low, high), told) in cases {
+        let dir = stella_testkit::temp_dir();
+        let mut service = Service::new(Store::at(dir.path().join("store")), "");
+        let npm = vec![stella_testkit::samples().join("advisories/npm")];
+        ingest_into(&service.store, "npm", npm, IngestMode::Merge);
+        let documents = ["acme-shop.cdx.json", "harbour-gateway.cdx.xml"];
+        let sboms = documents.map(|name| stella_testkit::samples().join("sbom").join(name));
+        ingest_into(&service.store, "site", sboms.to_vec(), IngestMode::Merge);
+        let profile = |least: u32| {
+            ProfileSource::Document(format!("name = \"site\"\n{recipe}{floor}{least}\n"))
+        };
+        service.request.profile = profile(low);
+        for number in [1, 2] {
+            let run = service.start(number);
+            let state = service.work(2, &run);
+            assert_eq!(state.status, Status::Succeeded, "{state:?}");
+            assert_eq!(begun(&service) == AGAIN, number == 2, "{recipe}");
+        }
+        service.request.profile = profile(high);
+        let run = service.start(3);
+        let state = service.work(2, &run);
+        let failure = state.failure.expect("is below");
+        assert_eq!((state.status, failure.code.as_str()), (Status::Failed, "ERR_EXPORT_EMPTY"));
+        assert!(failure.message.contains(told), "{}", failure.message);
+        assert_eq!(begun(&service), ["plan"]);
+    }
+}
+
+#[test]
+fn a_drop_that_was_accepted_counts_though_the_plan_was_run_before() {
+    let dir = stella_testkit::temp_dir();
+    let mut service = Service::new(Store::at(dir.path().join("store")), "trivy:db");
+    let take = |service: &Service, count: u32| {
+        let line = |number| {
+            let osv = Osv::new(&format!("ACME-{number}"));
+            [osv.affects("npm", &format!("p{number}"), "2.0.0").bytes(), b"\n".to_vec()].concat()
+        };
+        let file = dir.path().join("acme.jsonl");
+        std::fs::write(&file, (0..count).flat_map(line).collect::<Vec<u8>>()).expect("writes");
+        let mode = IngestMode::Replace { max_drop_percent: 100.0, accept: None };
+        ingest_into(&service.store, "acme", vec![file], mode);
+    };
+    let run = |service: &Service, number| {
+        let run = service.start(number);
+        service.work(1, &run)
+    };
+    take(&service, 4);
+    let first = run(&service, 1);
+    assert_eq!(first.status, Status::Succeeded, "{first:?}");
+    take(&service, 10);
+    assert_eq!(run(&service, 2).status, Status::Succeeded);
+    take(&service, 4);
+    assert_eq!(run(&service, 3).status, Status::Failed);
+    service.request.accept_drop = Some("they were twice in it".to_owned());
+    let accepted = run(&service, 4);
+    assert_eq!((accepted.status, accepted.bundle), (Status::Succeeded, first.bundle));
+    // From now on there are four.
+    service.request.accept_drop = None;
+    begun(&service);
+    let last = run(&service, 5);
+    assert_eq!(last.status, Status::Succeeded, "{last:?}");
+    assert_eq!(begun(&service), AGAIN);
+}
+
 #[test]
 fn a_run_that_cannot_be_says_why_and_is_not_tried_again() {
     let dir = stella_testkit::temp_dir();
     let mut service = Service::new(store(dir.path()), "mirror:full");
-    service.request.profile = stella_engine::ProfileSource::BuiltIn("none:such".to_owned());
+    service.request.profile = ProfileSource::BuiltIn("none:such".to_owned());
     let run = service.start(1);
     let state = service.work(1, &run);
     let failure = state.failure.clone().expect("says why");

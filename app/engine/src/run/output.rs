@@ -96,6 +96,18 @@ struct Maker {
     use_of: fn(&Prepared, &OutputRecord) -> Use,
 }
 
+impl Maker {
+    /// INV-EMPTY: whether what was made is enough. Gives the drops that were accepted.
+    fn judge(
+        &self,
+        prepared: &Prepared,
+        record: &OutputRecord,
+    ) -> Result<Vec<FloorBroken>, EngineError> {
+        (self.check)(prepared, record)?;
+        prepared.check_output(self.spec.id, &record.sizes)
+    }
+}
+
 const MAKERS: &[Maker] = &[trivy_db::MAKER, trivy_java_db::MAKER, trivy_vex::MAKER];
 
 /// Media type of the lists of what could not be said.
@@ -170,6 +182,20 @@ pub(super) fn planned(
         })
     });
     planned.collect()
+}
+
+/// INV-EMPTY: judges the outputs of a plan as the depot has them, and makes none. Gives the drops that were
+/// accepted; none if one of the outputs is not there, so that it is judged once it is made.
+pub(super) fn judge_kept(
+    prepared: &Prepared,
+    depot: &Depot,
+) -> Result<Option<Vec<FloorBroken>>, EngineError> {
+    let mut accepted = Vec::new();
+    for (maker, key) in makers(prepared) {
+        let Some(record) = depot.reuse::<OutputRecord>(&key)? else { return Ok(None) };
+        accepted.extend(maker.judge(prepared, &record)?);
+    }
+    Ok(Some(accepted))
 }
 
 /// Number and bytes of the records that an output is made of.
@@ -255,8 +281,7 @@ impl Workshop<'_> {
                 (record, Some(begun.elapsed()))
             }
         };
-        (maker.check)(self.prepared, &record)?;
-        let accepted = self.prepared.check_output(maker.spec.id, &record.sizes)?;
+        let accepted = maker.judge(self.prepared, &record)?;
         let use_of = (maker.use_of)(self.prepared, &record);
         Ok(Output { origin: Origin::Adapter(maker.spec.id), record, took, use_of, accepted })
     }

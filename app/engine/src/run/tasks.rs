@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 
 use stella_depot::{BundleFile, BundleRecord, Depot, KeptBundle, MadeBundle};
 use stella_keys::StoreSigner;
-use stella_model::{Digest, DigestBuilder, ErrorCode};
+use stella_manifest::{ExportManifest, layout};
+use stella_model::{Digest, DigestBuilder, ErrorCode, PartName};
+use stella_plan::SetEntry;
 use stella_run::{Bundle, Failure, Plan, Remedy, RunState, TaskId, TaskResult};
+use stella_verify::lines;
 
 use super::assemble::{Bytes, Files, assemble};
 use super::distribute::verify_envelope;
@@ -19,7 +22,7 @@ use super::pack::{self, pack};
 use super::prepare::{Prepared, prepare};
 use super::request::RunRequest;
 use super::seal::{Sealed, Signing, seal};
-use crate::{Cancel, EngineError, Progress, Stage, StageUpdate, Store};
+use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate, Store};
 
 /// The tasks of one run.
 #[derive(Debug, Clone, Copy)]
@@ -94,12 +97,9 @@ impl RunTasks<'_> {
         // packed again.
         depot.sync()?;
         let made = depot.find::<MadeBundle>(&by_plan(&plan_hash, key.as_ref()))?;
-        // Its files count as used now: nobody prunes them while this run is under way.
         let same_as = match made {
             None => None,
-            Some(made) => depot
-                .reuse::<BundleRecord>(&made.bundle)?
-                .map(|kept| bundle_of(made.export_digest, &kept)),
+            Some(made) => same_as(&prepared, depot, &made)?,
         };
         let (shards, outputs) = (pack::shard_count(&prepared), output::count(&prepared));
         let snapshot = prepared.snapshot();
@@ -227,6 +227,37 @@ impl RunTasks<'_> {
         // What is not packed yet is no damage, and what is missing later is made when sealing.
         Ok(forget_damage(&prepared, &depot)?.damaged + usize::from(is_bad))
     }
+}
+
+/// The bundle that the plan made before, if it is still there and passes for one of this run. INV-EMPTY:
+/// floors are no part of a plan, so it is held against those of now.
+fn same_as(
+    prepared: &Prepared,
+    depot: &Depot,
+    made: &MadeBundle,
+) -> Result<Option<Bundle>, EngineError> {
+    // Its files count as used now: nobody prunes them while this run is under way.
+    let Some(kept) = depot.reuse::<BundleRecord>(&made.bundle)? else { return Ok(None) };
+    let bundle = bundle_of(made.export_digest, &kept);
+    let accepted = output::judge_kept(prepared, depot)?;
+    // Sealing remembers what was accepted: the next run is held against what is left.
+    let accepts_nothing = accepted.is_some_and(|drops| drops.is_empty());
+    if !accepts_nothing || !prepared.accepted.is_empty() {
+        return Ok(None);
+    }
+    // Without redaction all that was selected is carried, and that was judged.
+    if prepared.carries_records() && prepared.plan.redaction.digest.is_some() {
+        let Some(sets) = carried(&KeptBundle::new(depot.clone(), kept)) else { return Ok(None) };
+        prepared.check_carried(&sets)?;
+    }
+    Ok(Some(bundle))
+}
+
+/// The sets that a bundle carries; none if its manifest does not read.
+fn carried(kept: &KeptBundle) -> Option<Vec<SetEntry>> {
+    let name = PartName::new(layout::EXPORT).ok()?;
+    let bytes = lines::read_small(kept, &name, LIMITS.manifest_bytes).ok()?;
+    ExportManifest::from_bytes(&bytes).ok().map(|manifest| manifest.sets)
 }
 
 /// The stage that a task begins with.
