@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use stella_engine::EngineError;
 use stella_model::{ErrorCode, PartName};
 use stella_run::{Bundle, Status};
 use utoipa::ToSchema;
@@ -73,7 +74,7 @@ fn opened(service: &Service, caller: &Caller, bundle: &Bundle) -> Option<Arc<Ope
 async fn open(service: &Service, caller: &Caller, bundle: Bundle) -> Result<Arc<Opened>, Problem> {
     let store = service.store(&caller.tenant);
     let found = tokio::task::spawn_blocking(move || {
-        let kept = stella_engine::kept_bundle(&store, &bundle)?;
+        let kept = stella_engine::kept_bundle(&store, &bundle).map_err(lost)?;
         Ok::<_, Problem>((store.depot(), kept))
     });
     let (depot, kept) = found.await.map_err(ended)??;
@@ -86,6 +87,17 @@ async fn open(service: &Service, caller: &Caller, bundle: Bundle) -> Result<Arc<
     let opened = Arc::new(Opened::new(depot, kept, laid, remembered.room.clone())?);
     remembered.opened.insert(name, opened.clone());
     Ok(opened)
+}
+
+/// Why a bundle cannot be opened. What the depot lost is no fault of whoever asks for it, and the log tells
+/// of it.
+fn lost(error: EngineError) -> Problem {
+    let is_lost = error.code() == ErrorCode::DigestMismatch;
+    let problem = Problem::from(error);
+    match is_lost {
+        true => problem.with_status(StatusCode::INTERNAL_SERVER_ERROR),
+        false => problem,
+    }
 }
 
 /// Which bundle a run has to be fetched.

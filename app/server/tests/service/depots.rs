@@ -228,7 +228,8 @@ fn damage_is_named_forgotten_and_made_good_by_the_same_run() {
     }
     assert!(told.contains("local r-1 made bundle sha256:"), "{told}");
     let lost = server.ask("GET", "/runs/r-1/bundle.tar", &[], "");
-    assert_eq!(lost.problem().1, "ERR_EXPORT_DIGEST_MISMATCH");
+    assert_eq!(lost.problem(), (500, "ERR_EXPORT_DIGEST_MISMATCH".to_owned()));
+    assert_eq!(lost.json()["hint"], "the same run makes it again");
     // What came since is not in what is made again.
     let later = String::from_utf8(crate::feeds::lines()).expect("is text");
     assert_eq!(server.ask("POST", "/feeds/later/records", &[], &later).status, 200);
