@@ -96,11 +96,28 @@ impl Catalog {
         let mut tx = self.sweep().await?;
         let query = sqlx::query(DUE).bind(now.0).bind(i64::from(most));
         let rows = query.fetch_all(&mut *tx).await.map_err(doing("look for runs that are due"))?;
-        let key = |row: &AnyRow| {
-            let tenant: TenantId =
-                parsed(row, 0, RUNS)?.ok_or_else(|| damaged(RUNS, "no tenant"))?;
-            Ok(RunKey { tenant, number: number(row, 1, RUNS)? })
-        };
+        rows.iter().map(key).collect()
+    }
+
+    /// Runs of all tenants for which there is something to do, in the order of tenants and numbers: those
+    /// after one, or from the first on.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn due_after(
+        &self,
+        after: Option<&RunKey>,
+        now: Millis,
+        most: u32,
+    ) -> Result<Vec<RunKey>, CatalogError> {
+        const DUE: &str = "SELECT tenant, run FROM export_runs WHERE wakes_ms <= $1 \
+             AND (tenant > $2 OR (tenant = $2 AND run > $3)) ORDER BY tenant, run LIMIT $4";
+        // No tenant has an empty name.
+        let (tenant, run) = after.map_or(("", 0), |run| (run.tenant.as_str(), run.number));
+        let mut tx = self.sweep().await?;
+        let query = sqlx::query(DUE).bind(now.0).bind(tenant).bind(integer(run));
+        let rows = query.bind(i64::from(most)).fetch_all(&mut *tx).await;
+        let rows = rows.map_err(doing("look for runs that are due"))?;
         rows.iter().map(key).collect()
     }
 
@@ -227,6 +244,12 @@ impl TenantTx {
         }
         Ok(true)
     }
+}
+
+/// A row that names a run.
+fn key(row: &AnyRow) -> Result<RunKey, CatalogError> {
+    let tenant: TenantId = parsed(row, 0, RUNS)?.ok_or_else(|| damaged(RUNS, "no tenant"))?;
+    Ok(RunKey { tenant, number: number(row, 1, RUNS)? })
 }
 
 /// A column with a state.

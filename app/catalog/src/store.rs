@@ -48,4 +48,14 @@ impl RunStore for BlockingStore {
     fn due(&self, now: Millis, most: usize) -> Result<Vec<RunKey>, CatalogError> {
         self.runtime.block_on(self.catalog.due(now, u32::try_from(most).unwrap_or(u32::MAX)))
     }
+
+    fn due_after(
+        &self,
+        after: Option<&RunKey>,
+        now: Millis,
+        most: usize,
+    ) -> Result<Vec<RunKey>, CatalogError> {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        self.runtime.block_on(self.catalog.due_after(after, now, most))
+    }
 }

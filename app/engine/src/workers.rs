@@ -23,8 +23,11 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Milliseconds between two looks at what is due.
 const SWEEP_MS: i64 = 2_000;
 
-/// Runs that a sweep finds at most.
+/// Runs that a sweep wakes workers for at most: those that wait longest.
 const SWEPT: usize = 64;
+
+/// Runs that a sweep looks at beyond that for what dead workers hold, at most.
+const LOOKED_AT: usize = 256;
 
 /// Runs that wait in a queue at most: others are found by a sweep.
 const LONGEST_QUEUE: usize = 10_000;
@@ -174,6 +177,15 @@ impl<S: RunStore, Q: TaskQueue> RunStore for WakingStore<'_, S, Q> {
 
     fn due(&self, now: Millis, most: usize) -> Result<Vec<RunKey>, S::Error> {
         self.store.due(now, most)
+    }
+
+    fn due_after(
+        &self,
+        after: Option<&RunKey>,
+        now: Millis,
+        most: usize,
+    ) -> Result<Vec<RunKey>, S::Error> {
+        self.store.due_after(after, now, most)
     }
 }
 
@@ -413,31 +425,57 @@ pub struct Sweeper<'a, S, Q> {
 impl<S: RunStore, Q: TaskQueue> Sweeper<'_, S, Q> {
     /// Sweeps until it is told to stop.
     pub fn work(&self, stop: &Cancel) {
-        let mut sweeps_at = Millis(i64::MIN);
+        let (mut sweeps_at, mut after) = (Millis(i64::MIN), None);
         while !stop.is_set() {
             let now = (self.clock)();
             if now >= sweeps_at {
                 sweeps_at = now.after(SWEEP_MS);
-                self.sweep(now);
+                after = self.sweep(now, after);
             }
             std::thread::sleep(PATIENCE);
         }
     }
 
-    /// Looks once.
-    pub fn sweep(&self, now: Millis) {
-        let due = match self.store.due(now, SWEPT) {
-            Ok(due) => due,
-            Err(error) => {
-                return (self.watch)(&WorkerEvent::StoreFailed { run: None, error: &error });
-            }
-        };
-        for run in due {
-            if let Err(DriveError::Store(error)) = Driver::new(self.store).take_back(&run, now) {
-                (self.watch)(&WorkerEvent::StoreFailed { run: Some(&run), error: &error });
-            }
-            self.queue.wake(&run);
+    /// Looks once. Where more is due than workers are woken for, the others are looked at in turn: those
+    /// `after` a run, or from the first on. Gives after which run the next look goes on.
+    pub fn sweep(&self, now: Millis, after: Option<RunKey>) -> Option<RunKey> {
+        let Some(due) = self.found(self.store.due(now, SWEPT)) else { return after };
+        for run in &due {
+            self.take_back(run, now);
+            self.queue.wake(run);
         }
+        if due.len() < SWEPT {
+            return None;
+        }
+        // Who waits for a worker stays due, and would hide for ever what a dead one holds.
+        let found = self.found(self.store.due_after(after.as_ref(), now, LOOKED_AT));
+        let Some(others) = found else { return after };
+        for run in &others {
+            // A store that is away is not asked for every one of them.
+            if !self.take_back(run, now) {
+                return Some(run.clone());
+            }
+        }
+        others.into_iter().nth(LOOKED_AT - 1)
+    }
+
+    /// What the store found; none if it does not answer, which is told.
+    fn found(&self, found: Result<Vec<RunKey>, S::Error>) -> Option<Vec<RunKey>> {
+        match found {
+            Ok(found) => Some(found),
+            Err(error) => {
+                (self.watch)(&WorkerEvent::StoreFailed { run: None, error: &error });
+                None
+            }
+        }
+    }
+
+    /// Takes back what dead workers hold of a run; whether the store answered.
+    fn take_back(&self, run: &RunKey, now: Millis) -> bool {
+        let taken_back = Driver::new(self.store).take_back(run, now);
+        let Err(DriveError::Store(error)) = taken_back else { return true };
+        (self.watch)(&WorkerEvent::StoreFailed { run: Some(run), error: &error });
+        false
     }
 }
 

@@ -62,6 +62,18 @@ impl RunStore for Memory {
         let due = runs.iter().filter(|(_, run)| run.state.is_due(now));
         Ok(due.map(|(run, _)| run.clone()).take(most).collect())
     }
+
+    fn due_after(
+        &self,
+        after: Option<&RunKey>,
+        now: Millis,
+        most: usize,
+    ) -> Result<Vec<RunKey>, Self::Error> {
+        let runs = self.0.lock().expect("a lock");
+        let due =
+            runs.iter().filter(|(run, stored)| Some(*run) > after && stored.state.is_due(now));
+        Ok(due.map(|(run, _)| run.clone()).take(most).collect())
+    }
 }
 
 /// The service in small: a store, and what its runs ask for.
@@ -255,6 +267,31 @@ fn workers_that_die_after_any_task_cost_time_only() {
     assert_eq!(state.status, Status::Succeeded, "{state:?}");
     assert!(state.attempt() > 1, "{state:?}");
     assert_eq!(files(&service.bundle(&state)), expected(dir.path(), "mirror:full"));
+}
+
+#[test]
+fn what_a_dead_worker_holds_is_taken_back_however_many_runs_wait_before_it() {
+    // With so many before it, in so many looks, and so many runs are woken.
+    for (waiting, looks, woken) in [(3, 1, 4), (70, 1, 64), (600, 3, 64)] {
+        let dir = stella_testkit::temp_dir();
+        let service = Service::new(Store::at(dir.path().join("store")), "json:raw");
+        for number in 1..=waiting {
+            service.start(number);
+        }
+        let (run, queue) = (service.start(waiting + 1), LocalQueue::default());
+        let taken = Driver::new(&service.states).take(&run, "dead", Millis(0)).expect("answers");
+        let now = Millis(taken.expect("is offered").0.lease_ms + 1);
+        let (clock, watch) = (|| now, |_: &WorkerEvent<'_>| {});
+        let sweeper =
+            Sweeper { store: &service.states, queue: &queue, clock: &clock, watch: &watch };
+        let mut after = None;
+        for look in 1..=looks {
+            assert!(service.state(&run).is_held(), "{waiting}: {look}");
+            after = sweeper.sweep(now, after);
+        }
+        assert!(!service.state(&run).is_held(), "{waiting}");
+        assert_eq!((after, queue.depth()), (None, woken), "{waiting}");
+    }
 }
 
 #[test]

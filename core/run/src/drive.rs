@@ -74,6 +74,18 @@ pub trait RunStore {
     /// # Errors
     /// If the store cannot be read.
     fn due(&self, now: Millis, most: usize) -> Result<Vec<RunKey>, Self::Error>;
+
+    /// The same runs in the order of their keys, whoever waits longest: those after one, or from the
+    /// first on, so that all of them are seen by and by.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn due_after(
+        &self,
+        after: Option<&RunKey>,
+        now: Millis,
+        most: usize,
+    ) -> Result<Vec<RunKey>, Self::Error>;
 }
 
 /// A task that a worker was given.

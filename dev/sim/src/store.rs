@@ -113,4 +113,16 @@ impl RunStore for World {
         due.sort();
         Ok(due.into_iter().take(most).map(|(_, run)| run.clone()).collect())
     }
+
+    fn due_after(
+        &self,
+        after: Option<&RunKey>,
+        now: Millis,
+        most: usize,
+    ) -> Result<Vec<RunKey>, StoreFault> {
+        self.action()?;
+        let rows = self.rows.borrow();
+        let due = rows.runs.iter().filter(|(run, row)| Some(*run) > after && row.state.is_due(now));
+        Ok(due.take(most).map(|(run, _)| run.clone()).collect())
+    }
 }

@@ -209,6 +209,34 @@ fn whoever_is_overtaken_changes_nothing() {
 }
 
 #[test]
+fn what_is_due_is_seen_run_by_run_whoever_waits_longest() {
+    on_both(|place| {
+        let runs: Vec<RunKey> = (0..4).map(|_| start(place, "json:raw")).collect();
+        let (new, entry, other) = (new_run("json:raw"), entry("run.create"), tenant("other"));
+        let mutation = mutation(&entry, 5);
+        let started = place.wait(place.catalog.start_run(&other, &new, &mutation));
+        let number = started.expect("is accepted").number;
+        let last = RunKey { tenant: other, number };
+        let store = place.store();
+        let driver = Driver::new(&store);
+        driver.cancel(&runs[0], "ada", Held::Awaited, Millis(6)).expect("is cancelled");
+        let taken = driver.take(&runs[1], "w", Millis(6)).expect("answers");
+        let lease_ms = taken.expect("is offered").0.lease_ms;
+        let due = |after: Option<&RunKey>, now, most| {
+            store.due_after(after, Millis(now), most).expect("reads")
+        };
+        let waiting = [runs[2].clone(), runs[3].clone(), last];
+        assert_eq!(due(None, 9, 10), waiting);
+        assert_eq!(due(None, 9, 2), waiting[..2]);
+        assert_eq!(due(Some(&runs[2]), 9, 10), waiting[1..]);
+        assert_eq!(due(Some(&runs[3]), 9, 10), waiting[2..]);
+        assert_eq!(due(Some(&waiting[2]), 9, 10), []);
+        // What a worker holds is due once its lease is over.
+        assert_eq!(due(Some(&runs[0]), 7 + lease_ms, 1), runs[1..2]);
+    });
+}
+
+#[test]
 fn a_request_that_comes_twice_makes_one_run() {
     on_both(|place| {
         let acme = tenant("acme");
