@@ -30,6 +30,9 @@ const PAGE: u32 = 200;
 /// How often copies of what is in a bucket are held against the size of the cache.
 const TRIM: Duration = Duration::from_secs(600);
 
+/// How soon a collection comes again where runs held a depot all the time.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// Where the depot is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DepotPlace {
@@ -135,6 +138,15 @@ struct Keeper {
     figures: CollectionFigures,
 }
 
+/// What a collection of all tenants left undone.
+#[derive(Debug, Default)]
+struct Undone {
+    /// How many tenants could not be collected.
+    failed: usize,
+    /// Those whose depots runs held all the time.
+    busy: Vec<TenantId>,
+}
+
 impl Keeper {
     fn new(
         catalog: Catalog,
@@ -151,26 +163,33 @@ impl Keeper {
         Keeper { catalog, rules, keep_ms: (days > 0).then_some(days * DAY_MS), figures }
     }
 
-    /// One collection of all tenants, unless another process is at it; how many tenants could not be
-    /// collected.
-    async fn collect(&self, store: impl Fn(&TenantId) -> Store) -> anyhow::Result<usize> {
-        let Some(turn) = self.catalog.turn_to_collect().await? else { return Ok(0) };
-        let mut failed = 0;
+    /// One collection of all tenants, unless another process is at it; what of it was left undone.
+    async fn collect(&self, store: impl Fn(&TenantId) -> Store) -> anyhow::Result<Undone> {
+        let mut undone = Undone::default();
+        let Some(turn) = self.catalog.turn_to_collect().await? else { return Ok(undone) };
         self.figures.unreadable.set(0);
         for tenant in self.catalog.tenants().await? {
-            // What is wrong with one must not stand in the way of the others.
-            if let Err(error) = self.collect_tenant(&tenant, store(&tenant).depot()).await {
-                tracing::warn!(%tenant, error = format!("{error:#}"), "the depot is not collected");
-                self.figures.failures.inc();
-                failed += 1;
+            match self.collect_tenant(&tenant, store(&tenant).depot()).await {
+                Ok(Collected { is_busy: true, .. }) => undone.busy.push(tenant),
+                Ok(_) => {}
+                // What is wrong with one must not stand in the way of the others.
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(%tenant, error, "the depot is not collected");
+                    self.figures.failures.inc();
+                    undone.failed += 1;
+                }
             }
         }
-        self.figures.ended.set(now().0 / 1000);
+        // A depot that is never left alone only grows: its time must not look like one of a collection.
+        if undone.busy.is_empty() {
+            self.figures.ended.set(now().0 / 1000);
+        }
         turn.end().await?;
-        Ok(failed)
+        Ok(undone)
     }
 
-    async fn collect_tenant(&self, tenant: &TenantId, depot: Depot) -> anyhow::Result<()> {
+    async fn collect_tenant(&self, tenant: &TenantId, depot: Depot) -> anyhow::Result<Collected> {
         let released = self.release(tenant, now()).await?;
         let needed = self.catalog.needed(tenant).await?;
         let owner = owner(tenant, &needed);
@@ -182,7 +201,7 @@ impl Keeper {
         });
         let (collected, uploads) = collected.await.context("the collection broke off")??;
         CollectionEnded { tenant, released, collected, uploads }.emit(&self.figures);
-        Ok(())
+        Ok(collected)
     }
 
     /// Releases what is old enough, and says so in the audit log.
@@ -240,6 +259,7 @@ impl CollectionEnded<'_> {
         figures.records.inc_by(*records);
         figures.blobs.inc_by(*blobs);
         figures.bytes.inc_by(*bytes);
+        figures.busy.inc_by(u64::from(*is_busy));
         figures.unreadable.inc_by(i64::try_from(*unreadable).unwrap_or(i64::MAX));
         if *unreadable > 0 {
             tracing::error!(%tenant, unreadable,
@@ -265,10 +285,13 @@ pub(crate) fn keep_in_order(
     let service = service.clone();
     runtime.spawn(async move {
         loop {
-            if let Err(error) = keeper.collect(|tenant| service.store(tenant)).await {
+            let collected = keeper.collect(|tenant| service.store(tenant)).await;
+            let undone = collected.unwrap_or_else(|error| {
                 tracing::warn!(error = format!("{error:#}"), "the depot is not collected");
-            }
-            tokio::time::sleep(pause).await;
+                Undone::default()
+            });
+            let next = if undone.busy.is_empty() { pause } else { pause.min(AGAIN) };
+            tokio::time::sleep(next).await;
         }
     });
 }
@@ -309,8 +332,13 @@ pub(crate) fn collect(arguments: &Collect) -> anyhow::Result<()> {
         if *nothing_runs {
             keeper.rules.grace = Duration::ZERO;
         }
-        let failed = keeper.collect(stores).await?;
+        let Undone { failed, busy } = keeper.collect(stores).await?;
         catalog.close().await;
+        for tenant in busy {
+            output::line(format_args!(
+                "{tenant} is not collected: runs hold its depot; collect again later"
+            ))?;
+        }
         anyhow::ensure!(failed == 0, "the depots of {failed} tenants are not collected");
         Ok(())
     })

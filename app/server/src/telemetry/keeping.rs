@@ -12,6 +12,7 @@ pub(crate) struct CollectionFigures {
     pub(crate) bytes: Counter,
     pub(crate) released: Counter,
     pub(crate) failures: Counter,
+    pub(crate) busy: Counter,
     pub(crate) unreadable: Gauge,
     pub(crate) ended: Gauge,
 }
@@ -28,11 +29,14 @@ impl CollectionFigures {
         to.register("depot_released_bundles", help, self.released.clone());
         let help = "Collections of a tenant that failed";
         to.register("depot_collection_failures", help, self.failures.clone());
+        let help =
+            "Collections of a tenant that did nothing because runs held its depot all the time";
+        to.register("depot_busy_collections", help, self.busy.clone());
         let help = "Records of bundles that did not read in the last collection, which then removed no blob \
                     of their tenants";
         to.register("depot_unreadable_bundles", help, self.unreadable.clone());
-        let help = "When this process last ended a collection of all tenants, in seconds since 1970; 0 \
-                    before the first";
+        let help = "When this process last ended a collection of all tenants, none of them busy, in seconds \
+                    since 1970; 0 before the first";
         to.register("depot_collection_timestamp_seconds", help, self.ended.clone());
     }
 }

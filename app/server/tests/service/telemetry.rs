@@ -10,7 +10,9 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
 use serde_json::{Value, json};
+use stella_depot::Depot;
 use stella_engine::Store;
+use stella_model::TenantId;
 use stella_peers::Postgres;
 use stella_testkit::{Answered, WebServer};
 
@@ -279,6 +281,36 @@ fn a_collector_that_is_away_is_told_of_once_and_waited_for_by_nobody() {
     let warned =
         |line: &&Value| line["message"].as_str().is_some_and(|it| it.contains("the collector"));
     assert_eq!(lines.iter().filter(warned).count(), 1, "{lost} are lost: {lines:?}");
+}
+
+#[test]
+fn a_depot_that_runs_hold_all_the_time_does_not_pass_for_collected() {
+    let dir = stella_testkit::temp_dir();
+    ingest(dir.path());
+    let depot = Depot::at(&dir.path().join("depot"), &TenantId::local());
+    let held = depot.hold().expect("nobody has it");
+    let (server, operations) = Server::start_observed(dir.path(), None, &[]);
+    let begun = Instant::now();
+    let figures = loop {
+        let figures = get(&operations, "/metrics");
+        if figures.contains("\nexporter_depot_busy_collections_total 1\n") {
+            break figures;
+        }
+        assert!(begun.elapsed() < LONGEST, "{figures}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let never = "\nexporter_depot_collection_timestamp_seconds 0\n";
+    assert!(figures.contains(never), "{figures}");
+    drop(server);
+    let collect = || {
+        let collected = program(dir.path()).arg("collect").output().expect("runs");
+        assert_eq!(collected.status.code(), Some(0), "{collected:?}");
+        String::from_utf8(collected.stdout).expect("is text")
+    };
+    let told = collect();
+    assert!(told.starts_with("local is not collected: runs hold its depot"), "{told}");
+    drop(held);
+    assert_eq!(collect(), "");
 }
 
 #[test]
