@@ -12,10 +12,10 @@ use object_store::client::{HttpConnector as _, ReqwestConnector};
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
-use crate::DepotError;
 use crate::error::failed;
 use crate::objects::Recently;
 use crate::unfinished::Uploads;
+use crate::{DepotError, FRESH};
 
 /// How often a request is tried again that failed with a status of 500 or more, or without an answer.
 const RETRIES: usize = 5;
@@ -126,6 +126,8 @@ pub struct Bucket {
     address: BucketAddress,
     runtime: Arc<Runtime>,
     pub(crate) seen: Arc<Recently>,
+    /// How long what was written counts as used now.
+    pub(crate) fresh: Duration,
 }
 
 impl fmt::Debug for Bucket {
@@ -176,6 +178,7 @@ impl Bucket {
             address,
             runtime: Arc::new(runtime),
             seen: Arc::default(),
+            fresh: FRESH,
         })
     }
 
@@ -213,6 +216,27 @@ pub(crate) struct Begun<T>(mpsc::Receiver<T>);
 impl<T> Begun<T> {
     pub(crate) fn get(self) -> T {
         self.0.recv().expect("a request ends with an answer: it does not panic, and its threads live as long as the bucket")
+    }
+}
+
+#[cfg(test)]
+impl Bucket {
+    /// One in memory in which nothing is ever fresh: as if hours passed between any two requests.
+    pub(crate) fn where_hours_pass() -> Bucket {
+        let place = BucketPlace {
+            address: "s3://evidence/some/where".parse().expect("an address"),
+            endpoint: None,
+            region: Some("us-east-1".to_owned()),
+            credentials: Credentials::Given { key_id: "id".to_owned(), secret: "none".to_owned() },
+            patience: Patience::default(),
+        };
+        let store = Arc::new(object_store::memory::InMemory::new());
+        Bucket { store, fresh: Duration::ZERO, ..Bucket::at(&place).expect("is set up") }
+    }
+
+    /// The same bucket for a machine that has not seen anything of it.
+    pub(crate) fn for_another(&self) -> Bucket {
+        Bucket { seen: Arc::default(), ..self.clone() }
     }
 }
 

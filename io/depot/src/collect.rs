@@ -5,7 +5,8 @@
 //!
 //! - nothing goes that is younger than the grace, and whatever is used becomes young again;
 //! - right before a file goes it is looked at once more, and stays if it was used meanwhile;
-//! - a blob that any record named at the beginning stays, also if that record goes now.
+//! - a blob that any record named at the beginning stays, also if that record goes now;
+//! - a record that is gone is not used again from a copy of it: its blobs may go next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};

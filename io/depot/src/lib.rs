@@ -93,7 +93,8 @@ impl Depot {
     }
 
     /// As [`find`](Self::find), and marks it and its blobs as used now, so that neither
-    /// [`prune`](Self::prune) nor [`collect`](Self::collect) removes them soon.
+    /// [`prune`](Self::prune) nor [`collect`](Self::collect) removes them soon. What a collection took
+    /// out of the bucket is not found, whatever the folder has of it.
     ///
     /// # Errors
     /// As [`find`](Self::find).
@@ -108,10 +109,15 @@ impl Depot {
                 Ok(all_there.then_some(record))
             }
             Some(objects) => {
+                // Without its record a collection may be about to remove its blobs: they are made young first
+                // by whoever makes it again.
+                if !objects.refresh(&name, &kept::to_bytes(&record))? {
+                    let _ = fs::remove_file(self.root.join(&name));
+                    return Ok(None);
+                }
                 if !self.complete(objects, &files, Belief::Recent)? {
                     return Ok(None);
                 }
-                objects.refresh(&name, &kept::to_bytes(&record))?;
                 for file in &files {
                     self.use_blob(file);
                 }

@@ -17,7 +17,7 @@ use stella_model::{DigestBuilder, TenantId};
 
 use crate::bucket::{Begun, Bucket};
 use crate::upload::Upload;
-use crate::{DepotError, FRESH, StoredFile, failed};
+use crate::{DepotError, StoredFile, failed};
 
 /// Bytes that are asked for at once, and that are sent at once.
 pub(crate) const WINDOW: u64 = 8 << 20;
@@ -51,13 +51,6 @@ pub(crate) struct Seen {
     pub(crate) size: u64,
     /// When it was written, by the clock of the bucket.
     pub(crate) written: SystemTime,
-}
-
-impl Seen {
-    /// Whether it was written so short a time ago that nobody collects it soon.
-    fn is_fresh(&self) -> bool {
-        self.written.elapsed().map_or(true, |age| age < FRESH)
-    }
 }
 
 impl Objects {
@@ -113,7 +106,12 @@ impl Objects {
 
     /// Whether a blob is there, and so young that nobody collects it soon.
     fn is_there(&self, name: &str, blob: &StoredFile) -> Result<bool, DepotError> {
-        Ok(self.look(name)?.is_some_and(|seen| seen.size == blob.size && seen.is_fresh()))
+        Ok(self.look(name)?.is_some_and(|seen| seen.size == blob.size && self.is_fresh(&seen)))
+    }
+
+    /// Whether it was written so short a time ago that nobody collects it soon.
+    fn is_fresh(&self, seen: &Seen) -> bool {
+        seen.written.elapsed().map_or(true, |age| age < self.bucket.fresh)
     }
 
     fn put_small(
@@ -215,7 +213,7 @@ impl Objects {
                 let seen = seen.filter(|seen| seen.size == blob.size);
                 there[at] = seen.is_some();
                 match seen {
-                    Some(seen) if seen.is_fresh() => self.believe(name, Age::Fresh),
+                    Some(seen) if self.is_fresh(&seen) => self.believe(name, Age::Fresh),
                     Some(_) => self.believe(name, Age::Any),
                     None => self.doubt(name),
                 }
@@ -315,18 +313,18 @@ impl Objects {
         self.bucket.wait(removed).map_err(self.failed("clear uploads of", "blobs"))
     }
 
-    /// Makes an object young again by writing the same, if it would soon be old enough to be collected.
-    pub(crate) fn refresh(&self, name: &str, bytes: &[u8]) -> Result<(), DepotError> {
+    /// Makes an object young again by writing the same, if it would soon be old enough to be collected;
+    /// `false` if it is not there: then it stays so.
+    pub(crate) fn refresh(&self, name: &str, bytes: &[u8]) -> Result<bool, DepotError> {
         if self.is_believed(name, Age::Fresh) {
-            return Ok(());
+            return Ok(true);
         }
-        match self.look(name)? {
-            Some(seen) if seen.size == bytes.len() as u64 && seen.is_fresh() => {
-                self.believe(name, Age::Fresh);
-                Ok(())
-            }
-            _ => self.put(name, bytes.to_vec()),
+        let Some(seen) = self.look(name)? else { return Ok(false) };
+        match seen.size == bytes.len() as u64 && self.is_fresh(&seen) {
+            true => self.believe(name, Age::Fresh),
+            false => self.put(name, bytes.to_vec())?,
         }
+        Ok(true)
     }
 
     fn believe(&self, name: &str, age: Age) {

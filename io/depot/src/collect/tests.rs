@@ -1,5 +1,7 @@
+use stella_model::TenantId;
+
 use super::*;
-use crate::StoredFile;
+use crate::{Bucket, Kept as _, PartRecord, StoredFile};
 
 /// Seconds since the beginning.
 fn at(seconds: u64) -> SystemTime {
@@ -113,4 +115,53 @@ fn a_clock_that_goes_backwards_removes_nothing() {
         ..Survey::default()
     };
     assert_eq!(going(&survey, &[], 0), (Vec::new(), Vec::new()));
+}
+
+/// What a collection decides in a bucket hours from now, when nobody counts on anything any more.
+fn decided(depot: &Depot) -> Decided {
+    let rules = CollectionRules { grace: CollectionRules::SHORTEST_GRACE, cache_bytes: 0 };
+    let survey = Survey::of(&shelf(depot)).expect("looks");
+    decide(&survey, &Roots::default(), &rules, SystemTime::now() + rules.grace)
+}
+
+fn shelf(depot: &Depot) -> Shared<'_> {
+    let objects = depot.objects.as_ref().expect("it is in a bucket");
+    Shared { depot, objects, copies: Copies::WillDo }
+}
+
+#[test]
+fn what_a_collection_took_out_is_made_again_beside_the_next_one() {
+    let (dir, bucket) = (tempfile::tempdir().expect("a folder"), Bucket::where_hours_pass());
+    let machine = |name: &str| {
+        Depot::shared(&dir.path().join(name), &TenantId::local(), &bucket.for_another())
+    };
+    let key = Digest::of(b"key");
+    let make = |depot: &Depot| {
+        let [data, index] =
+            [&b"data"[..], b"index"].map(|bytes| depot.put_blob(bytes).expect("keeps"));
+        let record = PartRecord::for_test(data, index);
+        depot.keep(&key, &record).expect("keeps");
+        record
+    };
+    let collector = machine("collector");
+    let record = make(&collector);
+    let found = machine("worker").find::<PartRecord>(&key).expect("looks");
+    assert_eq!(found.as_ref(), Some(&record), "it has a copy of the record from now on");
+    assert_eq!(machine("worker").reuse(&key).expect("looks"), found, "the bucket has it");
+    let first = decided(&collector).carry_out(&shelf(&collector)).expect("collects");
+    assert_eq!((first.records, first.blobs), (1, 0));
+    // The next one has looked at everything: nothing names the blobs, and they are old.
+    let next = decided(&collector);
+    assert_eq!((next.records.len(), next.blobs.len()), (0, 2));
+    let worker = machine("worker");
+    assert_eq!(worker.reuse::<PartRecord>(&key).expect("looks"), None);
+    assert!(!worker.record_path::<PartRecord>(&key).exists(), "the copy is gone too");
+    assert_eq!(make(&worker), record);
+    let second = next.carry_out(&shelf(&collector)).expect("collects");
+    assert_eq!((second.records, second.blobs), (0, 0), "the blobs were used meanwhile");
+    let other = machine("other");
+    assert_eq!(other.reuse(&key).expect("looks"), Some(record.clone()));
+    for file in record.files() {
+        assert!(other.is_intact(&file).expect("looks"));
+    }
 }
