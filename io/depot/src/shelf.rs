@@ -32,7 +32,7 @@ pub(crate) trait Shelf {
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, DepotError>;
 
     /// What the bytes of a file are; none if it is gone.
-    fn digest(&self, name: &str, size: u64) -> Result<Option<StoredFile>, DepotError>;
+    fn digest(&self, name: &str) -> Result<Option<StoredFile>, DepotError>;
 
     /// Removes a file, if it is there.
     fn remove(&self, name: &str) -> Result<(), DepotError>;
@@ -80,7 +80,7 @@ impl Shelf for Folder<'_> {
         }
     }
 
-    fn digest(&self, name: &str, _: u64) -> Result<Option<StoredFile>, DepotError> {
+    fn digest(&self, name: &str) -> Result<Option<StoredFile>, DepotError> {
         let path = self.0.root.join(name);
         match File::open(&path).and_then(|_| digest_of_file(&path)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -155,13 +155,9 @@ impl Shelf for Shared<'_> {
         Ok(bytes)
     }
 
-    fn digest(&self, name: &str, size: u64) -> Result<Option<StoredFile>, DepotError> {
-        match self.objects.look(name)? {
-            Some(seen) if seen.size == size => {
-                self.objects.read(name, size, &mut std::io::sink()).map(Some)
-            }
-            _ => Ok(None),
-        }
+    fn digest(&self, name: &str) -> Result<Option<StoredFile>, DepotError> {
+        let Some(seen) = self.objects.look(name)? else { return Ok(None) };
+        self.objects.read(name, seen.size, &mut std::io::sink()).map(Some)
     }
 
     fn remove(&self, name: &str) -> Result<(), DepotError> {
