@@ -1,7 +1,7 @@
 //! A blob that arrives from elsewhere, over several connections if need be.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -42,11 +42,17 @@ impl Depot {
         let folder = self.root.join("arriving");
         fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
         let path = folder.join(expected.digest.to_string());
+        let mut was_denied = false;
         let mut file = loop {
-            let file = File::options().read(true).append(true).create(true).open(&path);
-            let file = file.map_err(failed("open", &path))?;
-            flock(&file, FlockOperation::LockExclusive)
-                .map_err(|error| failed("lock", &path)(error.into()))?;
+            let file = match File::options().read(true).append(true).create(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !was_denied => {
+                    was_denied = true;
+                    remove_read_only(&path)?;
+                    continue;
+                }
+                opened => opened.map_err(failed("open", &path))?,
+            };
+            lock(&file, &path)?;
             // Whoever had it may have made a blob of it meanwhile, and a blob is written to by nobody.
             if is_at(&file, &path).map_err(failed("look at", &path))? {
                 break file;
@@ -101,7 +107,7 @@ impl ArrivingBlob {
     /// [`DepotError`] if they cannot be written.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), DepotError> {
         if self.size + bytes.len() as u64 > self.expected.size {
-            let long = std::io::Error::other("more arrives than was announced");
+            let long = io::Error::other("more arrives than was announced");
             return Err(failed("write", &self.path)(long));
         }
         self.file.write_all(bytes).map_err(failed("write", &self.path))?;
@@ -132,13 +138,41 @@ impl ArrivingBlob {
     }
 }
 
+/// Removes a file that was made ready for its name and never got it, since whoever did that was killed.
+/// Waits for one who is about to name it.
+fn remove_read_only(path: &Path) -> Result<(), DepotError> {
+    let file = match File::open(path) {
+        // It has its name by now.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(failed("open", path))?,
+    };
+    lock(&file, path)?;
+    match is_at(&file, path).map_err(failed("look at", path))? {
+        true => fs::remove_file(path).map_err(failed("remove", path)),
+        false => Ok(()),
+    }
+}
+
+/// Removes a file that arrived in part, unless somebody has it: then it may yet become whole.
+pub(crate) fn remove_unless_held(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    // Whoever opened it and waits for the lock sees that it is gone, and begins anew.
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        let _ = fs::remove_file(path);
+    }
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), DepotError> {
+    flock(file, FlockOperation::LockExclusive).map_err(|error| failed("lock", path)(error.into()))
+}
+
 /// Whether an open file is the one that has this name.
-fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
     let of = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     match fs::symlink_metadata(path) {
         Ok(there) => Ok(of(there) == of(file.metadata()?)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -167,6 +201,63 @@ mod tests {
         second.take(b"bytes").expect("takes");
         assert_eq!(second.finish().expect("ends"), Arrival::Kept);
         assert!(depot.is_intact(&expected).expect("looks"));
+    }
+
+    #[test]
+    fn what_was_made_ready_and_never_named_keeps_nobody_from_fetching_it_again() {
+        for left in [&b"some bytes"[..], b"some "] {
+            let (_dir, depot) = depot();
+            let expected = StoredFile::of(b"some bytes");
+            let mut first = depot.arriving(&expected).expect("begins");
+            first.take(left).expect("takes");
+            make_ready(&first.file, &depot.blob_path(&expected.digest)).expect("is its owner");
+            drop(first);
+            // Root goes on with it, anybody else begins anew.
+            let mut second = depot.arriving(&expected).expect("begins");
+            let there = usize::try_from(second.size()).expect("is small");
+            assert!([0, left.len()].contains(&there), "{there}");
+            second.take(&b"some bytes"[there..]).expect("takes");
+            assert_eq!(second.finish().expect("ends"), Arrival::Kept);
+            assert!(depot.is_intact(&expected).expect("looks"));
+        }
+    }
+
+    #[test]
+    fn what_is_read_only_is_removed_once_nobody_has_it() {
+        let (_dir, depot) = depot();
+        let expected = StoredFile::of(b"some bytes");
+        let first = depot.arriving(&expected).expect("begins");
+        let path = first.path.clone();
+        make_ready(&first.file, &depot.blob_path(&expected.digest)).expect("is its owner");
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| remove_read_only(&path));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert!(path.exists(), "somebody has it");
+            drop(first);
+            second.join().expect("ends").expect("removes");
+        });
+        assert!(!path.exists());
+        remove_read_only(&path).expect("is gone already");
+    }
+
+    #[test]
+    fn what_nobody_goes_on_with_for_a_day_is_thrown_away() {
+        let (_dir, depot) = depot();
+        let left = || fs::read_dir(depot.root.join("arriving")).expect("a folder").count();
+        let expected = StoredFile::of(b"some bytes");
+        let mut first = depot.arriving(&expected).expect("begins");
+        first.take(b"some ").expect("takes");
+        drop(first);
+        depot.prune(u64::MAX).expect("prunes");
+        assert_eq!(left(), 1, "somebody may go on with what came today");
+        let second = depot.arriving(&expected).expect("goes on");
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(90_000);
+        second.file.set_modified(old).expect("sets the time");
+        depot.prune(u64::MAX).expect("prunes");
+        assert_eq!((left(), second.size()), (1, 5), "somebody has it");
+        drop(second);
+        depot.prune(u64::MAX).expect("prunes");
+        assert_eq!(left(), 0);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use stella_model::{Digest, DigestBuilder};
 use tempfile::NamedTempFile;
 
+use crate::arriving::remove_unless_held;
 use crate::{
     BundleRecord, Depot, DepotError, FRESH, Kept, OutputRecord, PartRecord, StoredFile, failed,
     kept,
@@ -199,19 +200,28 @@ impl Depot {
         put_in_place(file, path)
     }
 
-    /// Temporary files and folders older than a day belong to no living process.
+    /// Temporary files and folders older than a day belong to no living process, and what arrived in
+    /// part that long ago is fetched again from its start.
     pub(crate) fn remove_stale_incoming(&self) -> Result<(), DepotError> {
-        for path in entries(&self.root.join("incoming"))? {
-            let age = fs::metadata(&path).and_then(|m| m.modified()).map(|m| m.elapsed());
-            if matches!(age, Ok(Ok(age)) if age.as_secs() > 86_400) {
-                let _ = match path.is_dir() {
-                    true => fs::remove_dir_all(&path),
-                    false => fs::remove_file(&path),
-                };
-            }
+        let stale = |folder: &str| {
+            let paths = entries(&self.root.join(folder))?.into_iter();
+            Ok::<_, DepotError>(paths.filter(|path| is_stale(path)))
+        };
+        for path in stale("incoming")? {
+            let _ = match path.is_dir() {
+                true => fs::remove_dir_all(&path),
+                false => fs::remove_file(&path),
+            };
         }
+        stale("arriving")?.for_each(|path| remove_unless_held(&path));
         Ok(())
     }
+}
+
+/// Whether a file was written to last more than a day ago.
+fn is_stale(path: &Path) -> bool {
+    let age = fs::metadata(path).and_then(|m| m.modified()).map(|m| m.elapsed());
+    matches!(age, Ok(Ok(age)) if age.as_secs() > 86_400)
 }
 
 const NOW: Timestamps = {
