@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use common::{Outcome, PASSWORD, Stella};
@@ -243,11 +243,50 @@ fn a_bundle_by_a_key_that_nobody_trusts_gets_no_name_here() {
     assert_eq!(refused.code, 8, "{refused:?}");
     assert!(refused.stderr.contains("--trusted-key"), "{refused:?}");
     assert!(!Path::new(&dest).exists());
-    // What came is kept: with the key nothing is fetched again.
+    // The envelope came and is kept, the parts come once somebody is trusted.
     client.ok(&["trust", "add", "release", &service.key(), "--local"]);
     let fetched = service.run(&client, &["export", "download", "r-1", "-d", &dest, "-o", "json"]);
     assert_eq!(fetched.code, 0, "{fetched:?}");
-    assert!(fetched.stdout.contains("\"fetchedBytes\": 0"), "{}", fetched.stdout);
+    let report: Value = serde_json::from_str(&fetched.stdout).expect("is JSON");
+    let bytes = |name: &str| report[name].as_u64().expect("a number");
+    assert!((1..bytes("bytes")).contains(&bytes("fetchedBytes")), "{report}");
+}
+
+#[test]
+fn of_files_that_are_not_as_they_were_signed_none_is_fetched() {
+    let service = Service::start();
+    let client = Stella::new();
+    assert_eq!(service.run(&client, &["export", "run", "mirror:full", "--watch"]).code, 0);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    // A part is said to be larger; the answer stays as long as it says.
+    let swell = move |passing: &Passing<'_>| {
+        let answer = passing.answer();
+        if let Some((_, name)) = passing.asked.path.split_once("/parts/") {
+            seen.lock().expect("nobody panics").push(name.to_owned());
+        }
+        if !passing.asked.path.ends_with("/files") {
+            return Some(answer);
+        }
+        let mut text = String::from_utf8(answer).expect("is text");
+        let part = text.find(r#""path":"data/raw/"#).expect("a part");
+        let size = part + text[part..].find(r#""size":"#).expect("a size") + 7;
+        let digit = if text[size..].starts_with('9') { "8" } else { "9" };
+        text.replace_range(size..=size, digit);
+        Some(text.into_bytes())
+    };
+    let proxy = Proxy::start(&service.address, swell);
+    let dest = client.arg("bundle");
+    let key = service.key();
+    let args = ["export", "download", "r-1", "-d", &dest, "--trusted-key", &key];
+    let refused = service.run_through(&client, &proxy.address(), &args);
+    assert_eq!(refused.code, 8, "{refused:?}");
+    assert!(refused.stderr.contains("ERR_EXPORT_DIGEST_MISMATCH"), "{refused:?}");
+    assert!(!Path::new(&dest).exists());
+    let asked = asked.lock().expect("nobody panics");
+    let is_envelope =
+        |name: &String| ["export.json", "provenance.json"].iter().any(|of| name.starts_with(of));
+    assert!(!asked.is_empty() && asked.iter().all(is_envelope), "{asked:?}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `export download`: the bundle of a run of a service, to its place on this machine.
 //!
 //! Files arrive in the depot, by their digests: what is there already is not fetched again, whatever
-//! bundle it came with, and what broke off goes on at its byte. The bundle gets its name when it was
-//! read back and verified as `export verify` verifies it (INV-VERIFY).
+//! bundle it came with, and what broke off goes on at its byte. The envelope comes first: no part is
+//! fetched that is not in the manifest somebody trusted signed, with its size (INV-LIMIT). The bundle
+//! gets its name when it was read back and verified as `export verify` verifies it (INV-VERIFY).
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,11 +15,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use stella_carrier::{Bundle, Carrier, CarrierError, Existing, FileSpec, Outcome, Source, place};
-use stella_depot::{Arrival, Depot, StoredFile};
+use stella_depot::{Arrival, BundleFile, BundleRecord, Depot, KeptBundle, StoredFile};
 use stella_manifest::{layout, sort_for_carrier};
 use stella_model::{Digest, ErrorCode, Instant, PartName};
 use stella_remote::{Client, RemoteError, RemoteFile};
-use stella_verify::{Depth, Policy, Report, TrustedKey, Unsigned};
+use stella_verify::{Depth, Policy, Report, TrustedKey, Unsigned, Verification};
 
 use crate::bundle::{trusted_keys, verify_carrier};
 use crate::{Cancel, EngineError, LIMITS, Progress, Stage, StageUpdate, Store, threads};
@@ -135,15 +136,17 @@ pub fn download(
         client,
         run: &request.run,
         depot: &depot,
-        files: &files,
-        next: AtomicUsize::new(0),
+        total: files.len() as u64,
         done: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
         fetched: AtomicU64::new(0),
         progress,
         cancel,
     };
-    fetch.all(request.threads)?;
+    let (envelope, others) = files.split_at(files.partition_point(Listed::comes_first));
+    fetch.all(envelope, request.threads)?;
+    check_envelope(&files, &depot, &policy)?;
+    fetch.all(others, request.threads)?;
     let fetched_bytes = fetch.fetched.into_inner();
     progress.update(&StageUpdate::over(Stage::Distribute));
     let (report, already_there) = put(request, &files, &depot, &policy, progress, cancel)?;
@@ -161,10 +164,18 @@ pub fn download(
 }
 
 /// A file that the server lists.
+#[derive(Debug)]
 struct Listed {
     name: PartName,
     stored: StoredFile,
     remote: RemoteFile,
+}
+
+impl Listed {
+    /// Whether it tells what the others must be. Further signatures do not: anybody may add one.
+    fn comes_first(&self) -> bool {
+        layout::ENVELOPE.contains(&self.name.as_str())
+    }
 }
 
 fn strange(what: &str) -> EngineError {
@@ -173,23 +184,55 @@ fn strange(what: &str) -> EngineError {
         .hint("check the address of the server; nothing was changed")
 }
 
-/// What the server lists, as files that a bundle may have.
+/// What the server lists, as files that a bundle may have: those first that come first, none larger than
+/// such files may be, and further signatures not even together.
 fn listed(files: &[RemoteFile]) -> Result<Vec<Listed>, EngineError> {
     if files.len() > MOST_FILES {
         return Err(strange("it has too many files"));
     }
-    let mut names = BTreeSet::new();
+    let (mut names, mut signatures) = (BTreeSet::new(), 0_u64);
     let mut listed = Vec::with_capacity(files.len());
     for file in files {
         let name = PartName::new(&file.path).map_err(|error| strange(&error.to_string()))?;
         if !names.insert(name.clone()) {
             return Err(strange(&format!("{name} is there twice")));
         }
+        let mut bytes = file.size;
+        if name.as_str().starts_with(layout::SIGNATURES) {
+            signatures = signatures.saturating_add(file.size);
+            bytes = signatures;
+        }
+        let most = match layout::is_envelope(name.as_str()) {
+            true => LIMITS.manifest_bytes,
+            false => LIMITS.part_bytes - 1,
+        };
+        if bytes > most {
+            return Err(strange(&format!("{name} is larger than such files may be")));
+        }
         let digest = file.digest.parse().map_err(|_| strange("a digest is none"))?;
         let stored = StoredFile { digest, size: file.size };
         listed.push(Listed { name, stored, remote: file.clone() });
     }
+    listed.sort_by_key(|file| !file.comes_first());
     Ok(listed)
+}
+
+/// Checks the envelope that has come, and that the files which are listed are those of the manifest, with
+/// their sizes. Else a server could have this machine write as much as it likes before anything is found.
+fn check_envelope(files: &[Listed], depot: &Depot, policy: &Policy) -> Result<(), EngineError> {
+    let is_signed = |file: &&Listed| !file.name.as_str().starts_with(layout::SIGNATURES);
+    let file = |file: &Listed| BundleFile { name: file.name.clone(), stored: file.stored };
+    let mut files: Vec<BundleFile> = files.iter().filter(is_signed).map(file).collect();
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    // Nobody asks for it as a tar.
+    let record = BundleRecord { files, tar: Digest::EMPTY };
+    let bundle = KeptBundle::new(depot.clone(), record);
+    // What is told of parts is not checked yet, and that is no failure.
+    let report = Verification::begin(&bundle, policy).finish(Vec::new());
+    match report.failed().next() {
+        None => Ok(()),
+        Some(_) => Err(not_verified(&report)),
+    }
 }
 
 /// Files on their way.
@@ -197,8 +240,8 @@ struct Fetch<'a> {
     client: &'a Client,
     run: &'a str,
     depot: &'a Depot,
-    files: &'a [Listed],
-    next: AtomicUsize,
+    /// Files of the bundle.
+    total: u64,
     done: AtomicU64,
     bytes: AtomicU64,
     fetched: AtomicU64,
@@ -207,16 +250,17 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    fn all(&self, threads: usize) -> Result<(), EngineError> {
-        threads::share(threads.min(16), self.files.len(), || self.work())
+    fn all(&self, files: &[Listed], threads: usize) -> Result<(), EngineError> {
+        let next = AtomicUsize::new(0);
+        threads::share(threads.min(16), files.len(), || self.work(files, &next))
     }
 
-    fn work(&self) -> Result<(), EngineError> {
-        while let Some(file) = self.files.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+    fn work(&self, files: &[Listed], next: &AtomicUsize) -> Result<(), EngineError> {
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
             let fetched = self.cancel.check().and_then(|()| self.file(file));
             if fetched.is_err() {
                 // The others end too: what they have is kept.
-                self.next.store(self.files.len(), Ordering::Relaxed);
+                next.store(files.len(), Ordering::Relaxed);
                 return fetched;
             }
             self.done.fetch_add(1, Ordering::Relaxed);
@@ -230,7 +274,7 @@ impl Fetch<'_> {
         self.progress.update(&StageUpdate {
             stage: Stage::Distribute,
             done: self.done.load(Ordering::Relaxed),
-            total: Some(self.files.len() as u64),
+            total: Some(self.total),
             bytes,
             unit: "files",
             finished: None,
@@ -365,4 +409,50 @@ fn not_verified(report: &Report) -> EngineError {
             .hint(format!("{nothing}; make sure of the signer's public key, then: {TRUSTING}"));
     }
     error.hint(failed.and_then(|check| check.next).unwrap_or(nothing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn announced(files: &[(&str, u64)]) -> Result<Vec<Listed>, EngineError> {
+        let file = |(path, size): &(&str, u64)| RemoteFile {
+            path: (*path).to_owned(),
+            size: *size,
+            digest: Digest::of(path.as_bytes()).to_string(),
+        };
+        listed(&files.iter().map(file).collect::<Vec<_>>())
+    }
+
+    const PART: u64 = LIMITS.part_bytes - 1;
+    const ENVELOPE: u64 = LIMITS.manifest_bytes;
+    const LARGEST: [(&str, u64); 6] = [
+        ("data/raw/advisory/npm/p-0.jsonl.zst", PART),
+        ("README.md", PART),
+        ("export.json", ENVELOPE),
+        ("export.json.sigstore.json", ENVELOPE),
+        ("provenance.json", ENVELOPE),
+        ("signatures/one.json", ENVELOPE),
+    ];
+
+    #[test]
+    fn what_a_bundle_cannot_hold_is_refused_before_it_is_fetched() {
+        announced(&LARGEST).expect("all of them may be");
+        let too_large = LARGEST.map(|(path, size)| vec![(path, size + 1)]);
+        let together = vec![("signatures/one.json", ENVELOPE), ("signatures/two.json", 1)];
+        let endless = vec![("README.md", 1 << 60), ("NOTICE.md", u64::MAX)];
+        for files in too_large.into_iter().chain([together, endless]) {
+            let error = announced(&files).expect_err("is refused");
+            assert_eq!(error.code(), ErrorCode::BadBundle, "{files:?}");
+            assert!(error.to_string().contains("larger than"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_tells_of_the_others_comes_first() {
+        let listed = announced(&LARGEST).expect("may be");
+        let names: Vec<&str> = listed.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names[..3], ["export.json", "export.json.sigstore.json", "provenance.json"]);
+        assert_eq!(listed.partition_point(Listed::comes_first), 3);
+    }
 }
