@@ -1,5 +1,6 @@
 //! Connections: accepted, limited in number and time, and ended in good order.
 
+mod activity;
 pub(crate) mod direct;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use self::activity::{Activity, Ending};
 use self::direct::{Direct, Outbox};
 use crate::access::Peer;
 use crate::descriptors;
@@ -31,6 +33,11 @@ const LONGEST_HEAD: usize = 32 << 10;
 
 /// How long a client may take for the head of a request, also between two of them.
 const HEAD_TIME: Duration = Duration::from_secs(60);
+
+/// How long a client may take nothing of what it is sent, in milliseconds: as nginx has it. A download that
+/// was left alone goes on at its byte later.
+#[cfg(target_os = "linux")]
+const STALLED_MS: u32 = 60_000;
 
 /// How long a client may take to agree on keys.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -78,6 +85,9 @@ pub(crate) async fn serve(
         // A client that is gone without a word is noticed, also in the middle of what it sent.
         let _ = set_socket_keepalive(&stream, true);
         let _ = set_tcp_keepidle(&stream, ALIVE);
+        // And so is one that is there and takes nothing.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STALLED_MS);
         let (router, watcher, tls) = (router.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
             // A client that went away is no error of the service.
@@ -85,17 +95,26 @@ pub(crate) async fn serve(
                 None => {
                     let outbox = Outbox::default();
                     let stream = Direct::new(stream, outbox.clone());
-                    let guest = (address, Some(outbox));
+                    let guest = Guest { address, outbox: Some(outbox), activity: None };
                     let connection = connection(stream, Protocol::Http1, guest, router);
                     drop(watcher.watch(connection).await);
                 }
                 Some(tls) => {
                     let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;
-                    if let Ok(Ok(stream)) = shaken {
-                        let protocol = Protocol::agreed(stream.get_ref().1.alpn_protocol());
-                        let guest = (address, None);
-                        let connection = connection(stream, protocol, guest, router);
-                        drop(watcher.watch(connection).await);
+                    let Ok(Ok(stream)) = shaken else { return };
+                    let mut guest = Guest { address, outbox: None, activity: None };
+                    match Protocol::agreed(stream.get_ref().1.alpn_protocol()) {
+                        Protocol::Http1 => {
+                            let connection = connection(stream, Protocol::Http1, guest, router);
+                            drop(watcher.watch(connection).await);
+                        }
+                        Protocol::Http2 => {
+                            let activity = Activity::new();
+                            let stream = Ending::new(stream, activity.clone(), HEAD_TIME);
+                            guest.activity = Some(activity);
+                            let connection = connection(stream, Protocol::Http2, guest, router);
+                            drop(watcher.watch(connection).await);
+                        }
                     }
                 }
             }
@@ -134,25 +153,25 @@ struct Guests {
 }
 
 /// A connection of an address, until it is dropped.
-struct Guest {
+struct Entered {
     address: IpAddr,
     by_address: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
 }
 
 impl Guests {
     /// One more of an address, unless it has as many as it may.
-    fn enter(&self, address: IpAddr) -> Option<Guest> {
+    fn enter(&self, address: IpAddr) -> Option<Entered> {
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_address.entry(address).or_default();
         if *count >= self.most {
             return None;
         }
         *count += 1;
-        Some(Guest { address, by_address: self.by_address.clone() })
+        Some(Entered { address, by_address: self.by_address.clone() })
     }
 }
 
-impl Drop for Guest {
+impl Drop for Entered {
     fn drop(&mut self) {
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = by_address.get_mut(&self.address) {
@@ -179,19 +198,34 @@ impl Protocol {
     }
 }
 
-/// A connection with its limits, of an address, with an outbox if it can send files.
+/// Who is at the other end of a connection.
+struct Guest {
+    address: SocketAddr,
+    /// If it can be sent files.
+    outbox: Option<Outbox>,
+    /// Told of all that goes on, if that has to be known.
+    activity: Option<Activity>,
+}
+
+/// A connection with its limits.
 fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     protocol: Protocol,
-    (address, outbox): (SocketAddr, Option<Outbox>),
+    guest: Guest,
     router: Router,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error: Send> + Send + 'static {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(Peer(address.ip()));
-        if let Some(outbox) = &outbox {
+        request.extensions_mut().insert(Peer(guest.address.ip()));
+        if let Some(outbox) = &guest.outbox {
             request.extensions_mut().insert(outbox.clone());
         }
-        router.clone().oneshot(request)
+        let (answer, activity) = (router.clone().oneshot(request), guest.activity.clone());
+        async move {
+            match activity {
+                Some(activity) => activity.watch(answer).await,
+                None => answer.await,
+            }
+        }
     });
     let builder = Builder::new(TokioExecutor::new());
     let mut builder = match protocol {

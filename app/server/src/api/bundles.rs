@@ -1,29 +1,27 @@
 //! What a bundle says of itself: manifest, provenance, signatures, parts.
 
-use std::io::Read as _;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use stella_engine::EngineError;
-use stella_model::{ErrorCode, PartName};
+use stella_model::ErrorCode;
 use stella_run::{Bundle, Status};
 use utoipa::ToSchema;
 
+use super::downloads::{set, whole_file};
 use super::extract::RunId;
 use super::{Problem, ended, runs};
 use crate::access::Caller;
+use crate::access::limits::Place;
 use crate::opened::Opened;
 use crate::service::Service;
 
 const MANIFEST: &str = "export.json";
 const PROVENANCE: &str = "provenance.json";
-
-/// Largest file of the envelope that is read into memory: a manifest of a hundred thousand parts.
-const LARGEST_ENVELOPE: u64 = 64 << 20;
 
 /// The bundle of a run that has one: looked for, and whether every file of it is there.
 pub(super) async fn kept(
@@ -120,22 +118,26 @@ async fn to_fetch(service: &Service, caller: &Caller, id: RunId) -> Result<Bundl
     Ok(bundle)
 }
 
-/// A file of the envelope, whole.
-async fn envelope(opened: Arc<Opened>, name: &'static str) -> Result<Vec<u8>, Problem> {
-    let read = tokio::task::spawn_blocking(move || {
-        let name = PartName::new(name).map_err(std::io::Error::other)?;
-        let mut bytes = Vec::new();
-        opened.bundle().read(&name)?.take(LARGEST_ENVELOPE + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > LARGEST_ENVELOPE {
-            return Err(std::io::Error::other(
-                "it is larger than 64 MiB: fetch it among the parts",
-            ));
-        }
-        Ok::<_, std::io::Error>(bytes)
-    });
-    read.await.map_err(ended)?.map_err(|error| {
-        Problem::new(ErrorCode::Io, format!("cannot read {name} in the depot: {error}"))
-    })
+/// A file of the envelope of a run's bundle, byte for byte.
+async fn envelope(
+    service: &Arc<Service>,
+    caller: &Caller,
+    id: RunId,
+    name: &'static str,
+    kind: &'static str,
+) -> Result<Response, Problem> {
+    let opened = kept(service, caller, id).await?;
+    let file = opened.record().files.iter().find(|file| file.name.as_str() == name);
+    let file = file.ok_or_else(|| {
+        Problem::new(ErrorCode::Internal, format!("the bundle of {id} has no {name}"))
+    })?;
+    let stored = file.stored;
+    // It may be megabytes: as many are sent at once as of bundles.
+    let place = service.limits.enter(Place::Download, &caller.tenant)?;
+    let mut response = Response::new(whole_file(service, opened, stored, place));
+    set(&mut response, header::CONTENT_TYPE, kind);
+    set(&mut response, header::CONTENT_LENGTH, &stored.size.to_string());
+    Ok(response)
 }
 
 /// `export.json` of the bundle, byte for byte: what is signed.
@@ -147,8 +149,7 @@ pub(crate) async fn manifest(
     caller: Caller,
     id: RunId,
 ) -> Result<Response, Problem> {
-    let bytes = envelope(kept(&service, &caller, id).await?, MANIFEST).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+    envelope(&service, &caller, id, MANIFEST, "application/json").await
 }
 
 /// `provenance.json` of the bundle, byte for byte: an in-toto statement.
@@ -161,8 +162,7 @@ pub(crate) async fn provenance(
     caller: Caller,
     id: RunId,
 ) -> Result<Response, Problem> {
-    let bytes = envelope(kept(&service, &caller, id).await?, PROVENANCE).await?;
-    Ok(([(header::CONTENT_TYPE, "application/vnd.in-toto+json")], bytes).into_response())
+    envelope(&service, &caller, id, PROVENANCE, "application/vnd.in-toto+json").await
 }
 
 /// A file of a bundle.

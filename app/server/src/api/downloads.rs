@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use futures_util::stream;
+use stella_depot::StoredFile;
 use stella_model::{Digest, PartName};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -196,6 +197,17 @@ pub(super) fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
+}
+
+/// The body of an answer with a whole file of a bundle.
+pub(super) fn whole_file(
+    service: &Arc<Service>,
+    opened: Arc<Opened>,
+    file: StoredFile,
+    place: OwnedSemaphorePermit,
+) -> Body {
+    let rest = Rest::new(opened, Of::File(file), 0..file.size, None);
+    pieces(Sending { service: service.clone(), rest, _place: place })
 }
 
 /// A body that is on its way.
