@@ -98,8 +98,18 @@ fn language_class(prefix: &str, ours: &Value, theirs: &[Value]) -> &'static str 
     // Upstream leaves ", " behind ranges without an end, and repeats the ranges of a record for
     // each of its CVE ids.
     let tidy = |text: String| text.trim_end_matches([',', ' ']).to_owned();
-    let their_ranges: BTreeSet<String> =
+    let as_stored: BTreeSet<String> =
         theirs.iter().flat_map(|value| list(value, "VulnerableVersions")).map(tidy).collect();
+    // From 0 on is for it from the release 0 on.
+    let from_all = |text: &String| match text.strip_prefix(">=0") {
+        Some(rest)
+            if comparer == Comparer::Generic && (rest.is_empty() || rest.starts_with(',')) =>
+        {
+            format!(">=0.0.0-0{rest}")
+        }
+        _ => text.clone(),
+    };
+    let their_ranges: BTreeSet<String> = as_stored.iter().map(from_all).collect();
     let our_ranges = set(ours, "VulnerableVersions");
     let patched: BTreeSet<String> =
         theirs.iter().flat_map(|value| list(value, "PatchedVersions")).collect();
@@ -108,7 +118,10 @@ fn language_class(prefix: &str, ours: &Value, theirs: &[Value]) -> &'static str 
     let our_patched = set(ours, "PatchedVersions");
     let same_names = set(ours, "VendorIDs") == names;
     if our_ranges == their_ranges && our_patched == patched && same_names {
-        return "repeats and dangling commas of upstream left out";
+        return match their_ranges == as_stored {
+            true => "repeats and dangling commas of upstream left out",
+            false => "all versions are also those before 0",
+        };
     }
     if set(ours, "VendorIDs").is_superset(&names) && !same_names {
         return "several records merged";
@@ -516,7 +529,8 @@ const EXPECTED: &[(&str, usize)] = &[
     ("composer:: equal", 2),
     ("data-source buckets named after the records' own source", 3),
     ("data-source equal", 15),
-    ("go:: equal", 231),
+    ("go:: all versions are also those before 0", 1),
+    ("go:: equal", 230),
     ("go:: further CVE ids of a record", 31),
     ("go:: modules that upstream leaves to GitHub's advisories", 4_921),
     ("go:: repeats and dangling commas of upstream left out", 4),

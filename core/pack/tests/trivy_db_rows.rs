@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use stella_pack::trivy_db::{Options, Precedence};
+use stella_pack::trivy_db::{Coverage, Options, Precedence, coverage};
 use stella_testkit::Osv;
 
 use support::{AS_OF, Built, build, build_with};
@@ -285,13 +285,91 @@ fn distributions_say_what_they_can_and_report_the_rest() {
     case("Alpine:v3.18", "alpine 3.18", since(), Some(both), &[]);
     let only_fix = Some(json!({"FixedVersion": "1.2-r0"}));
     let told = ["introduced-not-expressible ACME-1 p 1.0-r0"];
-    case("Debian:12", "debian 12", since(), only_fix, &told);
+    case("Debian:12", "debian 12", since(), only_fix.clone(), &told);
+    // Their scanners look at nothing but the version with the fix.
+    for (ecosystem, bucket) in
+        [("Wolfi", "wolfi"), ("Chainguard", "chainguard"), ("MinimOS", "minimos")]
+    {
+        case(ecosystem, bucket, since(), only_fix.clone(), &told);
+        case(ecosystem, bucket, all(), None, &["unfixed-not-expressible ACME-1 p"]);
+    }
     let last = ranges(json!([{"introduced": "0"}, {"last_affected": "1.2"}]));
     case("Debian:12", "debian 12", last, None, &["last-affected-not-expressible ACME-1 p 1.2"]);
     let free_text = fixed("<unfixed>");
     case("Debian:12", "debian 12", free_text, None, &["version-not-understood ACME-1 p <unfixed>"]);
     case("Debian:sid", "debian 12", fixed("1"), None, &["release-unknown ACME-1 p"]);
     case("CRAN", "", fixed("1"), None, &["ecosystem-not-scanned ACME-1 p"]);
+    for name in ["Azure Linux:3", "Photon OS:5.0"] {
+        case(name, "", fixed("1-1"), None, &["distribution-not-mapped ACME-1 p"]);
+    }
+}
+
+#[test]
+fn what_has_no_fix_yet_hides_no_fix_where_rows_cannot_say_it() {
+    // Records of Wolfi name a package once for each architecture.
+    let record = Osv::new("CVE-2026-1").affects("Wolfi", "p", "9.0.0-r0");
+    let unfixed = json!({"package": {"ecosystem": "Wolfi", "name": "p"},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]});
+    let mut document: Value = serde_json::from_slice(&record.bytes()).expect("JSON");
+    document["affected"].as_array_mut().expect("a list").push(unfixed);
+    let affected = document["affected"].clone();
+    let built = build(&[Osv::new("CVE-2026-1").with("affected", affected)]);
+    let row = built.row("wolfi", "p", "CVE-2026-1");
+    assert_eq!(row, Some(json!({"FixedVersion": "9.0.0-r0"})));
+    assert_eq!(built.told(), ["unfixed-not-expressible CVE-2026-1 p"]);
+}
+
+#[test]
+fn rows_are_about_the_packages_that_scanners_look_up() {
+    let fixed = || ranges(json!([{"introduced": "0"}, {"fixed": "8.0.1-1.1"}]));
+    let keys = |built: &Built, bucket: &str| -> Vec<(String, Value)> {
+        let rows = built.keys.iter().filter(|((top, ..), _)| top == bucket);
+        let row = |((_, package, _), value): (&(_, String, _), &String)| {
+            let value: Value = serde_json::from_str(value).expect("JSON");
+            (package.clone(), value["FixedVersion"].clone())
+        };
+        rows.map(row).collect()
+    };
+    let suse = ("SUSE:Linux Enterprise Server 15 SP5", "SUSE Linux Enterprise 15.5");
+    let mut listed = fixed();
+    listed["ecosystem_specific"] = json!({"binaries": [
+        {"curl": "8.0.1-1.1", "libcurl4": "8.0.1-1.1"},
+        {"libcurl-devel": "8.0.1-1.2", "of-no-use": 8},
+    ]});
+    for (ecosystem, bucket) in [suse, ("openSUSE:Leap 15.5", "openSUSE Leap 15.5")] {
+        let built = build(&[advisory(ecosystem, "curl-source", listed.clone())]);
+        let rows =
+            [("curl", "8.0.1-1.1"), ("libcurl-devel", "8.0.1-1.2"), ("libcurl4", "8.0.1-1.1")];
+        assert_eq!(keys(&built, bucket), rows.map(|(name, fix)| (name.to_owned(), json!(fix))));
+        assert_eq!(built.told(), [""; 0]);
+    }
+    // What names no binary package is said of the source, and told.
+    for (ecosystem, bucket) in [suse, ("Rocky Linux:9", "rocky 9")] {
+        let built = build(&[advisory(ecosystem, "curl", fixed())]);
+        assert_eq!(keys(&built, bucket), [("curl".to_owned(), json!("8.0.1-1.1"))]);
+        assert_eq!(built.told(), ["binaries-unknown ACME-1 curl"]);
+    }
+    // Of a package without a fix there is none in its binaries.
+    let mut unfixed = listed;
+    unfixed["ranges"] = ranges(json!([{"introduced": "0"}]))["ranges"].clone();
+    let built = build(&[advisory(suse.0, "curl", unfixed)]);
+    assert_eq!(keys(&built, suse.1), []);
+    assert_eq!(built.told(), ["unfixed-not-expressible ACME-1 curl"]);
+}
+
+#[test]
+fn all_versions_are_also_those_before_the_first_release() {
+    let all = || ranges(json!([{"introduced": "0"}]));
+    for (ecosystem, prefix, text) in
+        [("Go", "go", ">=0.0.0-0"), ("crates.io", "cargo", ">=0.0.0-0"), ("PyPI", "pip", ">=0")]
+    {
+        let built = build(&[advisory(ecosystem, "p", all())]);
+        assert_eq!(said(&built, prefix).0, [text]);
+    }
+    let mut listed = all();
+    listed["versions"] = json!(["v0.0.0-20200101000000-abcdefabcdef"]);
+    let built = build(&[advisory("Go", "p", listed)]);
+    assert_eq!(said(&built, "go").0, [">=0.0.0-0"]);
 }
 
 #[test]
@@ -374,6 +452,9 @@ fn releases_that_nobody_scans_are_no_loss_while_others_are_told() {
     assert!(build(&[suse(unknown)]).contents.is_lost("SUSE"));
     let known = suse(unknown).affects("SUSE:Linux Enterprise Server 15 SP5", "p", "1.0-1");
     assert!(!build(&[known]).contents.is_lost("SUSE"));
+    let azure = build(&[Osv::new("AZL-1").affects("Azure Linux:3", "p", "1.0-1")]).contents;
+    assert!(!azure.is_lost("Azure Linux"), "all of OSV has some");
+    assert!(coverage(&azure).contains(&("Azure Linux".to_owned(), Coverage::Absent)));
 }
 
 #[test]

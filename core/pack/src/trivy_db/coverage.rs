@@ -1,7 +1,7 @@
 //! Which ecosystems and distributions a scanner sees with a database, and which it is blind for.
 
 use super::Contents;
-use super::ecosystems::{DISTRIBUTIONS, LANGUAGES};
+use super::ecosystems::{DISTRIBUTIONS, LANGUAGES, NOT_MAPPED};
 use super::redhat::BUCKET;
 
 /// What a scanner sees of an ecosystem or distribution.
@@ -28,8 +28,8 @@ impl Coverage {
 }
 
 /// The coverage of every language as OSV names it, of Red Hat, of every release of a distribution
-/// that any record speaks of, as Trivy names it, and of every distribution of which no release is
-/// spoken of.
+/// that any record speaks of, as Trivy names it, of every distribution of which no release is
+/// spoken of, and of those that are spoken of and not mapped.
 #[must_use]
 pub fn coverage(contents: &Contents) -> Vec<(String, Coverage)> {
     let mut names: Vec<String> = LANGUAGES.iter().map(|language| language.osv.to_owned()).collect();
@@ -43,6 +43,7 @@ pub fn coverage(contents: &Contents) -> Vec<(String, Coverage)> {
             false => names.extend(releases.into_iter().cloned()),
         }
     }
+    names.extend(told().filter(|name| NOT_MAPPED.contains(&name.as_str())).cloned());
     names.sort_unstable();
     names.dedup();
     let state = |name: String| {
@@ -66,7 +67,8 @@ impl Contents {
     /// Whether records speak of an ecosystem or release, and none of it could be said.
     ///
     /// Under the name of a distribution alone stand the releases that are not known: SUSE has many
-    /// products that no scanner knows. They are lost if no release has a row.
+    /// products that no scanner knows. They are lost if no release has a row. What is not mapped is told
+    /// as absent: a run over everything that OSV has does not fail for it.
     #[must_use]
     pub fn is_lost(&self, name: &str) -> bool {
         let distribution = DISTRIBUTIONS.iter().find(|known| known.osv == name);
@@ -74,6 +76,8 @@ impl Contents {
             Some(known) => known.release.is_bucket(row, known.osv),
             None => row == name,
         };
-        self.tally.gaps.contains_key(name) && !self.tally.rows.keys().any(is_told)
+        self.tally.gaps.contains_key(name)
+            && !NOT_MAPPED.contains(&name)
+            && !self.tally.rows.keys().any(is_told)
     }
 }

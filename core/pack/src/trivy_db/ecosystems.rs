@@ -72,6 +72,8 @@ pub struct Distribution {
     pub can_say: CanSay,
     /// Under which ids its rows lie.
     pub ids: Ids,
+    /// Which packages its rows are about.
+    pub packages: Packages,
     /// Whether packages of module streams are found as `module:stream::name`.
     pub modules: bool,
     /// Id, name and address of its data source, as Trivy knows it.
@@ -93,6 +95,18 @@ pub struct CanSay {
     pub unfixed: bool,
     /// From which version on a package is vulnerable.
     pub introduced: bool,
+}
+
+/// Which packages the rows of a distribution are about: those that a scanner looks up. Advisories of
+/// some distributions name others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packages {
+    /// Those that advisories name, source or binary.
+    Named,
+    /// Binary packages, which advisories list beside the source package that they name.
+    Listed,
+    /// Binary packages, of which advisories name the source package alone.
+    Untold,
 }
 
 /// Under which ids the rows of a distribution lie.
@@ -131,6 +145,7 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
         scheme: Scheme::Rpm,
         can_say: FIX_ONLY,
         ids: Ids::Cves,
+        packages: Packages::Named,
         modules: true,
         source: ("alma", "AlmaLinux Product Errata", "https://errata.almalinux.org/"),
     },
@@ -140,6 +155,7 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
         scheme: Scheme::Apk,
         can_say: ALL,
         ids: Ids::Cves,
+        packages: Packages::Named,
         modules: false,
         source: ("alpine", "Alpine Secdb", "https://secdb.alpinelinux.org/"),
     },
@@ -147,8 +163,9 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
         osv: "Chainguard",
         release: Release::Rolling("chainguard"),
         scheme: Scheme::Apk,
-        can_say: ALL,
+        can_say: FIX_ONLY,
         ids: Ids::Cves,
+        packages: Packages::Named,
         modules: false,
         source: (
             "chainguard",
@@ -162,6 +179,7 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
         scheme: Scheme::Deb,
         can_say: UNFIXED,
         ids: Ids::Cves,
+        packages: Packages::Named,
         modules: false,
         source: (
             "debian",
@@ -175,6 +193,7 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
         scheme: Scheme::Deb,
         can_say: UNFIXED,
         ids: Ids::Cves,
+        packages: Packages::Named,
         modules: false,
         source: ("echo", "Echo", "https://advisory.echohq.com/data.json"),
     },
@@ -182,8 +201,9 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
         osv: "MinimOS",
         release: Release::Rolling("minimos"),
         scheme: Scheme::Apk,
-        can_say: ALL,
+        can_say: FIX_ONLY,
         ids: Ids::Cves,
+        packages: Packages::Named,
         modules: false,
         source: (
             "minimos",
@@ -197,6 +217,7 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
         scheme: Scheme::Rpm,
         can_say: FIX_ONLY,
         ids: Ids::Cves,
+        packages: Packages::Untold,
         modules: true,
         source: ("rocky", "Rocky Linux updateinfo", "https://download.rockylinux.org/pub/rocky/"),
     },
@@ -206,6 +227,7 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
         scheme: Scheme::Rpm,
         can_say: FIX_ONLY,
         ids: Ids::Notice,
+        packages: Packages::Listed,
         modules: false,
         source: ("suse-cvrf", "SUSE CVRF", "https://ftp.suse.com/pub/projects/security/cvrf/"),
     },
@@ -215,6 +237,7 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
         scheme: Scheme::Deb,
         can_say: UNFIXED,
         ids: Ids::Cves,
+        packages: Packages::Named,
         modules: false,
         source: ("ubuntu", "Ubuntu CVE Tracker", "https://git.launchpad.net/ubuntu-cve-tracker"),
     },
@@ -222,8 +245,9 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
         osv: "Wolfi",
         release: Release::Rolling("wolfi"),
         scheme: Scheme::Apk,
-        can_say: ALL,
+        can_say: FIX_ONLY,
         ids: Ids::Cves,
+        packages: Packages::Named,
         modules: false,
         source: ("wolfi", "Wolfi Secdb", "https://packages.wolfi.dev/os/security.json"),
     },
@@ -233,10 +257,15 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
         scheme: Scheme::Rpm,
         can_say: FIX_ONLY,
         ids: Ids::Notice,
+        packages: Packages::Listed,
         modules: false,
         source: ("suse-cvrf", "SUSE CVRF", "https://ftp.suse.com/pub/projects/security/cvrf/"),
     },
 ];
+
+/// Distributions that Trivy scans and OSV knows, for which no rows are made: with their advisories alone
+/// a scanner is blind for them.
+pub(super) const NOT_MAPPED: &[&str] = &["Azure Linux", "Photon OS"];
 
 /// Where the rows of an ecosystem go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,6 +281,8 @@ pub enum Target {
 pub enum NoTarget {
     /// Trivy does not scan it, or its rows come from another format.
     Ecosystem,
+    /// Trivy scans it, and no row is made for it.
+    NotMapped,
     /// The release is missing or in no form that is known.
     Release,
 }
@@ -271,7 +302,11 @@ pub fn target(ecosystem: &str) -> Result<Target, NoTarget> {
         return Ok(Target::Language(language));
     }
     let distribution = DISTRIBUTIONS.iter().find(|distribution| distribution.osv == name);
-    let distribution = distribution.ok_or(NoTarget::Ecosystem)?;
+    let not_mapped = || match NOT_MAPPED.contains(&name) {
+        true => NoTarget::NotMapped,
+        false => NoTarget::Ecosystem,
+    };
+    let distribution = distribution.ok_or_else(not_mapped)?;
     let bucket = distribution.release.bucket(distribution.osv, rest).ok_or(NoTarget::Release)?;
     Ok(Target::Distribution(distribution, bucket))
 }

@@ -175,6 +175,7 @@ fn constraint(stretch: &Stretch<'_, '_>, comparer: Comparer) -> String {
     };
     let (from, all) = (&*from, from == "0");
     match stretch.end {
+        None if all => everything(comparer).to_owned(),
         None => [">=", from].concat(),
         Some(Event::LastAffected(to)) if to == stretch.introduced => ["=", from].concat(),
         Some(Event::LastAffected(to)) if all => ["<=", &spelled(comparer, to)].concat(),
@@ -184,6 +185,13 @@ fn constraint(stretch: &Stretch<'_, '_>, comparer: Comparer) -> String {
             [">=", from, ", <", &spelled(comparer, to)].concat()
         }
     }
+}
+
+/// The constraint of all versions. Modules of Go without tags have versions such as
+/// `v0.0.0-20200101000000-abcdefabcdef`, which are before 0: with the generic comparer none is before
+/// `0.0.0-0`.
+fn everything(comparer: Comparer) -> &'static str {
+    if comparer == Comparer::Generic { ">=0.0.0-0" } else { ">=0" }
 }
 
 /// A version in a spelling that Trivy reads right in a range, if there is one: it takes `1.0alpha2`

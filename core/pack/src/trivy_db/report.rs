@@ -14,6 +14,8 @@ use crate::rows::Sorter;
 pub enum Reason {
     /// Trivy does not scan the ecosystem.
     EcosystemNotScanned,
+    /// Trivy scans the distribution, and no rows are made for it.
+    DistributionNotMapped,
     /// The release of the distribution is missing or in no known form.
     ReleaseUnknown,
     /// The record was withdrawn before the bundle's `asOf`.
@@ -54,8 +56,8 @@ pub enum Reason {
     /// The content sets of a product of Red Hat are not known: its rows are there, and a scanner
     /// does not find them.
     ContentSetUnknown,
-    /// Nothing but a source package is said to be vulnerable: the row lies under its name, and
-    /// binary packages of other names are missed.
+    /// Nothing but a source package is said to be vulnerable, and a scanner looks up binary ones: the
+    /// row lies under its name, and binary packages of other names are missed.
     BinariesUnknown,
     /// The record has more names than rows are made for.
     TooManyNames,
@@ -73,6 +75,7 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Reason::EcosystemNotScanned => "ecosystem-not-scanned",
+            Reason::DistributionNotMapped => "distribution-not-mapped",
             Reason::ReleaseUnknown => "release-unknown",
             Reason::Withdrawn => "withdrawn",
             Reason::Rejected => "rejected",
@@ -102,6 +105,7 @@ impl Reason {
     /// All reasons, in the order of their declaration.
     pub const ALL: &[Reason] = &[
         Reason::EcosystemNotScanned,
+        Reason::DistributionNotMapped,
         Reason::ReleaseUnknown,
         Reason::Withdrawn,
         Reason::Rejected,

@@ -8,7 +8,7 @@ use stella_records::view::Affected;
 
 use super::LIMITS;
 use super::distinct::Distinct;
-use super::ecosystems::{Distribution, Language, NoTarget, Target, target};
+use super::ecosystems::{Distribution, Language, NoTarget, Packages, Target, target};
 use super::fixes::Fix;
 use super::ranges::{self, Ranges, is_modular, module_stream};
 use super::report::Reason;
@@ -110,6 +110,7 @@ impl<'r> Said<'r> {
         };
         match &destination.target {
             Err(NoTarget::Ecosystem) => gap(Reason::EcosystemNotScanned, ""),
+            Err(NoTarget::NotMapped) => gap(Reason::DistributionNotMapped, ""),
             Err(NoTarget::Release) => gap(Reason::ReleaseUnknown, ""),
             Ok(Target::Language(language)) => {
                 let Some(claim) = claim(affected, language, &mut gap) else { return };
@@ -122,13 +123,10 @@ impl<'r> Said<'r> {
                 }
             }
             Ok(Target::Distribution(distribution, _)) => {
-                let found = fix(affected, distribution, usable, title, &mut gap);
-                self.fixes.extend(found.map(|(package, fix)| FixSaid {
-                    distribution,
-                    bucket: place.clone(),
-                    package,
-                    fix,
-                }));
+                let fixes = &mut self.fixes;
+                each_fix(affected, distribution, usable, title, &mut gap, &mut |package, fix| {
+                    fixes.push(FixSaid { distribution, bucket: place.clone(), package, fix });
+                });
             }
         }
     }
@@ -197,24 +195,46 @@ fn claim(
     Some(claim)
 }
 
-/// The key of a package of a distribution and its fix.
-fn fix<'r>(
+/// Gives each package of a distribution that an entry is about, by its key, with its fix.
+fn each_fix<'r>(
     affected: Affected<'r>,
     distribution: &Distribution,
     name: Cow<'r, str>,
     title: &str,
     gap: &mut ranges::OnGap<'_>,
-) -> Option<(Cow<'r, str>, Fix<'r>)> {
-    let fix = ranges::distribution(affected, distribution.scheme, distribution.can_say, gap)?;
+    put: &mut dyn FnMut(Cow<'r, str>, Fix<'r>),
+) {
+    let fix = ranges::distribution(affected, distribution.scheme, distribution.can_say, gap);
+    let Some(fix) = fix else { return };
+    match distribution.packages {
+        Packages::Named => {}
+        Packages::Untold => gap(Reason::BinariesUnknown, ""),
+        Packages::Listed => {
+            let mut listed = 0_u64;
+            affected.each_binary(&mut |name, version| {
+                let Some(name) = usable_key(name) else { return gap(Reason::NoPackage, "") };
+                listed += 1;
+                let mut fix = fix.clone();
+                if distribution.scheme.parse(&version).is_ok() {
+                    fix.fixed = Some(version);
+                }
+                put(name, fix);
+            });
+            if listed > 0 {
+                return;
+            }
+            gap(Reason::BinariesUnknown, "");
+        }
+    }
     let modular = distribution.modules && fix.fixed.as_deref().is_some_and(is_modular);
     if !modular {
-        return Some((name, fix));
+        return put(name, fix);
     }
     match module_stream(title) {
-        Some(stream) => Some((format!("{stream}::{name}").into(), fix)),
+        Some(stream) => put(format!("{stream}::{name}").into(), fix),
         None => {
             gap(Reason::ModuleStreamUnknown, "");
-            Some((name, fix))
+            put(name, fix);
         }
     }
 }

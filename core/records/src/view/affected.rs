@@ -89,6 +89,18 @@ impl<'t> Affected<'t> {
         self.0.str_at(&["database_specific", "last_known_affected_version_range"])
     }
 
+    /// The binary packages that SUSE builds from the source package, each with its version that has the
+    /// fix.
+    pub fn each_binary(self, found: &mut dyn FnMut(Cow<'t, str>, Cow<'t, str>)) {
+        for list in items(self.0, &["ecosystem_specific", "binaries"]) {
+            for (name, version) in list.members() {
+                if let Some(version) = version.as_str() {
+                    found(name, version);
+                }
+            }
+        }
+    }
+
     /// Debian's urgency of the package.
     #[must_use]
     pub fn urgency(self) -> Option<Cow<'t, str>> {
