@@ -55,12 +55,13 @@ fn next_event(lines: &mut impl BufRead, attempt: &str) -> Result<Option<RemoteEv
         let mut line = Vec::new();
         let read = lines.by_ref().take(LARGEST_EVENT + 1).read_until(b'\n', &mut line);
         read.map_err(|source| RemoteError::BrokenOff { attempt: attempt.to_owned(), source })?;
-        if line.is_empty() {
-            return Ok(None);
-        }
         // A line counts as an event too: it may be one that never ends.
         if (data.len() + line.len()) as u64 > LARGEST_EVENT {
             return Err(strange(format!("an event is larger than {LARGEST_EVENT} bytes")));
+        }
+        // The stream ends, perhaps within a line.
+        if line.last() != Some(&b'\n') {
+            return Ok(None);
         }
         let line = str::from_utf8(&line);
         let line = line.map_err(|error| strange(format!("an event is no text: {error}")))?;
@@ -93,7 +94,9 @@ mod tests {
         let stream =
             b": beat\n\nid: 1\nevent: x\ndata: {\"a\":\ndata: 1}\n\nid: 2\r\ndata:[]\r\n\r\nid: 3";
         let expected = [(1, serde_json::json!({ "a": 1 })), (2, serde_json::json!([]))];
-        let events = read(stream).expect("reads");
+        // What broke off within a character is the end, as anything that broke off is.
+        let stream = [&stream[..], b" \xc3"].concat();
+        let events = read(&stream).expect("reads");
         assert_eq!(events, expected.map(|(id, data)| RemoteEvent { id, data }));
     }
 
