@@ -263,7 +263,15 @@ fn coverage_tells_which_sboms_would_be_scanned_blind() {
     };
     let outcome = run(&[]);
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("Everything in 1 SBOM is covered."), "{}", outcome.stdout);
+    let told = "All packages named in 1 SBOM are covered. The database";
+    assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
+    let unnamed = json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,
+        "components": [{"type": "library", "name": "lodash", "version": "4.17.10"}]});
+    let alone = stella.file("unnamed/bom.json", unnamed.to_string().as_bytes());
+    let outcome = stella.run(&["export", "coverage", &db, "--sbom", &alone]);
+    assert_eq!(outcome.code, 10, "{outcome:?}");
+    let told = "No scanner looks for 1 component without a package URL.";
+    assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
     sbom(&sboms, "blind.json", &["pkg:npm/a@1", "pkg:deb/debian/curl@7?distro=debian-11"]);
     fs::write(sboms.join("broken.json"), "{").expect("writable");
     let outcome = run(&[]);
@@ -274,6 +282,11 @@ fn coverage_tells_which_sboms_would_be_scanned_blind() {
         outcome.stdout
     );
     assert!(outcome.stderr.contains("not looked at: "), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("Not looked at: 1 document."), "{}", outcome.stdout);
+    fs::remove_file(sboms.join("blind.json")).expect("is there");
+    assert_eq!(run(&[]).code, 0, "what can be read is covered");
+    assert_eq!(run(&["--strict"]).code, 10, "not all could be read");
+    sbom(&sboms, "blind.json", &["pkg:npm/a@1", "pkg:deb/debian/curl@7?distro=debian-11"]);
     let report: Value = serde_json::from_str(&run(&["-o", "json"]).stdout).expect("JSON");
     assert_eq!(report["worst"], "absent");
     let blind = &report["sboms"][0]["ecosystems"][0];

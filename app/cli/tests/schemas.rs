@@ -201,7 +201,8 @@ fn check_proofs(stella: &Stella, checker: &mut Checker) {
     }
 }
 
-/// Reports on SBOMs of all kinds: seen, blind, without packages, and on what is no SBOM.
+/// Reports on SBOMs of all kinds: seen, blind, without package URLs, without components, and on what is no
+/// SBOM.
 fn check_coverage(stella: &Stella, checker: &mut Checker) {
     for (name, purl) in [("a", "pkg:npm/lodash@4"), ("b", "pkg:generic/x@1"), ("c", "")] {
         let component = json!({"type": "library", "name": "x", "version": "1", "purl": purl});
@@ -209,6 +210,9 @@ fn check_coverage(stella: &Stella, checker: &mut Checker) {
             "serialNumber": format!("urn:{name}"), "components": [component]});
         stella.file(&format!("sboms/{name}.json"), bom.to_string().as_bytes());
     }
+    let empty =
+        br#"{"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": []}"#;
+    stella.file("sboms/empty.json", empty);
     stella.file("sboms/d.json", b"{");
     let args = ["export", "coverage", &stella.arg("db"), "--sbom", &stella.arg("sboms")];
     let outcome = stella.run(&[&args[..], &["-o", "json"]].concat());

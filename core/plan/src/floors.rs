@@ -199,12 +199,13 @@ impl Floors {
         let yields = |feed: &FeedName| selected.iter().any(|(set, n)| set.feed == *feed && *n > 0);
         let allowed = |feed: &FeedName| self.allow_empty.iter().any(|set| set.feed == *feed);
         let named = selectors.feeds.iter();
-        // A feed that lost every record it held: a run over all feeds must not pass over it in
-        // silence. One that never held any was refused when it was taken in.
-        let emptied = |sets: &[SetKey]| !sets.is_empty() && !sets.iter().any(|s| live.contains(s));
+        // A feed that lost every record it held: a run that would have taken some must not pass over
+        // it in silence. One that never held any was refused when it was taken in.
+        let emptied = |sets: &[SetKey]| !sets.iter().any(|set| live.contains(set));
+        let wanted = |sets: &[SetKey]| sets.iter().any(|set| selectors.admits_set(set));
         let hollow = ledger_feeds
             .iter()
-            .filter(|(feed, sets)| emptied(sets) && selectors.admits_feed(feed))
+            .filter(|(_, sets)| emptied(sets) && wanted(sets))
             .map(|(feed, _)| feed);
         let suspects: BTreeSet<&FeedName> = named.chain(hollow).collect();
         suspects
@@ -257,6 +258,21 @@ mod tests {
         floors.allow_empty.extend([set("advisory/b"), set("vex/hollow")]);
         assert!(check(&floors, &["a", "b"], &counts).is_empty());
         assert!(check(&floors, &[], &counts).is_empty());
+    }
+
+    #[test]
+    fn a_feed_that_lost_records_of_another_kind_is_not_missed() {
+        let counts = BTreeMap::from([(set("advisory/a"), 5)]);
+        let known = BTreeMap::from(
+            ["advisory/a", "vex/hollow"].map(|name| (set(name).feed, vec![set(name)])),
+        );
+        let live = BTreeSet::from([set("advisory/a")]);
+        for (kind, missed) in [("advisory", 0), ("vex", 1)] {
+            let kinds = BTreeSet::from([kind.parse().expect("a kind")]);
+            let selectors = Selectors { kinds, ..Selectors::default() };
+            let broken = Floors::default().check(&selectors, &known, &live, &counts);
+            assert_eq!(broken.len(), missed, "{kind}: {broken:?}");
+        }
     }
 
     #[test]

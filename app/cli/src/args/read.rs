@@ -74,7 +74,7 @@ pub(crate) struct CoverageArgs {
     #[arg(long = "sbom", value_name = "PATH", num_args = 1.., required = true)]
     pub(crate) sboms: Vec<PathBuf>,
 
-    /// Exit 10 also if anything is covered in part
+    /// Exit 10 also if anything is covered in part, or a document is no SBOM that can be read
     #[arg(long)]
     pub(crate) strict: bool,
 }

@@ -47,7 +47,7 @@ pub struct CoverageReport {
     pub sboms: Vec<CoveredSbom>,
     /// Documents that are no SBOM, with the reason.
     pub rejected: Vec<String>,
-    /// The worst of all SBOMs; `None` if no package was named.
+    /// The worst of all SBOMs; `None` if none has components.
     pub worst: Option<CoverageState>,
 }
 
@@ -64,7 +64,8 @@ pub struct CoveredSbom {
     /// Why a scanner sees less of it than the database has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<&'static str>,
-    /// The worst of its ecosystems; `None` if it names no package.
+    /// The worst of its ecosystems, absent if it names no package of its components; `None` if it has
+    /// none.
     pub worst: Option<CoverageState>,
 }
 
@@ -225,8 +226,12 @@ impl Packages {
         let ecosystem =
             |(ecosystem, (packages, state))| SbomEcosystem { ecosystem, packages, state };
         let ecosystems: Vec<SbomEcosystem> = ecosystems.into_iter().map(ecosystem).collect();
-        let worst = ecosystems.iter().map(|ecosystem| ecosystem.state).max();
+        let mut worst = ecosystems.iter().map(|ecosystem| ecosystem.state).max();
         let unnamed = self.unnamed;
+        if ecosystems.is_empty() && unnamed > 0 {
+            notes.push("no component has a package URL: nothing of it is scanned");
+            worst = Some(CoverageState::Absent);
+        }
         CoveredSbom { path: path.to_owned(), ecosystems, unnamed, notes, worst }
     }
 }
@@ -362,6 +367,12 @@ mod tests {
             (states.collect::<Vec<_>>(), covered.notes.len())
         };
         use CoverageState::{Absent, Full};
+        let mut unnamed = Packages::default();
+        unnamed.take(None, "lodash", "4.17.10");
+        let unnamed = unnamed.covered("x", &seen, Format::CycloneDxJson);
+        assert_eq!((unnamed.worst, unnamed.notes.len()), (Some(Absent), 1));
+        let empty = Packages::default().covered("x", &seen, Format::CycloneDxJson);
+        assert_eq!((empty.worst, empty.notes.len()), (None, 0));
         assert_eq!(covered(true, Format::CycloneDxJson), (vec![Full, Full], 0));
         assert_eq!(covered(false, Format::SpdxJson), (vec![Absent, Full], 1));
         assert_eq!(covered(true, Format::CycloneDxXml), (vec![Absent, Absent], 1));

@@ -32,7 +32,8 @@ pub(crate) fn run(args: &CoverageArgs, context: &Context) -> Result<Exit, Failur
     let page = Page::one("CoverageReport", item).table(table(&report)).text(verdict(&report));
     context.print(&page)?;
     let bad = if args.strict { CoverageState::Partial } else { CoverageState::Absent };
-    match report.worst.is_some_and(|worst| worst >= bad) {
+    let is_bad = report.worst.is_some_and(|worst| worst >= bad);
+    match is_bad || args.strict && !report.rejected.is_empty() {
         true => Ok(Exit::With(ErrorCode::Differs)),
         false => Ok(Exit::Done),
     }
@@ -79,7 +80,7 @@ fn verdict(report: &CoverageReport) -> String {
     let (absent, partial) = (with(CoverageState::Absent), with(CoverageState::Partial));
     let of_all = |count: u64| format!("{} of {}", human::count(count), human::counted(all, "SBOM"));
     let text = match (absent, partial) {
-        (0, 0) => format!("Everything in {} is covered.", human::counted(all, "SBOM")),
+        (0, 0) => format!("All packages named in {} are covered.", human::counted(all, "SBOM")),
         (0, _) => format!("{} covered in part.", of_all(partial)),
         (_, 0) => format!("In {} something would be scanned blind.", of_all(absent)),
         (_, _) => format!(
@@ -88,8 +89,20 @@ fn verdict(report: &CoverageReport) -> String {
             human::count(partial)
         ),
     };
+    let unnamed: u64 = report.sboms.iter().map(|sbom| sbom.unnamed).sum();
+    let unnamed = match unnamed {
+        0 => String::new(),
+        count => format!(
+            " No scanner looks for {} without a package URL.",
+            human::counted(count, "component")
+        ),
+    };
+    let rejected = match report.rejected.len() as u64 {
+        0 => String::new(),
+        count => format!(" Not looked at: {}.", human::counted(count, "document")),
+    };
     format!(
-        "\n{text} The database is of {}; nothing of it was verified.",
+        "\n{text}{unnamed}{rejected} The database is of {}; nothing of it was verified.",
         Safe(&report.as_of.to_string())
     )
 }
