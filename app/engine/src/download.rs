@@ -17,6 +17,7 @@ use serde::Serialize;
 use stella_carrier::{Bundle, Carrier, CarrierError, Existing, FileSpec, Outcome, Source, place};
 use stella_depot::{Arrival, BundleFile, BundleRecord, Depot, KeptBundle, StoredFile};
 use stella_manifest::{layout, sort_for_carrier};
+use stella_model::screen::Safe;
 use stella_model::{Digest, ErrorCode, Instant, PartName};
 use stella_remote::{Client, RemoteError, RemoteFile};
 use stella_verify::{Depth, Policy, Report, TrustedKey, Unsigned, Verification};
@@ -300,7 +301,7 @@ impl Fetch<'_> {
                 Broken::Connection(error) if error.may_pass() && tries < TRIES => {
                     self.cancel.wait(FIRST_WAIT * 2u32.pow(tries))?;
                 }
-                Broken::Connection(error) => return Err(error.into()),
+                Broken::Connection(error) => return Err(broken_off(error)),
                 Broken::Here(error) => return Err(error),
             }
         }
@@ -340,6 +341,17 @@ impl Fetch<'_> {
         }
         Ok(())
     }
+}
+
+/// The error that a server does not go on: what has come is kept.
+fn broken_off(error: RemoteError) -> EngineError {
+    let may_pass = error.may_pass();
+    let error = EngineError::from(error);
+    if !may_pass {
+        return error;
+    }
+    let next = error.next_step().map_or_else(String::new, |next| format!("{next}; "));
+    error.hint(format!("{next}the same command goes on where this one stopped"))
 }
 
 /// Why a file did not arrive.
@@ -400,7 +412,8 @@ fn not_verified(report: &Report) -> EngineError {
         let is_open = |state| state == stella_verify::State::NotChecked;
         report.checks.iter().find(|check| is_open(check.state))
     });
-    let what = failed.map_or("", |check| check.check.title());
+    let what = failed.map(|check| format!("{}: {}", check.check.title(), Safe(&check.detail)));
+    let what = what.unwrap_or_default();
     let error = EngineError::new(code, format!("the bundle of the run is not verified: {what}"));
     let nothing = "nothing was put at the destination";
     if code == ErrorCode::Signature {

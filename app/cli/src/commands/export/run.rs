@@ -122,6 +122,15 @@ fn summary(report: &RunReport) -> String {
             ),
             if database.reused { " (reused)" } else { "" },
         );
+        if !database.not_represented.is_empty() {
+            let reasons = by_name(&database.not_represented);
+            let list = match database.adapter.as_str() {
+                "trivy:db" => ", one by one in trivy/db.report.jsonl",
+                "trivy:vex" => ", one by one in trivy/vex.report.jsonl",
+                _ => "",
+            };
+            let _ = write!(text, "\n            {reasons}{list}");
+        }
     }
     if !report.redacted.is_empty() {
         let _ = write!(text, "\n  redacted  {}", by_name(&report.redacted));

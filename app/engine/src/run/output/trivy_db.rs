@@ -117,10 +117,9 @@ fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> 
         return check_any(prepared, record);
     }
     let message = format!("the database would miss what it is for: {}", broken.join("; "));
-    Err(EngineError::new(ErrorCode::Empty, message).hint(
-        "look at the feeds of these ecosystems, or accept it by a lower floor in the profile, \
-             0 for none at all",
-    ))
+    let remedy = "look at the feeds of these ecosystems, or accept it by a lower floor in the profile, 0 for none \
+                  at all";
+    Err(EngineError::new(ErrorCode::Empty, message).hint(remedy).hint_over_http(remedy))
 }
 
 /// A database that knows nothing finds nothing, and a scanner calls that success. It is made only if all

@@ -105,8 +105,8 @@ fn check(prepared: &Prepared, record: &OutputRecord) -> Result<(), EngineError> 
     }
     let message =
         format!("none of the selected statements could be said to Trivy: {}", reasons(record));
-    Err(EngineError::new(ErrorCode::Empty, message)
-        .hint("Trivy knows products by package URLs alone: look at the feeds that are selected"))
+    let remedy = "Trivy knows products by package URLs alone: look at the feeds that are selected";
+    Err(EngineError::new(ErrorCode::Empty, message).hint(remedy).hint_over_http(remedy))
 }
 
 /// `repository.yaml`, Trivy's list of repositories.
