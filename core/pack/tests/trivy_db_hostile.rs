@@ -108,6 +108,33 @@ fn errata_of_distributions_name_hundreds_of_vulnerabilities() {
 }
 
 #[test]
+fn notices_name_thousands_of_packages_and_not_more_than_memory_holds() {
+    let notice = |id: &str, packages: usize| {
+        let names = (0..packages).map(|number| (format!("p{number}"), json!("1.0-1")));
+        let binaries: serde_json::Map<String, Value> = names.collect();
+        let entry = json!({
+            "package": {"ecosystem": "SUSE:Linux Enterprise Server 15 SP5", "name": "p"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.0-1"}]}],
+            "ecosystem_specific": {"binaries": [binaries]},
+        });
+        build(&[Osv::new(id).with("affected", json!([entry]))])
+    };
+    let bucket = "SUSE Linux Enterprise 15.5";
+    let built = notice("SUSE-SU-1", 10_000);
+    assert_eq!((rows(&built, bucket), built.told()), (10_000, Vec::new()));
+    let long = "S".repeat(1000);
+    for (id, packages, told) in [
+        (long.as_str(), 17_000, "a long id for 17000 packages"),
+        ("SUSE-SU-1", 200_000, "more packages of distributions than rows are made for"),
+    ] {
+        let built = notice(id, packages);
+        assert_eq!(built.told(), [format!("too-many-names {id} {told}")]);
+        assert_eq!(rows(&built, bucket), 0);
+        assert!(built.contents.is_lost(bucket));
+    }
+}
+
+#[test]
 fn a_name_that_stands_for_too_many_ids_leaves_a_record_under_its_own() {
     let teacher = |number: usize, count: usize| {
         let mut aliases = ids(&format!("CVE-{}-", 2000 + number), count);

@@ -230,7 +230,16 @@ impl<'s> Mapper<'s> {
             self.gap(record.feed, record.id, "", Reason::TooManyGaps, ecosystem)?;
         }
         self.language_rows(record, &mut said.languages)?;
-        self.fix_rows(record, &mut said.fixes)
+        if said.too_many.is_empty() {
+            return self.fix_rows(record, &mut said.fixes);
+        }
+        let held = said.fixes.iter().map(|said| said.bucket.clone());
+        said.too_many.extend(held);
+        for place in &said.too_many {
+            self.tally.gap(place, Reason::TooManyNames);
+        }
+        let detail = "more packages of distributions than rows are made for";
+        self.gap(record.feed, record.id, "", Reason::TooManyNames, detail)
     }
 
     /// The rows of a record about packages of languages.
@@ -524,9 +533,13 @@ fn bytes_of<S: AsRef<str>>(texts: &[S]) -> usize {
 }
 
 /// The CVE ids of a record, and those that it names as related: what an erratum fixes. Sorted. What
-/// there is too much of, if there is: each package has them all.
+/// there is too much of, if there is: each package has them all, or the record's own.
 fn related_ids<'r>(record: &Record<'r>, said: &[FixSaid<'_>]) -> Result<Vec<Cow<'r, str>>, String> {
-    let packages = said.iter().filter(|said| said.distribution.ids == Ids::Cves).count();
+    let of = |ids| said.iter().filter(|said| said.distribution.ids == ids).count();
+    let (packages, notices) = (of(Ids::Cves), of(Ids::Notice));
+    if bytes_of(&[record.id.as_str()]).saturating_mul(notices) > LIMITS.row_bytes {
+        return Err(format!("a long id for {notices} packages"));
+    }
     if packages == 0 {
         return Ok(Vec::new());
     }

@@ -28,6 +28,10 @@ fn place<'t>(target: &'t Result<Target, NoTarget>, ecosystem: &'t str) -> &'t st
 pub(super) struct Said<'r> {
     pub(super) languages: Vec<LanguageSaid<'r>>,
     pub(super) fixes: Vec<FixSaid<'r>>,
+    /// Bytes of them in memory.
+    fix_bytes: usize,
+    /// The places of fixes that are not held because there are too many.
+    pub(super) too_many: BTreeSet<Rc<str>>,
     pub(super) gaps: Gaps,
     /// The last ecosystem and where it goes: most records are about one.
     last: Option<(Cow<'r, str>, Rc<Destination>)>,
@@ -123,8 +127,14 @@ impl<'r> Said<'r> {
                 }
             }
             Ok(Target::Distribution(distribution, _)) => {
-                let fixes = &mut self.fixes;
+                let (fixes, bytes) = (&mut self.fixes, &mut self.fix_bytes);
+                let too_many = &mut self.too_many;
                 each_fix(affected, distribution, usable, title, &mut gap, &mut |package, fix| {
+                    *bytes += size_of::<FixSaid<'_>>() + package.len();
+                    if *bytes > LIMITS.row_bytes {
+                        too_many.insert(place.clone());
+                        return;
+                    }
                     fixes.push(FixSaid { distribution, bucket: place.clone(), package, fix });
                 });
             }
