@@ -400,6 +400,11 @@ fn a_drop_that_was_accepted_counts_though_the_plan_was_run_before() {
     let last = run(&service, 5);
     assert_eq!(last.status, Status::Succeeded, "{last:?}");
     assert_eq!(begun(&service), AGAIN);
+    // Those that come back count, too, though a bundle of them is there.
+    take(&service, 10);
+    assert_eq!(run(&service, 6).status, Status::Succeeded);
+    take(&service, 4);
+    assert_eq!(run(&service, 7).status, Status::Failed);
 }
 
 #[test]

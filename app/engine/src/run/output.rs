@@ -184,18 +184,14 @@ pub(super) fn planned(
     planned.collect()
 }
 
-/// INV-EMPTY: judges the outputs of a plan as the depot has them, and makes none. Gives the drops that were
-/// accepted; none if one of the outputs is not there, so that it is judged once it is made.
-pub(super) fn judge_kept(
-    prepared: &Prepared,
-    depot: &Depot,
-) -> Result<Option<Vec<FloorBroken>>, EngineError> {
-    let mut accepted = Vec::new();
+/// INV-EMPTY: judges the outputs of a plan as the depot has them, and makes none; `false` if one of them is
+/// not there, so that it is judged once it is made.
+pub(super) fn judge_kept(prepared: &Prepared, depot: &Depot) -> Result<bool, EngineError> {
     for (maker, key) in makers(prepared) {
-        let Some(record) = depot.reuse::<OutputRecord>(&key)? else { return Ok(None) };
-        accepted.extend(maker.judge(prepared, &record)?);
+        let Some(record) = depot.reuse::<OutputRecord>(&key)? else { return Ok(false) };
+        maker.judge(prepared, &record)?;
     }
-    Ok(Some(accepted))
+    Ok(true)
 }
 
 /// Number and bytes of the records that an output is made of.

@@ -99,7 +99,7 @@ impl RunTasks<'_> {
         let made = depot.find::<MadeBundle>(&by_plan(&plan_hash, key.as_ref()))?;
         let same_as = match made {
             None => None,
-            Some(made) => same_as(&prepared, depot, &made)?,
+            Some(made) => self.same_as(&prepared, depot, &made)?,
         };
         let (shards, outputs) = (pack::shard_count(&prepared), output::count(&prepared));
         let snapshot = prepared.snapshot();
@@ -107,6 +107,36 @@ impl RunTasks<'_> {
         let _ = prepared.kept.as_ref().and_then(KeptSets::save);
         let plan = Plan { plan_hash, decided, shards, outputs, same_as };
         Ok(TaskResult::Planned { plan, snapshot })
+    }
+
+    /// The bundle that the plan made before, if it is still there and passes for one of this run. INV-EMPTY:
+    /// floors are no part of a plan, so it is held against those of now.
+    fn same_as(
+        &self,
+        prepared: &Prepared,
+        depot: &Depot,
+        made: &MadeBundle,
+    ) -> Result<Option<Bundle>, EngineError> {
+        // The next run is held against the last one, which sealing remembers: nothing may have come between.
+        let plan_hash = prepared.plan.hash();
+        let is_last = prepared.last.as_ref().is_some_and(|last| last.plan_hash == plan_hash);
+        if !is_last && self.request.again.is_none() {
+            return Ok(None);
+        }
+        // Its files count as used now: nobody prunes them while this run is under way.
+        let Some(kept) = depot.reuse::<BundleRecord>(&made.bundle)? else { return Ok(None) };
+        let bundle = bundle_of(made.export_digest, &kept);
+        if !output::judge_kept(prepared, depot)? {
+            return Ok(None);
+        }
+        // Without redaction all that was selected is carried, and that was judged.
+        if prepared.carries_records() && prepared.plan.redaction.digest.is_some() {
+            let Some(sets) = carried(&KeptBundle::new(depot.clone(), kept)) else {
+                return Ok(None);
+            };
+            prepared.check_carried(&sets)?;
+        }
+        Ok(Some(bundle))
     }
 
     fn recall(&self, run: &RunState) -> Result<Prepared, EngineError> {
@@ -227,30 +257,6 @@ impl RunTasks<'_> {
         // What is not packed yet is no damage, and what is missing later is made when sealing.
         Ok(forget_damage(&prepared, &depot)?.damaged + usize::from(is_bad))
     }
-}
-
-/// The bundle that the plan made before, if it is still there and passes for one of this run. INV-EMPTY:
-/// floors are no part of a plan, so it is held against those of now.
-fn same_as(
-    prepared: &Prepared,
-    depot: &Depot,
-    made: &MadeBundle,
-) -> Result<Option<Bundle>, EngineError> {
-    // Its files count as used now: nobody prunes them while this run is under way.
-    let Some(kept) = depot.reuse::<BundleRecord>(&made.bundle)? else { return Ok(None) };
-    let bundle = bundle_of(made.export_digest, &kept);
-    let accepted = output::judge_kept(prepared, depot)?;
-    // Sealing remembers what was accepted: the next run is held against what is left.
-    let accepts_nothing = accepted.is_some_and(|drops| drops.is_empty());
-    if !accepts_nothing || !prepared.accepted.is_empty() {
-        return Ok(None);
-    }
-    // Without redaction all that was selected is carried, and that was judged.
-    if prepared.carries_records() && prepared.plan.redaction.digest.is_some() {
-        let Some(sets) = carried(&KeptBundle::new(depot.clone(), kept)) else { return Ok(None) };
-        prepared.check_carried(&sets)?;
-    }
-    Ok(Some(bundle))
 }
 
 /// The sets that a bundle carries; none if its manifest does not read.
