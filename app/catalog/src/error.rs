@@ -42,6 +42,14 @@ pub enum CatalogError {
     /// Somebody else was faster, or something else is there.
     #[error("{0}")]
     Conflict(String),
+    /// A run is over, so that nothing can be done about it.
+    #[error("r-{run} is {status}: there is nothing to cancel")]
+    Over {
+        /// The run.
+        run: u64,
+        /// How it ended.
+        status: stella_run::Status,
+    },
     /// A quota is used up.
     #[error("the tenant has {used} of {limit} {what}")]
     Quota {
@@ -69,7 +77,7 @@ impl CatalogError {
             | CatalogError::ReadOnly(_) => ErrorCode::Io,
             CatalogError::Address(_) => ErrorCode::Usage,
             CatalogError::NotFound(_) => ErrorCode::NotFound,
-            CatalogError::Conflict(_) => ErrorCode::Conflict,
+            CatalogError::Conflict(_) | CatalogError::Over { .. } => ErrorCode::Conflict,
             CatalogError::Quota { .. } => ErrorCode::Quota,
         }
     }

@@ -171,12 +171,9 @@ impl Catalog {
             let Stored { mut state, version } =
                 stored.ok_or_else(|| CatalogError::NotFound(format!("run {name}")))?;
             let asked = Outcome::CancelAsked { by: mutation.entry.actor.clone(), held };
-            let events = state.apply(asked, mutation.now).map_err(|refused| {
-                let over = match refused {
-                    Refused::Over(status) => status.to_string(),
-                    other => other.to_string(),
-                };
-                CatalogError::Conflict(format!("{name} is {over}: there is nothing to cancel"))
+            let events = state.apply(asked, mutation.now).map_err(|refused| match refused {
+                Refused::Over(status) => CatalogError::Over { run: run.number, status },
+                other => CatalogError::Conflict(format!("{name} cannot be cancelled: {other}")),
             })?;
             if tx.replace(run.number, version, &state, &events, mutation.now).await? {
                 return tx.end(mutation, &name).await;

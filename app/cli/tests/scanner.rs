@@ -270,7 +270,7 @@ fn coverage_tells_which_sboms_would_be_scanned_blind() {
     let alone = stella.file("unnamed/bom.json", unnamed.to_string().as_bytes());
     let outcome = stella.run(&["export", "coverage", &db, "--sbom", &alone]);
     assert_eq!(outcome.code, 10, "{outcome:?}");
-    let told = "No scanner looks for 1 component without a package URL.";
+    let told = "No scanner looks for 1 component without a package URL, or images.";
     assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
     sbom(&sboms, "blind.json", &["pkg:npm/a@1", "pkg:deb/debian/curl@7?distro=debian-11"]);
     fs::write(sboms.join("broken.json"), "{").expect("writable");

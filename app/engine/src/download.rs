@@ -203,11 +203,11 @@ fn listed(files: &[RemoteFile]) -> Result<Vec<Listed>, EngineError> {
             signatures = signatures.saturating_add(file.size);
             bytes = signatures;
         }
-        let most = match layout::is_envelope(name.as_str()) {
-            true => LIMITS.manifest_bytes,
-            false => LIMITS.part_bytes - 1,
+        let is_too_large = match layout::is_envelope(name.as_str()) {
+            true => bytes > LIMITS.manifest_bytes,
+            false => bytes >= LIMITS.part_bytes,
         };
-        if bytes > most {
+        if is_too_large {
             return Err(strange(&format!("{name} is larger than such files may be")));
         }
         let digest = file.digest.parse().map_err(|_| strange("a digest is none"))?;

@@ -163,12 +163,23 @@ impl Keeper {
         Keeper { catalog, rules, keep_ms: (days > 0).then_some(days * DAY_MS), figures }
     }
 
-    /// One collection of all tenants, unless another process is at it; what of it was left undone.
-    async fn collect(&self, store: impl Fn(&TenantId) -> Store) -> anyhow::Result<Undone> {
+    /// One collection of all tenants, or of some, unless another process is at it; what of it was left
+    /// undone.
+    async fn collect(
+        &self,
+        some: Option<Vec<TenantId>>,
+        store: impl Fn(&TenantId) -> Store,
+    ) -> anyhow::Result<Undone> {
         let mut undone = Undone::default();
         let Some(turn) = self.catalog.turn_to_collect().await? else { return Ok(undone) };
-        self.figures.unreadable.set(0);
-        for tenant in self.catalog.tenants().await? {
+        let tenants = match some {
+            Some(some) => some,
+            None => {
+                self.figures.unreadable.set(0);
+                self.catalog.tenants().await?.into_iter().collect()
+            }
+        };
+        for tenant in tenants {
             match self.collect_tenant(&tenant, store(&tenant).depot()).await {
                 Ok(Collected { is_busy: true, .. }) => undone.busy.push(tenant),
                 Ok(_) => {}
@@ -181,12 +192,22 @@ impl Keeper {
                 }
             }
         }
-        // A depot that is never left alone only grows: its time must not look like one of a collection.
-        if undone.busy.is_empty() {
+        // A depot that is never left alone only grows, and so does one that cannot be collected: such a time
+        // must not look like one of a collection.
+        if undone.busy.is_empty() && undone.failed == 0 {
             self.figures.ended.set(now().0 / 1000);
         }
         turn.end().await?;
         Ok(undone)
+    }
+
+    /// The same beside servers and workers, of which a later one makes good what fails.
+    async fn try_to_collect(&self, some: Option<Vec<TenantId>>, service: &Service) -> Undone {
+        let collected = self.collect(some, |tenant| service.store(tenant)).await;
+        collected.unwrap_or_else(|error| {
+            tracing::warn!(error = format!("{error:#}"), "the depot is not collected");
+            Undone::default()
+        })
     }
 
     async fn collect_tenant(&self, tenant: &TenantId, depot: Depot) -> anyhow::Result<Collected> {
@@ -252,14 +273,18 @@ impl CollectionEnded<'_> {
         if let Err(error) = uploads {
             tracing::warn!(%tenant, %error, "uploads that nobody ended are not cleared");
         }
-        let uploads = uploads.as_ref().unwrap_or(&0);
-        tracing::info!(%tenant, released, records, blobs, bytes, uploads, unreadable, is_busy,
-            "depot collected");
         figures.released.inc_by(*released);
+        if *is_busy {
+            tracing::info!(%tenant, released, "depot not collected: runs hold it");
+            figures.busy.inc();
+            return;
+        }
+        let uploads = uploads.as_ref().unwrap_or(&0);
+        tracing::info!(%tenant, released, records, blobs, bytes, uploads, unreadable,
+            "depot collected");
         figures.records.inc_by(*records);
         figures.blobs.inc_by(*blobs);
         figures.bytes.inc_by(*bytes);
-        figures.busy.inc_by(u64::from(*is_busy));
         figures.unreadable.inc_by(i64::try_from(*unreadable).unwrap_or(i64::MAX));
         if *unreadable > 0 {
             tracing::error!(%tenant, unreadable,
@@ -285,13 +310,14 @@ pub(crate) fn keep_in_order(
     let service = service.clone();
     runtime.spawn(async move {
         loop {
-            let collected = keeper.collect(|tenant| service.store(tenant)).await;
-            let undone = collected.unwrap_or_else(|error| {
-                tracing::warn!(error = format!("{error:#}"), "the depot is not collected");
-                Undone::default()
-            });
-            let next = if undone.busy.is_empty() { pause } else { pause.min(AGAIN) };
-            tokio::time::sleep(next).await;
+            let mut undone = keeper.try_to_collect(None, &service).await;
+            let ended = tokio::time::Instant::now();
+            // Those that runs held are tried again until it is the turn of all.
+            while !undone.busy.is_empty() && ended.elapsed() + AGAIN < pause {
+                tokio::time::sleep(AGAIN).await;
+                undone = keeper.try_to_collect(Some(undone.busy), &service).await;
+            }
+            tokio::time::sleep_until(ended + pause).await;
         }
     });
 }
@@ -332,7 +358,7 @@ pub(crate) fn collect(arguments: &Collect) -> anyhow::Result<()> {
         if *nothing_runs {
             keeper.rules.grace = Duration::ZERO;
         }
-        let Undone { failed, busy } = keeper.collect(stores).await?;
+        let Undone { failed, busy } = keeper.collect(None, stores).await?;
         catalog.close().await;
         for tenant in busy {
             output::line(format_args!(

@@ -156,8 +156,10 @@ fn remove_read_only(path: &Path) -> Result<(), DepotError> {
 /// Removes a file that arrived in part, unless somebody has it: then it may yet become whole.
 pub(crate) fn remove_unless_held(path: &Path) {
     let Ok(file) = File::open(path) else { return };
-    // Whoever opened it and waits for the lock sees that it is gone, and begins anew.
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+    let is_free = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    // Another one may have its name by now. Whoever opened this one and waits for the lock sees that it is
+    // gone, and begins anew.
+    if is_free && is_at(&file, path).is_ok_and(|is_at| is_at) {
         let _ = fs::remove_file(path);
     }
 }

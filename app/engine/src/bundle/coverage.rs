@@ -47,7 +47,7 @@ pub struct CoverageReport {
     pub sboms: Vec<CoveredSbom>,
     /// Documents that are no SBOM, with the reason.
     pub rejected: Vec<String>,
-    /// The worst of all SBOMs; `None` if none has components.
+    /// The worst of all SBOMs; `None` if none has components that could be packages.
     pub worst: Option<CoverageState>,
 }
 
@@ -64,8 +64,7 @@ pub struct CoveredSbom {
     /// Why a scanner sees less of it than the database has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<&'static str>,
-    /// The worst of its ecosystems, absent if it names no package of its components; `None` if it has
-    /// none.
+    /// The worst of its ecosystems, absent if all of its components are unnamed; `None` if it has none.
     pub worst: Option<CoverageState>,
 }
 
@@ -229,7 +228,7 @@ impl Packages {
         let mut worst = ecosystems.iter().map(|ecosystem| ecosystem.state).max();
         let unnamed = self.unnamed;
         if ecosystems.is_empty() && unnamed > 0 {
-            notes.push("no component has a package URL: nothing of it is scanned");
+            notes.push("no component is one that a scanner looks for");
             worst = Some(CoverageState::Absent);
         }
         CoveredSbom { path: path.to_owned(), ecosystems, unnamed, notes, worst }
@@ -367,10 +366,12 @@ mod tests {
             (states.collect::<Vec<_>>(), covered.notes.len())
         };
         use CoverageState::{Absent, Full};
-        let mut unnamed = Packages::default();
-        unnamed.take(None, "lodash", "4.17.10");
-        let unnamed = unnamed.covered("x", &seen, Format::CycloneDxJson);
-        assert_eq!((unnamed.worst, unnamed.notes.len()), (Some(Absent), 1));
+        for purl in [None, Some("pkg:oci/x@sha256%3Aabc")] {
+            let mut unnamed = Packages::default();
+            unnamed.take(purl, "lodash", "4.17.10");
+            let unnamed = unnamed.covered("x", &seen, Format::CycloneDxJson);
+            assert_eq!((unnamed.worst, unnamed.notes.len()), (Some(Absent), 1));
+        }
         let empty = Packages::default().covered("x", &seen, Format::CycloneDxJson);
         assert_eq!((empty.worst, empty.notes.len()), (None, 0));
         assert_eq!(covered(true, Format::CycloneDxJson), (vec![Full, Full], 0));

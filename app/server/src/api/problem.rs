@@ -159,6 +159,9 @@ impl From<CatalogError> for Problem {
         let problem = Problem::new(error.code(), error.to_string()).because(&error);
         match error {
             CatalogError::Quota { .. } => problem.retry_after(30),
+            CatalogError::Over { run, .. } => {
+                problem.hint(format!("GET /runs/r-{run} tells how it ended"))
+            }
             CatalogError::Database { .. } => problem.retry_after(2),
             // It is no defect of the request nor of the program, and passes once somebody makes room.
             CatalogError::Full(_) | CatalogError::ReadOnly(_) => {

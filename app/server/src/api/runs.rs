@@ -9,9 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stella_catalog::{
-    CatalogError, IdempotencyKey, Mutation, NewRun, Run, RunFilter, RunSummary, Started,
-};
+use stella_catalog::{IdempotencyKey, Mutation, NewRun, Run, RunFilter, RunSummary, Started};
 use stella_engine::Again;
 use stella_model::ErrorCode;
 use stella_model::screen::Safe;
@@ -556,12 +554,7 @@ pub(crate) async fn cancel(
     let run = self::key(&caller, id);
     let entry = caller.entry(id.to_string());
     let mutation = Mutation { entry: &entry, key: key.as_ref(), now: service.now() };
-    let asked = service.catalog.cancel_run(&run, held, &mutation).await;
-    asked.map_err(|error| match error {
-        CatalogError::Conflict(_) => Problem::from(error)
-            .hint(format!("stella export status {id} and GET /runs/{id} tell how it ended")),
-        error => error.into(),
-    })?;
+    service.catalog.cancel_run(&run, held, &mutation).await?;
     service.changed(&run);
     Ok(Json(RunView::from(find_whole(&service, &caller, id).await?)))
 }

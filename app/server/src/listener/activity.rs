@@ -16,6 +16,9 @@ use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+/// Bytes that may be no more than an answer to a ping, and are no sign that something goes on.
+const PING: usize = 64;
+
 /// What goes on on one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Activity(Arc<Mutex<State>>);
@@ -122,6 +125,13 @@ impl<S> Ending<S> {
         let timer = Box::pin(sleep_until(activity.quiet_since() + patience));
         Ending { stream, activity, patience, timer }
     }
+
+    /// Notes what a client takes: with HTTP/2 nothing is written that it has not asked for.
+    fn wrote(&self, polled: &Poll<io::Result<usize>>) {
+        if matches!(polled, Poll::Ready(Ok(bytes)) if *bytes > PING) {
+            self.activity.touch();
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Ending<S> {
@@ -148,7 +158,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Ending<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(&polled);
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -164,7 +176,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Ending<S> {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.wrote(&polled);
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -179,7 +193,7 @@ mod tests {
     use axum::response::IntoResponse as _;
     use futures_util::StreamExt as _;
     use futures_util::stream;
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
@@ -225,6 +239,16 @@ mod tests {
         };
         let took = ends_after(&activity).await;
         assert!(took >= PATIENCE * 8, "{took:?}");
+        // What is written is taken, unless it answers a ping.
+        let (mut client, server) = tokio::io::duplex(1 << 10);
+        let mut stream = Ending::new(server, activity.clone(), PATIENCE);
+        for (bytes, is_taken) in [(17, false), (PING + 1, true)] {
+            let before = activity.quiet_since();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            stream.write_all(&vec![0; bytes]).await.expect("writes");
+            client.read_exact(&mut vec![0; bytes]).await.expect("reads");
+            assert_eq!(activity.quiet_since() > before, is_taken, "{bytes}");
+        }
         // The body is still there, and nobody asks it for more.
         drop(answered.await.expect("no panic"));
     }

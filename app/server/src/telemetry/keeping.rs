@@ -35,8 +35,8 @@ impl CollectionFigures {
         let help = "Records of bundles that did not read in the last collection, which then removed no blob \
                     of their tenants";
         to.register("depot_unreadable_bundles", help, self.unreadable.clone());
-        let help = "When this process last ended a collection of all tenants, none of them busy, in seconds \
-                    since 1970; 0 before the first";
+        let help = "When this process last ended a collection of all tenants, none of them busy or failed, \
+                    in seconds since 1970; 0 before the first";
         to.register("depot_collection_timestamp_seconds", help, self.ended.clone());
     }
 }

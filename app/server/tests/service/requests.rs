@@ -1,5 +1,9 @@
 //! Requests that are refused, and why.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use crate::document::{Operation, operations};
 use crate::elsewhere;
 use crate::server::{Server, ingest, whole};
@@ -187,4 +191,28 @@ pub(crate) fn who_asks_too_often_has_to_wait() {
     let refused = answers.iter().find(|answer| answer.status != 200).expect("is refused");
     assert_eq!(refused.problem(), (429, "ERR_EXPORT_QUOTA".to_owned()));
     assert_eq!(refused.header("retry-after"), Some("1"));
+}
+
+#[test]
+fn who_takes_nothing_of_the_answers_is_sent_away() {
+    if !stella_testkit::full() {
+        eprintln!("not tried: it takes more than a minute");
+        return;
+    }
+    const ASKED: usize = 500;
+    let dir = stella_testkit::temp_dir();
+    let server = Server::start(dir.path(), None);
+    let path = "/api/export/v1/openapi.json";
+    let size = server.bare("GET", path, &[], "").body.len();
+    let mut stream = TcpStream::connect(&server.address).expect("is there");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", server.address);
+    stream.write_all(request.repeat(ASKED).as_bytes()).expect("is taken");
+    std::thread::sleep(Duration::from_secs(75));
+    // What the system holds is still there, and nothing comes after it.
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("can be set");
+    let (mut taken, mut piece) = (0, vec![0; 1 << 16]);
+    while let Ok(read @ 1..) = stream.read(&mut piece) {
+        taken += read;
+    }
+    assert!(taken > 0 && taken < size * ASKED, "{taken} bytes of {}", size * ASKED);
 }

@@ -53,6 +53,7 @@ pub(crate) fn a_run_that_ended_is_repeated_as_a_run_of_its_own() {
     assert_eq!(fetched.problem(), (409, "ERR_EXPORT_CONFLICT".to_owned()));
     let cancelled = server.ask("POST", "/runs/r-1/cancel", &[], "");
     assert_eq!(cancelled.problem(), (409, "ERR_EXPORT_CONFLICT".to_owned()));
+    assert_eq!(cancelled.json()["hint"], "GET /runs/r-1 tells how it ended");
     ingest(dir.path());
     let retried = server.ask("POST", "/runs/r-1/retry", &[], "");
     assert_eq!((retried.status, &retried.json()["retryOf"]), (201, &json!("r-1")));

@@ -51,7 +51,10 @@ fn table(report: &CoverageReport) -> Table {
     for sbom in &report.sboms {
         let unnamed = || human::count(sbom.unnamed).into();
         if sbom.ecosystems.is_empty() {
-            let none = Cell::new("no packages").tone(Tone::Dim);
+            let none = match sbom.worst {
+                Some(_) => Cell::new("ABSENT").tone(Tone::Bad),
+                None => Cell::new("no packages").tone(Tone::Dim),
+            };
             table.row([sbom.path.as_str().into(), "".into(), "0".into(), none, unnamed()]);
         }
         for ecosystem in &sbom.ecosystems {
@@ -93,7 +96,7 @@ fn verdict(report: &CoverageReport) -> String {
     let unnamed = match unnamed {
         0 => String::new(),
         count => format!(
-            " No scanner looks for {} without a package URL.",
+            " No scanner looks for {} without a package URL, or images.",
             human::counted(count, "component")
         ),
     };
