@@ -163,22 +163,24 @@ impl Keeper {
         Keeper { catalog, rules, keep_ms: (days > 0).then_some(days * DAY_MS), figures }
     }
 
-    /// One collection of all tenants, or of some, unless another process is at it; what of it was left
-    /// undone.
+    /// One collection of all tenants, or of those that were busy in an earlier one, unless another process
+    /// is at it; what of it was left undone.
     async fn collect(
         &self,
-        some: Option<Vec<TenantId>>,
+        earlier: Option<Undone>,
         store: impl Fn(&TenantId) -> Store,
     ) -> anyhow::Result<Undone> {
-        let mut undone = Undone::default();
-        let Some(turn) = self.catalog.turn_to_collect().await? else { return Ok(undone) };
-        let tenants = match some {
-            Some(some) => some,
+        let Some(turn) = self.catalog.turn_to_collect().await? else {
+            return Ok(Undone::default());
+        };
+        let (tenants, failed) = match earlier {
+            Some(Undone { failed, busy }) => (busy, failed),
             None => {
                 self.figures.unreadable.set(0);
-                self.catalog.tenants().await?.into_iter().collect()
+                (self.catalog.tenants().await?.into_iter().collect(), 0)
             }
         };
+        let mut undone = Undone { failed, busy: Vec::new() };
         for tenant in tenants {
             match self.collect_tenant(&tenant, store(&tenant).depot()).await {
                 Ok(Collected { is_busy: true, .. }) => undone.busy.push(tenant),
@@ -202,8 +204,8 @@ impl Keeper {
     }
 
     /// The same beside servers and workers, of which a later one makes good what fails.
-    async fn try_to_collect(&self, some: Option<Vec<TenantId>>, service: &Service) -> Undone {
-        let collected = self.collect(some, |tenant| service.store(tenant)).await;
+    async fn try_to_collect(&self, earlier: Option<Undone>, service: &Service) -> Undone {
+        let collected = self.collect(earlier, |tenant| service.store(tenant)).await;
         collected.unwrap_or_else(|error| {
             tracing::warn!(error = format!("{error:#}"), "the depot is not collected");
             Undone::default()
@@ -315,7 +317,7 @@ pub(crate) fn keep_in_order(
             // Those that runs held are tried again until it is the turn of all.
             while !undone.busy.is_empty() && ended.elapsed() + AGAIN < pause {
                 tokio::time::sleep(AGAIN).await;
-                undone = keeper.try_to_collect(Some(undone.busy), &service).await;
+                undone = keeper.try_to_collect(Some(undone), &service).await;
             }
             tokio::time::sleep_until(ended + pause).await;
         }
