@@ -252,6 +252,18 @@ fn a_bundle_by_a_key_that_nobody_trusts_gets_no_name_here() {
     assert!((1..bytes("bytes")).contains(&bytes("fetchedBytes")), "{report}");
 }
 
+/// A download through a proxy that changes what comes does not verify.
+fn assert_changed_files_are_refused(
+    service: &Service,
+    client: &Stella,
+    proxy: &Proxy,
+    args: &[&str],
+) {
+    let refused = service.run_through(client, &proxy.address(), args);
+    assert_eq!(refused.code, 8, "{refused:?}");
+    assert!(refused.stderr.contains("ERR_EXPORT_DIGEST_MISMATCH"), "{refused:?}");
+}
+
 #[test]
 fn of_files_that_are_not_as_they_were_signed_none_is_fetched() {
     let service = Service::start();
@@ -276,12 +288,9 @@ fn of_files_that_are_not_as_they_were_signed_none_is_fetched() {
         Some(text.into_bytes())
     };
     let proxy = Proxy::start(&service.address, swell);
-    let dest = client.arg("bundle");
-    let key = service.key();
+    let (dest, key) = (client.arg("bundle"), service.key());
     let args = ["export", "download", "r-1", "-d", &dest, "--trusted-key", &key];
-    let refused = service.run_through(&client, &proxy.address(), &args);
-    assert_eq!(refused.code, 8, "{refused:?}");
-    assert!(refused.stderr.contains("ERR_EXPORT_DIGEST_MISMATCH"), "{refused:?}");
+    assert_changed_files_are_refused(&service, &client, &proxy, &args);
     assert!(!Path::new(&dest).exists());
     let asked = asked.lock().expect("nobody panics");
     let is_envelope =
@@ -375,12 +384,9 @@ fn a_byte_that_was_changed_on_its_way_is_found() {
         Some(answer)
     };
     let proxy = Proxy::start(&service.address, flip);
-    let dest = client.arg("bundle");
-    let key = service.key();
+    let (dest, key) = (client.arg("bundle"), service.key());
     let args = ["export", "download", "r-1", "-d", &dest, "--trusted-key", &key];
-    let refused = service.run_through(&client, &proxy.address(), &args);
-    assert_eq!(refused.code, 8, "{refused:?}");
-    assert!(refused.stderr.contains("ERR_EXPORT_DIGEST_MISMATCH"), "{refused:?}");
+    assert_changed_files_are_refused(&service, &client, &proxy, &args);
     assert!(!Path::new(&dest).exists());
     assert_eq!(service.run(&client, &args).code, 0);
 }

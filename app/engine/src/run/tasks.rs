@@ -99,7 +99,7 @@ impl RunTasks<'_> {
         let made = depot.find::<MadeBundle>(&by_plan(&plan_hash, key.as_ref()))?;
         let same_as = match made {
             None => None,
-            Some(made) => self.same_as(&prepared, depot, &made)?,
+            Some(made) => self.same_as(&prepared, &plan_hash, depot, &made)?,
         };
         let (shards, outputs) = (pack::shard_count(&prepared), output::count(&prepared));
         let snapshot = prepared.snapshot();
@@ -114,12 +114,12 @@ impl RunTasks<'_> {
     fn same_as(
         &self,
         prepared: &Prepared,
+        plan_hash: &Digest,
         depot: &Depot,
         made: &MadeBundle,
     ) -> Result<Option<Bundle>, EngineError> {
         // The next run is held against the last one, which sealing remembers: nothing may have come between.
-        let plan_hash = prepared.plan.hash();
-        let is_last = prepared.last.as_ref().is_some_and(|last| last.plan_hash == plan_hash);
+        let is_last = prepared.last.as_ref().is_some_and(|last| last.plan_hash == *plan_hash);
         if !is_last && self.request.again.is_none() {
             return Ok(None);
         }

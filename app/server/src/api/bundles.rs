@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 use stella_engine::EngineError;
-use stella_model::ErrorCode;
+use stella_model::{ErrorCode, PartName};
 use stella_run::{Bundle, Status};
 use utoipa::ToSchema;
 
@@ -127,11 +127,10 @@ async fn envelope(
     kind: &'static str,
 ) -> Result<Response, Problem> {
     let opened = kept(service, caller, id).await?;
-    let file = opened.record().files.iter().find(|file| file.name.as_str() == name);
-    let file = file.ok_or_else(|| {
+    let stored = PartName::new(name).ok().and_then(|name| opened.bundle().stored(&name));
+    let stored = stored.ok_or_else(|| {
         Problem::new(ErrorCode::Internal, format!("the bundle of {id} has no {name}"))
     })?;
-    let stored = file.stored;
     // It may be megabytes: as many are sent at once as of bundles.
     let place = service.limits.enter(Place::Download, &caller.tenant)?;
     let mut response = Response::new(whole_file(service, opened, stored, place));

@@ -201,7 +201,17 @@ impl<'s> Mapper<'s> {
                 places.insert(destination.place.clone());
             }
         });
-        for place in &places {
+        self.no_rows(record, places.iter().map(|place| &**place), detail)
+    }
+
+    /// Tells that there is too much of something for what a record says of some places to have rows.
+    fn no_rows<'p>(
+        &mut self,
+        record: &Record<'_>,
+        places: impl IntoIterator<Item = &'p str>,
+        detail: &str,
+    ) -> io::Result<()> {
+        for place in places {
             self.tally.gap(place, Reason::TooManyNames);
         }
         self.gap(record.feed, record.id, "", Reason::TooManyNames, detail)
@@ -235,11 +245,8 @@ impl<'s> Mapper<'s> {
         }
         let held = said.fixes.iter().map(|said| said.bucket.clone());
         said.too_many.extend(held);
-        for place in &said.too_many {
-            self.tally.gap(place, Reason::TooManyNames);
-        }
         let detail = "more packages of distributions than rows are made for";
-        self.gap(record.feed, record.id, "", Reason::TooManyNames, detail)
+        self.no_rows(record, said.too_many.iter().map(|place| &**place), detail)
     }
 
     /// The rows of a record about packages of languages.
@@ -263,11 +270,7 @@ impl<'s> Mapper<'s> {
         let copies = Copies::of(record, said);
         if copies.are_too_many() {
             let places: BTreeSet<&str> = said.iter().map(|said| said.language.osv).collect();
-            for place in places {
-                self.tally.gap(place, Reason::TooManyNames);
-            }
-            let detail = copies.to_string();
-            return self.gap(record.feed, record.id, "", Reason::TooManyNames, &detail);
+            return self.no_rows(record, places, &copies.to_string());
         }
         if record.cves.is_empty() {
             self.waiting += 1;
@@ -357,10 +360,8 @@ impl<'s> Mapper<'s> {
         let related = match related_ids(record, said) {
             Ok(related) => related,
             Err(detail) => {
-                for same in said.chunk_by(|a, b| a.bucket == b.bucket) {
-                    self.tally.gap(&same[0].bucket, Reason::TooManyNames);
-                }
-                return self.gap(record.feed, record.id, "", Reason::TooManyNames, &detail);
+                let buckets = said.chunk_by(|a, b| a.bucket == b.bucket);
+                return self.no_rows(record, buckets.map(|same| &*same[0].bucket), &detail);
             }
         };
         for same in said.chunk_by(|a, b| a.bucket == b.bucket) {
